@@ -1,0 +1,263 @@
+//! Validation errors and the field paths they name (apimachinery's
+//! `util/validation/field`).
+//!
+//! Words and types only: what is valid is decided elsewhere.
+
+use std::fmt;
+
+use crate::Value;
+use crate::status::Cause;
+
+/// A path such as `spec.containers[0].name` or `metadata.labels[a/b]`: a
+/// linked list on the stack, written out only when an error names it.
+#[derive(Clone, Copy)]
+pub enum Path<'a> {
+    /// The object itself; writes as nothing.
+    Root,
+    Child(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+    Key(&'a Path<'a>, &'a str),
+}
+
+impl<'a> Path<'a> {
+    pub fn child(&'a self, name: &'a str) -> Path<'a> {
+        Path::Child(self, name)
+    }
+
+    pub fn index(&'a self, at: usize) -> Path<'a> {
+        Path::Index(self, at)
+    }
+
+    pub fn key(&'a self, key: &'a str) -> Path<'a> {
+        Path::Key(self, key)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root => Ok(()),
+            Path::Child(Path::Root, name) => f.write_str(name),
+            Path::Child(parent, name) => write!(f, "{parent}.{name}"),
+            Path::Index(parent, at) => write!(f, "{parent}[{at}]"),
+            Path::Key(parent, key) => write!(f, "{parent}[{key}]"),
+        }
+    }
+}
+
+/// What is wrong with a field (field.ErrorType).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    NotFound,
+    Required,
+    Duplicate,
+    Invalid,
+    NotSupported,
+    Forbidden,
+    TooLong,
+    TooMany,
+    InternalError,
+    TypeInvalid,
+}
+
+impl Kind {
+    /// The reason of a cause, such as `FieldValueInvalid`.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Kind::NotFound => "FieldValueNotFound",
+            Kind::Required => "FieldValueRequired",
+            Kind::Duplicate => "FieldValueDuplicate",
+            Kind::Invalid => "FieldValueInvalid",
+            Kind::NotSupported => "FieldValueNotSupported",
+            Kind::Forbidden => "FieldValueForbidden",
+            Kind::TooLong => "FieldValueTooLong",
+            Kind::TooMany => "FieldValueTooMany",
+            Kind::InternalError => "InternalError",
+            Kind::TypeInvalid => "FieldValueTypeInvalid",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Kind::NotFound => "Not found",
+            Kind::Required => "Required value",
+            Kind::Duplicate => "Duplicate value",
+            Kind::Invalid | Kind::TypeInvalid => "Invalid value",
+            Kind::NotSupported => "Unsupported value",
+            Kind::Forbidden => "Forbidden",
+            Kind::TooLong => "Too long",
+            Kind::TooMany => "Too many",
+            Kind::InternalError => "Internal error",
+        }
+    }
+}
+
+/// One thing wrong with one field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error {
+    pub kind: Kind,
+    pub field: String,
+    /// Everything behind `field: `, as it stands in the cause's message.
+    pub body: String,
+}
+
+impl Error {
+    pub fn cause(&self) -> Cause {
+        Cause { reason: self.kind.reason().into(), message: self.body.clone(), field: self.field.clone() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.body)
+    }
+}
+
+/// The errors found in an object, in the order of finding.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Errors(Vec<Error>);
+
+impl Errors {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Error> {
+        self.0.iter()
+    }
+
+    pub fn push(&mut self, error: Error) {
+        self.0.push(error);
+    }
+
+    pub fn append(&mut self, mut other: Errors) {
+        self.0.append(&mut other.0);
+    }
+
+    fn add(&mut self, kind: Kind, path: &Path<'_>, value: Option<&Value>, detail: &str) {
+        let mut body = kind.words().to_owned();
+        if let Some(value) = value {
+            body.push_str(": ");
+            body.push_str(&go_value(value));
+        }
+        if !detail.is_empty() {
+            body.push_str(": ");
+            body.push_str(detail);
+        }
+        self.push(Error { kind, field: path.to_string(), body });
+    }
+
+    /// `Invalid value: "x": detail`.
+    pub fn invalid(&mut self, path: &Path<'_>, value: impl Into<Value>, detail: &str) {
+        self.add(Kind::Invalid, path, Some(&value.into()), detail);
+    }
+
+    /// `Required value: detail`.
+    pub fn required(&mut self, path: &Path<'_>, detail: &str) {
+        self.add(Kind::Required, path, None, detail);
+    }
+
+    /// `Forbidden: detail`.
+    pub fn forbidden(&mut self, path: &Path<'_>, detail: &str) {
+        self.add(Kind::Forbidden, path, None, detail);
+    }
+
+    /// `Duplicate value: "x"`.
+    pub fn duplicate(&mut self, path: &Path<'_>, value: impl Into<Value>) {
+        self.add(Kind::Duplicate, path, Some(&value.into()), "");
+    }
+
+    /// `Not found: "x"`.
+    pub fn not_found(&mut self, path: &Path<'_>, value: impl Into<Value>) {
+        self.add(Kind::NotFound, path, Some(&value.into()), "");
+    }
+
+    /// `Unsupported value: "x": supported values: "a", "b"`; `supported` in
+    /// the order to be written (upstream sorts).
+    pub fn not_supported(&mut self, path: &Path<'_>, value: impl Into<Value>, supported: &[&str]) {
+        let quoted: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
+        let detail = if quoted.is_empty() {
+            String::new()
+        } else {
+            format!("supported values: {}", quoted.join(", "))
+        };
+        self.add(Kind::NotSupported, path, Some(&value.into()), &detail);
+    }
+
+    /// `Too long: may not be more than N bytes`.
+    pub fn too_long(&mut self, path: &Path<'_>, bytes: usize) {
+        self.add(Kind::TooLong, path, None, &format!("may not be more than {bytes} bytes"));
+    }
+
+    /// `Too many: N: must have at most M items`.
+    pub fn too_many(&mut self, path: &Path<'_>, actual: usize, most: usize) {
+        self.add(
+            Kind::TooMany,
+            path,
+            Some(&Value::Int(actual as i64)),
+            &format!("must have at most {most} items"),
+        );
+    }
+}
+
+impl fmt::Display for Errors {
+    /// As Go's aggregate: one error plain, several in brackets, repeated ones once.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written: Vec<String> = Vec::with_capacity(self.0.len());
+        for error in &self.0 {
+            let text = error.to_string();
+            if !written.contains(&text) {
+                written.push(text);
+            }
+        }
+        match written.as_slice() {
+            [one] => f.write_str(one),
+            many => write!(f, "[{}]", many.join(", ")),
+        }
+    }
+}
+
+/// A value as field.Error writes it: text quoted, numbers plain, structures as JSON.
+fn go_value(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::String(text) => format!("{text:?}"),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(",")),
+        Value::Object(object) => {
+            let members: Vec<_> =
+                object.iter().map(|(key, value)| format!("{key:?}:{}", go_value(value))).collect();
+            format!("{{{}}}", members.join(","))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_words_are_those_of_upstream() {
+        let spec = Path::child(&Path::Root, "spec");
+        let containers = spec.child("containers");
+        let first = containers.index(0);
+        let mut errors = Errors::new();
+        errors.required(&first.child("name"), "");
+        errors.not_supported(&first.child("imagePullPolicy"), "Maybe", &["Always", "IfNotPresent", "Never"]);
+        assert_eq!(
+            errors.to_string(),
+            "[spec.containers[0].name: Required value, spec.containers[0].imagePullPolicy: Unsupported value: \
+             \"Maybe\": supported values: \"Always\", \"IfNotPresent\", \"Never\"]"
+        );
+    }
+}
