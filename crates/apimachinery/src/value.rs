@@ -274,7 +274,10 @@ impl Object {
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
-        self.0.iter_mut().map(|(key, value)| (key.as_ref(), value))
+        self.0.iter_mut().map(|(key, value)| {
+            let key: &Key = key;
+            (key.as_ref(), value)
+        })
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &str> {
