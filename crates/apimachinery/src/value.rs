@@ -2,8 +2,12 @@
 //!
 //! It holds values and access to them; it never knows a schema.
 
+mod serde;
+
 use std::borrow::Cow;
 use std::ops::Index;
+
+pub use self::serde::ViewError;
 
 /// A member's name: borrowed for ever where a schema knows it, owned where it
 /// is a map's key.
@@ -207,6 +211,15 @@ impl Object {
 
     pub fn with_capacity(members: usize) -> Self {
         Self(Vec::with_capacity(members))
+    }
+
+    /// An object of members that may repeat names: of each, the last stays.
+    pub fn with_last_of_each(members: Vec<(Key, Value)>) -> Self {
+        let mut seen = std::collections::BTreeSet::new();
+        if members.iter().all(|(key, _)| seen.insert(key.as_ref())) {
+            return Self(members);
+        }
+        members.into_iter().collect()
     }
 
     pub fn len(&self) -> usize {

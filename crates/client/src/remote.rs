@@ -1,7 +1,5 @@
 //! The API over TLS, with a kubeconfig's credentials.
 
-use std::sync::Arc;
-
 use apimachinery::{Status, Value};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -374,6 +372,5 @@ mod tests {
         );
         let error = event(&line).unwrap_err();
         assert!(error.is_expired(), "{error:?}");
-        let _: Arc<str> = error.to_string().into();
     }
 }

@@ -1,1 +1,23 @@
-//! informer.
+//! What every loop over the API is made of: a reflector that keeps an indexed
+//! projection of a resource, a work queue, a runner of reconcilers, and a
+//! recorder of events.
+//!
+//! It holds no business rule: what a change means is its users' matter.
+
+mod backoff;
+mod cache;
+mod informer;
+mod key;
+mod projection;
+mod queue;
+mod reconciler;
+mod recorder;
+
+pub use backoff::Backoff;
+pub use cache::Index;
+pub use informer::{Change, Informer, Options};
+pub use key::ObjectKey;
+pub use projection::{Meta, Projection, Whole};
+pub use queue::{Queue, QueueStats};
+pub use reconciler::{Outcome, Reconciler, run};
+pub use recorder::{EventType, Recorder, Reference};
