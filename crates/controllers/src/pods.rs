@@ -1,0 +1,215 @@
+//! What the controllers keep of a pod.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use client::{Document, Error};
+use informer::{ObjectKey, Projection};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+/// PodPhase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    #[default]
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    Unknown,
+}
+
+/// A pod, reduced to what loops decide by.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodView {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub labels: BTreeMap<String, String>,
+    /// The owner with `controller: true`.
+    pub controller: Option<OwnerReference>,
+    pub created: Timestamp,
+    pub terminating: bool,
+    pub phase: Phase,
+    /// "" before it is scheduled.
+    pub node: String,
+    /// The Ready condition is true.
+    pub ready: bool,
+    /// When Ready last changed.
+    pub ready_changed: Option<Timestamp>,
+    /// The most restarts of any container.
+    pub restarts: i32,
+    /// `controller.kubernetes.io/pod-deletion-cost`, 0 where absent or wrong.
+    pub deletion_cost: i32,
+    pub ips: Vec<String>,
+    pub hostname: String,
+    pub subdomain: String,
+    pub host_network: bool,
+    /// Name (or ""), number and protocol of every container port.
+    pub ports: Vec<(String, i32, String)>,
+    /// Types of true conditions, such as `DisruptionTarget`.
+    pub conditions: Vec<String>,
+}
+
+impl PodView {
+    /// Neither ended nor on its way out.
+    pub fn is_active(&self) -> bool {
+        !self.terminating && !self.has_ended()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Succeeded | Phase::Failed)
+    }
+
+    /// Ready for at least `min_ready` seconds.
+    pub fn is_available(&self, min_ready: i32, now: Timestamp) -> bool {
+        self.ready && self.available_at(min_ready).is_some_and(|at| at <= now)
+    }
+
+    /// When a ready pod becomes available.
+    pub fn available_at(&self, min_ready: i32) -> Option<Timestamp> {
+        let since = self.ready_changed.unwrap_or(self.created);
+        self.ready.then(|| since.saturating_add(jiff::SignedDuration::from_secs(min_ready.into())).unwrap_or(since))
+    }
+}
+
+impl Projection for PodView {
+    fn project(document: &Document) -> Result<Self, Error> {
+        let pod: Pod = document.decode()?;
+        let spec = pod.spec.unwrap_or_default();
+        let status = pod.status.unwrap_or_default();
+        let metadata = pod.metadata;
+        let conditions = status.conditions.unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+        let annotations = metadata.annotations.unwrap_or_default();
+        let cost = annotations.get("controller.kubernetes.io/pod-deletion-cost");
+        let statuses = status.container_statuses.unwrap_or_default();
+        let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
+        Ok(Self {
+            namespace: metadata.namespace.unwrap_or_default(),
+            name: metadata.name.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default(),
+            labels: metadata.labels.unwrap_or_default(),
+            controller: metadata
+                .owner_references
+                .unwrap_or_default()
+                .into_iter()
+                .find(|owner| owner.controller == Some(true)),
+            created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            terminating: metadata.deletion_timestamp.is_some(),
+            phase: match status.phase.as_deref() {
+                Some("Running") => Phase::Running,
+                Some("Succeeded") => Phase::Succeeded,
+                Some("Failed") => Phase::Failed,
+                Some("Unknown") => Phase::Unknown,
+                _ => Phase::Pending,
+            },
+            node: spec.node_name.clone().unwrap_or_default(),
+            ready: ready.is_some_and(|condition| condition.status == "True"),
+            ready_changed: ready.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
+            restarts: statuses.iter().map(|container| container.restart_count).max().unwrap_or(0),
+            deletion_cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
+            ips: status.pod_ips.unwrap_or_default().into_iter().map(|ip| ip.ip).collect(),
+            hostname: spec.hostname.clone().unwrap_or_default(),
+            subdomain: spec.subdomain.clone().unwrap_or_default(),
+            host_network: spec.host_network.unwrap_or(false),
+            ports: ports
+                .map(|port| {
+                    let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".into());
+                    (port.name.clone().unwrap_or_default(), port.container_port, protocol)
+                })
+                .collect(),
+            conditions: conditions
+                .into_iter()
+                .filter(|condition| condition.status == "True")
+                .map(|condition| condition.type_)
+                .collect(),
+        })
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.namespace.clone(), self.name.clone())
+    }
+}
+
+/// Orders pods so that those to be deleted first come first
+/// (`controller.ActivePodsWithRanks`). `ranks` tells how many active pods of
+/// related sets run on a pod's node.
+pub fn deletion_order(pods: &mut [Arc<PodView>], ranks: &BTreeMap<&str, usize>, now: Timestamp) {
+    pods.sort_by(|a, b| deletion_preference(a, b, ranks, now));
+}
+
+fn deletion_preference(
+    a: &PodView,
+    b: &PodView,
+    ranks: &BTreeMap<&str, usize>,
+    now: Timestamp,
+) -> std::cmp::Ordering {
+    let phase_rank = |pod: &PodView| match pod.phase {
+        Phase::Pending => 0,
+        Phase::Unknown => 1,
+        _ => 2,
+    };
+    let rank = |pod: &PodView| ranks.get(pod.node.as_str()).copied().unwrap_or(0);
+    // Younger first; ages are compared by order of magnitude, so that a
+    // second's difference does not always hit the same pod.
+    let magnitude = |time: Timestamp| {
+        let seconds = now.duration_since(time).as_secs().max(0);
+        seconds.checked_ilog2().map_or(0, |log| log + 1)
+    };
+    let ready_age = |pod: &PodView| if pod.ready { pod.ready_changed.map_or(0, magnitude) } else { 0 };
+    (!a.node.is_empty())
+        .cmp(&!b.node.is_empty())
+        .then_with(|| phase_rank(a).cmp(&phase_rank(b)))
+        .then_with(|| a.ready.cmp(&b.ready))
+        .then_with(|| a.deletion_cost.cmp(&b.deletion_cost))
+        .then_with(|| rank(b).cmp(&rank(a)))
+        .then_with(|| ready_age(a).cmp(&ready_age(b)))
+        .then_with(|| b.restarts.cmp(&a.restarts))
+        .then_with(|| magnitude(a.created).cmp(&magnitude(b.created)))
+        .then_with(|| a.uid.cmp(&b.uid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_useful_pods_go_first() {
+        let now = Timestamp::from_second(100_000).unwrap();
+        let base = PodView {
+            node: "n".into(),
+            phase: Phase::Running,
+            ready: true,
+            ready_changed: Some(Timestamp::from_second(50_000).unwrap()),
+            ..PodView::default()
+        };
+        let named = |name: &str, pod: PodView| Arc::new(PodView { name: name.into(), uid: name.into(), ..pod });
+        let mut pods = vec![
+            named("good", base.clone()),
+            named("restarting", PodView { restarts: 3, ..base.clone() }),
+            named("cheap", PodView { deletion_cost: -5, ..base.clone() }),
+            named("unready", PodView { ready: false, ..base.clone() }),
+            named("pending", PodView { phase: Phase::Pending, ready: false, ..base.clone() }),
+            named("unassigned", PodView { node: "".into(), phase: Phase::Pending, ready: false, ..base.clone() }),
+            named("crowded", PodView { node: "full".into(), ..base.clone() }),
+        ];
+        deletion_order(&mut pods, &[("full", 4), ("n", 1)].into(), now);
+        let names: Vec<_> = pods.iter().map(|pod| pod.name.as_str()).collect();
+        assert_eq!(names, ["unassigned", "pending", "unready", "cheap", "crowded", "restarting", "good"]);
+    }
+
+    #[test]
+    fn availability_needs_time() {
+        let pod = PodView {
+            ready: true,
+            ready_changed: Some(Timestamp::from_second(100).unwrap()),
+            ..PodView::default()
+        };
+        assert!(pod.is_available(0, Timestamp::from_second(100).unwrap()));
+        assert!(!pod.is_available(10, Timestamp::from_second(109).unwrap()));
+        assert!(pod.is_available(10, Timestamp::from_second(110).unwrap()));
+        assert!(!PodView { ready: false, ..pod }.is_available(0, Timestamp::from_second(500).unwrap()));
+    }
+}
