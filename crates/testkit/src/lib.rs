@@ -1,1 +1,18 @@
-//! testkit.
+//! Clusters in tests: one line starts one, and whatever happens it is
+//! cleaned up.
+//!
+//! A cluster is the real program in a network namespace of its own, which has
+//! no default route: no packet of a test leaves the machine. It speaks to the
+//! cluster only as users do, by kubectl and the wire.
+
+mod cluster;
+mod images;
+mod kubectl;
+mod namespace;
+mod wait;
+
+pub use cluster::{Builder, Cluster};
+pub use images::busybox_archive;
+pub use kubectl::{Kubectl, Ran, every_kubectl};
+pub use namespace::Namespace;
+pub use wait::eventually;

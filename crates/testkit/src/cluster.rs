@@ -1,0 +1,255 @@
+//! A cluster of one node, or an API server alone.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::kubectl::{Kubectl, Ran, every_kubectl, run};
+use crate::namespace::{NODE_ADDRESS, Namespace};
+use crate::wait::eventually;
+
+/// How a cluster is started.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    role: &'static str,
+    arguments: Vec<String>,
+    images: Vec<PathBuf>,
+}
+
+/// A running cluster. Dropping it ends the program, stops the containers and
+/// removes what they left; a guard does so even where the test is killed.
+pub struct Cluster {
+    child: Option<Child>,
+    guard: Child,
+    builder: Builder,
+    namespace: Namespace,
+    directory: TempDir,
+}
+
+impl Builder {
+    /// More arguments for the program.
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// An image archive to be imported before the start is over.
+    pub fn image(mut self, archive: impl Into<PathBuf>) -> Self {
+        self.images.push(archive.into());
+        self
+    }
+
+    /// Starts the cluster and waits until it is ready.
+    ///
+    /// # Panics
+    /// Where it does not become ready; the program's log is shown.
+    pub fn start(self) -> Cluster {
+        self.try_start().unwrap_or_else(|error| panic!("the cluster did not start: {error:#}"))
+    }
+
+    fn try_start(self) -> Result<Cluster> {
+        let namespace = Namespace::create()?;
+        let directory = tempfile::Builder::new().prefix("corten-test-").tempdir()?;
+        let guard = guard(&namespace, directory.path())?;
+        let images = self.images.clone();
+        let mut cluster = Cluster { child: None, guard, builder: self, namespace, directory };
+        cluster.boot();
+        for image in &images {
+            cluster.corten(&["image", "import", &image.to_string_lossy()]).ok();
+        }
+        Ok(cluster)
+    }
+}
+
+/// The program under test: `CORTEN`, or the one built beside this test.
+fn program() -> PathBuf {
+    if let Some(program) = std::env::var_os("CORTEN") {
+        return program.into();
+    }
+    let test = std::env::current_exe().expect("a process knows its program");
+    let directory = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps");
+    directory.join("corten")
+}
+
+/// Waits for this process to end, however it does, and then cleans up.
+fn guard(namespace: &Namespace, directory: &Path) -> Result<Child> {
+    let script = r#"
+        read -r _ # ends when the test's end of the pipe is closed
+        exec >/dev/null 2>&1
+        pids=$(ip netns pids "$2")
+        nsenter --net="/run/netns/$2" -- "$1" down --data-dir "$3/data"
+        [ -n "$pids" ] && kill -9 $pids
+        ip netns delete "$2"
+        rm -rf --one-file-system "$3"
+    "#;
+    Command::new("setsid")
+        .args(["sh", "-c", script, "guard"])
+        .arg(program())
+        .arg(namespace.name())
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("starting the guard that cleans up")
+}
+
+impl Cluster {
+    /// A node with its control plane, ready.
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    pub fn builder() -> Builder {
+        Builder { role: "up", arguments: Vec::new(), images: Vec::new() }
+    }
+
+    /// An API server alone: no controller, no node.
+    pub fn api_server() -> Self {
+        Builder { role: "apiserver", ..Self::builder() }.start()
+    }
+
+    /// Where the API is served.
+    pub fn address(&self) -> String {
+        format!("{NODE_ADDRESS}:6443")
+    }
+
+    pub fn node_address(&self) -> &'static str {
+        NODE_ADDRESS
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data_dir().join("kubeconfig")
+    }
+
+    /// What the program has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// The process id of the running program.
+    ///
+    /// # Panics
+    /// Where it is not running.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the program is running").id()
+    }
+
+    /// A command in the cluster's network.
+    pub fn command(&self, program: &str) -> Command {
+        self.namespace.command(program)
+    }
+
+    /// Runs a command in the cluster's network to its end.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Ran {
+        let mut command = self.command(program);
+        command.args(arguments);
+        run(command, "")
+    }
+
+    /// `corten ARGUMENTS --data-dir …` beside the running program.
+    pub fn corten(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.command(&program().to_string_lossy());
+        command.args(arguments).arg("--data-dir").arg(self.data_dir());
+        run(command, "")
+    }
+
+    /// The newest kubectl.
+    pub fn kubectl(&self) -> Kubectl<'_> {
+        let program = every_kubectl().remove(0);
+        Kubectl::new(self, program)
+    }
+
+    /// Every kubectl that is to be tested with.
+    pub fn kubectls(&self) -> Vec<Kubectl<'_>> {
+        every_kubectl().into_iter().map(|program| Kubectl::new(self, program)).collect()
+    }
+
+    /// Starts the program (again) and waits until it is ready.
+    ///
+    /// # Panics
+    /// Where it does not become ready.
+    pub fn boot(&mut self) {
+        self.spawn();
+        self.ready();
+    }
+
+    /// Starts the program and does not wait.
+    pub fn spawn(&mut self) {
+        let log = File::options().create(true).append(true).open(self.directory.path().join("log"));
+        let log = log.expect("the test's directory can be written");
+        let mut command = self.namespace.command(&program().to_string_lossy());
+        command
+            .args([self.builder.role, "--bind", &self.address(), "--log-format", "json", "--data-dir"])
+            .arg(self.data_dir())
+            .args(&self.builder.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log);
+        self.child = Some(command.spawn().expect("the program starts"));
+    }
+
+    /// Waits until the API is ready and, with a node, the node too.
+    ///
+    /// # Panics
+    /// Where that takes a minute.
+    pub fn ready(&mut self) {
+        let within = Duration::from_secs(60);
+        let wait = |cluster: &mut Self, what: &str, ask: &dyn Fn(&Self) -> Result<()>| {
+            eventually(what, within, || {
+                if let Some(status) = cluster.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+                    panic!("the program ended with {status}:\n{}", cluster.log());
+                }
+                ask(cluster).map_err(|error| format!("{error:#}\n{}", cluster.log()))
+            });
+        };
+        wait(self, "the API server becomes ready", &|cluster| {
+            let ran = cluster.kubectl().try_run("get --raw /readyz");
+            if ran.stdout == "ok" { Ok(()) } else { bail!("{}", ran.stderr) }
+        });
+        if self.builder.role == "up" {
+            wait(self, "the node becomes Ready", &|cluster| {
+                let path = r#".items[*].status.conditions[?(@.type=="Ready")].status"#;
+                let ready = cluster.kubectl().field("nodes", path);
+                if ready == "True" { Ok(()) } else { bail!("Ready is {ready:?}") }
+            });
+        }
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.end("KILL");
+    }
+
+    /// SIGTERM, and waits.
+    pub fn stop(&mut self) {
+        self.end("TERM");
+    }
+
+    fn end(&mut self, signal: &str) {
+        if let Some(mut child) = self.child.take() {
+            let _ = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the program's log:\n{}", self.log());
+        }
+        self.stop();
+        // The guard does the rest; its pipe is closed by taking it.
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
+}

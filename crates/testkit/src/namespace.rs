@@ -1,0 +1,70 @@
+//! Network namespaces for tests.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result, bail};
+
+/// The address of the node in every namespace: documentation's (RFC 5737),
+/// so that a packet that strayed would find nobody.
+pub const NODE_ADDRESS: &str = "192.0.2.10";
+
+/// A network namespace with a loopback, one link that holds
+/// [`NODE_ADDRESS`], and no default route. Dropping it removes it.
+pub struct Namespace {
+    name: String,
+}
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+impl Namespace {
+    pub fn create() -> Result<Self> {
+        let name = format!("ctn-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        ip(&["netns", "add", &name])?;
+        let namespace = Self { name };
+        for command in [
+            "link set lo up",
+            "link add node0 type veth peer name node1",
+            &format!("address add {NODE_ADDRESS}/24 dev node0"),
+            "link set node0 up",
+            "link set node1 up",
+        ] {
+            let mut arguments = vec!["-n", &namespace.name];
+            arguments.extend(command.split(' '));
+            ip(&arguments)?;
+        }
+        Ok(namespace)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the namespace is pinned.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from("/run/netns").join(&self.name)
+    }
+
+    /// A command inside. (`ip netns exec` would hide /sys/fs/cgroup.)
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // The guard of the cluster may have been here first.
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("ip").args(arguments).output().context("running ip (package iproute2)")?;
+    if !output.status.success() {
+        bail!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
