@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Makes the compact facts of this folder from the measured ones.
+
+    compact.py DIR    DIR holds types.json, schemas.json, defaults.json, discovery.json,
+                      table-columns.json, bootstrap-objects.json and version.json
+
+types.txt, one line each, fields separated by tabs:
+    K  group  version  kind  type                       a kind
+    S  type  flags                                      a struct; `m` where owned whole by apply
+    F  json  type  number  flags…                       a field of the struct above
+flags of a field: e omitEmpty, z omitZero, r required, m atomic map or struct, p=patch strategies,
+k=patch merge key, l=list type (set, map:keys), v=allowed values separated by |, f=format, g=Go's name of the type.
+"""
+import json, re, sys
+from pathlib import Path
+
+source, here = Path(sys.argv[1]), Path(__file__).parent
+read = lambda name: json.loads((source / name).read_text())
+facts, schemas = read("types.json"), read("schemas.json")
+named = dict(line.split() for line in (here / "named-types.txt").read_text().splitlines() if line and line[0] != "#")
+
+def schema_name(go):
+    package, name = go.rsplit(".", 1)
+    if package.startswith("api/"):
+        return "io.k8s." + package.replace("/", ".") + "." + name
+    return "io.k8s." + package.replace("/", ".") + "." + name
+
+def inlined(go):
+    """The schema properties of a type, embedded ones included (schemas are flat already)."""
+    return schemas.get(schema_name(go), {})
+
+def reference(schema):
+    for part in [schema] + schema.get("allOf", []):
+        if "$ref" in part:
+            return part["$ref"].rsplit("/", 1)[1]
+    return None
+
+def atomic(schema):
+    target = reference(schema)
+    return schema.get("x-kubernetes-map-type") == "atomic" or (
+        target is not None and schemas.get(target, {}).get("x-kubernetes-map-type") == "atomic")
+
+lines = []
+for name, go in sorted(facts["kinds"].items()):
+    group, version, kind = name.split("/")
+    lines.append(["K", group, version, kind, go])
+
+embedders = {}
+for go, fields in facts["types"].items():
+    for field in fields or []:
+        if field["json"] == "":
+            embedders.setdefault(field["type"].lstrip("*"), go)
+
+def properties(go):
+    """Where the schema of an embedded struct's field stands: in itself or in who embeds it."""
+    found = dict(inlined(go).get("properties", {}))
+    required = set(inlined(go).get("required", []))
+    if not found and go in embedders:
+        return properties(embedders[go])
+    return found, required
+
+for go, fields in sorted(facts["types"].items()):
+    found, required = properties(go)
+    lines.append(["S", go] + (["m"] if inlined(go).get("x-kubernetes-map-type") == "atomic" else []))
+    for field in fields or []:
+        schema = found.get(field["json"], {})
+        number = field.get("proto", ",0").split(",")[1]
+        flags = []
+        if field.get("omitEmpty"): flags.append("e")
+        if field.get("omitZero"): flags.append("z")
+        if field["json"] in required: flags.append("r")
+        if atomic(schema): flags.append("m")
+        if "patchStrategy" in field: flags.append("p=" + field["patchStrategy"])
+        if "patchMergeKey" in field: flags.append("k=" + field["patchMergeKey"])
+        if "x-kubernetes-list-type" in schema:
+            kind = schema["x-kubernetes-list-type"]
+            if kind == "map": kind += ":" + ",".join(schema["x-kubernetes-list-map-keys"])
+            if kind != "atomic": flags.append("l=" + kind)
+        values = schema.get("enum") or schema.get("items", {}).get("enum")
+        if values: flags.append("v=" + "|".join(sorted(values)))
+        if "format" in schema: flags.append("f=" + schema["format"])
+        name = named.get(go + "." + field["json"])
+        if name: flags.append("g=" + name)
+        lines.append(["F", field["json"], field["type"], number] + flags)
+
+(here / "types.txt").write_text("\n".join("\t".join(line) for line in lines) + "\n")
+for name in ["discovery", "table-columns", "bootstrap-objects", "defaults"]:
+    (here / (name + ".json")).write_text(json.dumps(read(name + ".json"), separators=(",", ":")) + "\n")
+(here / "version.json").write_text(json.dumps(read("version.json"), indent=1) + "\n")
