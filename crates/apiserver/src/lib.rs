@@ -1,1 +1,32 @@
-//! apiserver.
+//! The generic API server: one pipeline and one engine for all kinds.
+//!
+//! A request walks the ordered list in `pipeline.rs`; the verbs are written
+//! once in `generic/` and know a kind only through its [`Definition`] and
+//! [`Strategy`]. Concrete kinds, users' rights and admission plugins come from
+//! the crates above, through the traits of `extend/`.
+//!
+//! This crate never names a kind and is the only one that opens the store.
+
+mod catalogue;
+mod extend;
+mod generic;
+mod header;
+mod server;
+mod view;
+
+pub use catalogue::{Catalogue, Resource, SharedCatalogue};
+pub use extend::admission::{Admission, AdmissionPlugin, Notes, Operation};
+pub use extend::authorization::{Action, Authorizer, Decision, Verdict};
+pub use extend::companion::{Change, Companion};
+pub use extend::conversion::Conversion;
+pub use extend::definition::{
+    Column, Definition, Scale, ScaleSelector, Scope, Selectable, Storage, Subresource, SubresourceKind, Text,
+    Version,
+};
+pub use extend::handler::{Answer, Call, Handler};
+pub use extend::identity::{Authenticator, Credentials, Identity, UserInfo};
+pub use extend::node::{NodeConnector, NodeStream};
+pub use extend::strategy::{Context, DeleteOptions, Grace, Orphaning, Plain, Strategy};
+pub use header::{Header, HeaderIndexer};
+pub use server::ApiServer;
+pub use view::{Derived, Stored, View};

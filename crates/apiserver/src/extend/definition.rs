@@ -1,0 +1,236 @@
+//! What the engine knows of a resource: names, versions, storage, subresources.
+//!
+//! A definition is data; what a kind does differently is its [`Strategy`].
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use apimachinery::Value;
+use apimachinery::schema::TypeId;
+
+use super::conversion::Conversion;
+use super::handler::Handler;
+use super::strategy::Strategy;
+
+/// A name: of the program where a built-in kind brings it, owned where a custom one does.
+pub type Text = Cow<'static, str>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Cluster,
+    Namespaced,
+}
+
+/// One resource of a group, in all its served versions.
+#[derive(Clone)]
+pub struct Definition {
+    /// "" is the core group.
+    pub group: Text,
+    /// The plural, as in paths: `deployments`.
+    pub resource: Text,
+    pub singular: Text,
+    pub kind: Text,
+    /// `DeploymentList`.
+    pub list_kind: Text,
+    pub short_names: Vec<Text>,
+    /// Such as `all`.
+    pub categories: Vec<Text>,
+    pub scope: Scope,
+    /// Served verbs of the resource itself, as discovery lists them.
+    pub verbs: Vec<Text>,
+    /// Served versions, the preferred one first.
+    pub versions: Vec<Version>,
+    pub storage: Storage,
+    pub subresources: Vec<Subresource>,
+    /// Fields that field selectors may name beside `metadata.name` and `metadata.namespace`.
+    pub selectable: Vec<Selectable>,
+    pub strategy: Arc<dyn Strategy>,
+}
+
+/// A served version of a resource.
+#[derive(Clone)]
+pub struct Version {
+    /// `v1`.
+    pub name: Text,
+    /// None for custom resources.
+    pub schema: Option<TypeId>,
+    /// Table columns, after those of the facts; their cells are [`Strategy::cells`].
+    pub columns: Vec<Column>,
+    /// Sent as a Warning header with every request of this version.
+    pub deprecation: Option<Text>,
+    /// How this version becomes the stored one and back; None where both have the same shape.
+    pub conversion: Option<Arc<dyn Conversion>>,
+}
+
+/// A column of a table (meta/v1 TableColumnDefinition).
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: Text,
+    pub kind: Text,
+    pub format: Text,
+    pub description: Text,
+    /// 0 is shown always, more only by `-o wide`.
+    pub priority: i64,
+}
+
+/// Where objects of a resource are.
+#[derive(Clone)]
+pub enum Storage {
+    /// In the store, below `prefix` (etcd's layout, `/registry/deployments/`), in one version.
+    Stored {
+        /// Begins and ends with a slash. Two definitions may share it (events of both groups).
+        prefix: Text,
+        /// The stored `apiVersion`, `apps/v1`.
+        api_version: Text,
+        /// The stored kind's schema; None for custom resources.
+        schema: Option<TypeId>,
+    },
+    /// Nowhere: every verb goes to the handler (reviews, component statuses).
+    Virtual(Arc<dyn Handler>),
+}
+
+/// A path below an object.
+#[derive(Clone)]
+pub struct Subresource {
+    /// `status`, `scale`, `binding`, `log`.
+    pub name: Text,
+    pub kind: SubresourceKind,
+    /// Verbs as discovery lists them: get, patch, update, create.
+    pub verbs: Vec<Text>,
+    /// Group, version and kind of what it takes and gives, where it is not the
+    /// object itself: `("policy", "v1", "Eviction")`.
+    pub body: Option<(Text, Text, Text)>,
+}
+
+#[derive(Clone)]
+pub enum SubresourceKind {
+    /// The object's status, by the `status` methods of its strategy.
+    Status,
+    /// autoscaling/v1 Scale over these fields.
+    Scale(Scale),
+    /// The object under other rules (ephemeralcontainers, resize, approval,
+    /// finalize): `prepare_update` and `validate_update` of this strategy.
+    Object(Arc<dyn Strategy>),
+    /// Code of its own: binding, eviction, token.
+    Handler(Arc<dyn Handler>),
+    /// A stream to the node of the pod: log, exec, attach, portforward.
+    PodStream,
+    /// An HTTP proxy to a node, a pod or a service.
+    Proxy,
+}
+
+/// Where a Scale reads and writes.
+#[derive(Clone)]
+pub struct Scale {
+    /// `["spec", "replicas"]`.
+    pub replicas: Vec<Text>,
+    /// `["status", "replicas"]`.
+    pub status_replicas: Vec<Text>,
+    pub selector: ScaleSelector,
+}
+
+#[derive(Clone)]
+pub enum ScaleSelector {
+    /// A meta/v1 LabelSelector at this path.
+    Structured(Vec<Text>),
+    /// A map of labels at this path (ReplicationController).
+    Map(Vec<Text>),
+    /// The text of a selector at this path (custom resources).
+    Text(Vec<Text>),
+    None,
+}
+
+/// A field by which lists and watches may choose.
+#[derive(Clone)]
+pub struct Selectable {
+    /// As field selectors name it: `spec.nodeName`.
+    pub name: Text,
+    /// Where it is in the stored version; texts, numbers and truth values count.
+    pub path: Vec<Text>,
+    /// What an absent field reads as: "" mostly, `false` for `spec.unschedulable`.
+    pub absent: &'static str,
+    /// Watchers that choose by it are woken only for its value.
+    pub trigger: bool,
+}
+
+impl Selectable {
+    /// A field at the path that its name spells.
+    pub fn new(name: &'static str) -> Self {
+        let path = name.split('.').map(Cow::Borrowed).collect();
+        Self { name: name.into(), path, absent: "", trigger: false }
+    }
+
+    pub fn absent(mut self, value: &'static str) -> Self {
+        self.absent = value;
+        self
+    }
+
+    pub fn triggering(mut self) -> Self {
+        self.trigger = true;
+        self
+    }
+
+    /// The field of `object` as selectors compare it.
+    pub fn read<'a>(&self, object: &'a Value) -> Cow<'a, str> {
+        let found = self.path.iter().fold(object, |value, name| value.get(name));
+        match found {
+            Value::String(text) => Cow::Borrowed(text),
+            Value::Bool(truth) => Cow::Borrowed(if *truth { "true" } else { "false" }),
+            Value::Int(number) => Cow::Owned(number.to_string()),
+            _ => Cow::Borrowed(self.absent),
+        }
+    }
+}
+
+impl Definition {
+    /// `deployments.apps`, as messages name it.
+    pub fn group_resource(&self) -> apimachinery::GroupResource<'_> {
+        apimachinery::GroupResource { group: &self.group, resource: &self.resource }
+    }
+
+    pub fn group_kind(&self) -> apimachinery::GroupKind<'_> {
+        apimachinery::GroupKind { group: &self.group, kind: &self.kind }
+    }
+
+    pub fn is_namespaced(&self) -> bool {
+        self.scope == Scope::Namespaced
+    }
+
+    pub fn version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.name == name)
+    }
+
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    pub fn has_verb(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|have| have == verb)
+    }
+
+    /// `apps/v1` for the version `v1`.
+    pub fn api_version(&self, version: &str) -> String {
+        if self.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.group) }
+    }
+
+    /// The prefix of its keys; None where it is not stored.
+    pub fn prefix(&self) -> Option<&str> {
+        match &self.storage {
+            Storage::Stored { prefix, .. } => Some(prefix),
+            Storage::Virtual(_) => None,
+        }
+    }
+
+    /// The key of an object: `/registry/deployments/default/nginx`. None where it is not stored.
+    pub fn key(&self, namespace: &str, name: &str) -> Option<String> {
+        let prefix = self.prefix()?;
+        let mut key = String::with_capacity(prefix.len() + namespace.len() + name.len() + 1);
+        key.push_str(prefix);
+        if self.is_namespaced() {
+            key.push_str(namespace);
+            key.push('/');
+        }
+        key.push_str(name);
+        Some(key)
+    }
+}

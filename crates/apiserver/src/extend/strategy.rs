@@ -1,0 +1,197 @@
+//! What a kind does differently from all others.
+//!
+//! All methods are pure functions of their arguments (the view is a snapshot),
+//! and all have a body that does what a plain kind does. Trees are in the
+//! stored version, except where a method says otherwise.
+
+use std::time::Duration;
+
+use apimachinery::field::Errors;
+use apimachinery::{Status, Value};
+use edge::Random;
+use jiff::Timestamp;
+
+use crate::{Companion, Definition, UserInfo, Version, View};
+
+pub use client::{DeleteOptions, Propagation};
+
+/// What surrounds a write.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub definition: &'a Definition,
+    /// The version of the request.
+    pub version: &'a Version,
+    /// "" for cluster-scoped objects.
+    pub namespace: &'a str,
+    /// May be "" for a create with generateName, before the name is made.
+    pub name: &'a str,
+    /// "" for the object itself.
+    pub subresource: &'a str,
+    pub user: &'a UserInfo,
+    pub now: Timestamp,
+    pub dry_run: bool,
+    pub view: &'a View,
+    pub random: &'a dyn Random,
+}
+
+/// How long an object outlives the request to delete it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grace {
+    /// The kind knows no grace: finalizers apart, it is deleted at once.
+    Unsupported,
+    /// This object needs none now (a pod that is not bound): deleted at once,
+    /// with `deletionGracePeriodSeconds` 0.
+    None,
+    /// Marked, with so many seconds; somebody else deletes it at the end.
+    Seconds(i64),
+}
+
+/// What a deletion without a propagation policy does to dependents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphaning {
+    /// The garbage collector deletes them.
+    Collect,
+    Orphan,
+    /// The kind has no part in garbage collection (events).
+    Unsupported,
+}
+
+/// See the module. The engine itself does: names and object metadata,
+/// uid and times, the status (reset on create and kept on update, where there
+/// is a status subresource), the generation, ownership of fields, finalizers.
+pub trait Strategy: Send + Sync + 'static {
+    /// Conditional defaults, after those of the table, in the served version
+    /// `version` ("v1"). Idempotent; runs after decoding, after patches, and
+    /// after each change by admission.
+    fn default(&self, _version: &str, _object: &mut Value) {}
+
+    /// What is wrong with a name, or with the prefix of a generated one
+    /// (`field.Invalid` details of `metadata.name`). DNS-1123 subdomains by default.
+    fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
+        crate::generic::names::subdomain(name, prefix)
+    }
+
+    /// Whether `metadata.generation` counts: 1 at creation, one more where
+    /// [`Strategy::changes_generation`] says so.
+    fn has_generation(&self) -> bool {
+        false
+    }
+
+    /// By default: anything but metadata and status differs.
+    fn changes_generation(&self, object: &Value, old: &Value) -> bool {
+        let differs = |a: &Value, b: &Value| {
+            a.members().any(|(name, member)| !matches!(name, "metadata" | "status") && b[name] != *member)
+        };
+        differs(object, old) || differs(old, object)
+    }
+
+    /// Drops what a client may not set and sets what the server sets.
+    fn prepare_create(&self, _context: &Context<'_>, _object: &mut Value) {}
+
+    /// As [`Strategy::prepare_create`], for an update through the object itself.
+    fn prepare_update(&self, _context: &Context<'_>, _object: &mut Value, _old: &Value) {}
+
+    /// Everything but object metadata.
+    fn validate_create(&self, _context: &Context<'_>, _object: &Value) -> Errors {
+        Errors::new()
+    }
+
+    /// Everything but object metadata. By default as a creation.
+    fn validate_update(&self, context: &Context<'_>, object: &Value, _old: &Value) -> Errors {
+        self.validate_create(context, object)
+    }
+
+    /// Warnings for the client; `old` is None for a create.
+    fn warnings(&self, _context: &Context<'_>, _object: &Value, _old: Option<&Value>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// After the engine took everything but metadata and status from `old`.
+    fn prepare_status(&self, _context: &Context<'_>, _object: &mut Value, _old: &Value) {}
+
+    fn validate_status(&self, _context: &Context<'_>, _object: &Value, _old: &Value) -> Errors {
+        Errors::new()
+    }
+
+    /// The last step before the commit: what must be given out in the same
+    /// transaction (addresses, ports). `old` is None for a create, `object` null for a
+    /// deletion. Not called for dry runs of deletions.
+    ///
+    /// # Errors
+    /// The refusal, as the client gets it.
+    fn allocate(
+        &self,
+        _context: &Context<'_>,
+        _object: &mut Value,
+        _old: Option<&Value>,
+        _companions: &mut Vec<Companion>,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+
+    /// A PUT of an object that does not exist creates it (roles, leases, endpoints).
+    fn creates_on_update(&self) -> bool {
+        false
+    }
+
+    /// A PUT without resourceVersion overwrites.
+    fn allows_unconditional_update(&self) -> bool {
+        true
+    }
+
+    /// How a deletion with `options` begins. Only asked where the object is
+    /// not being deleted already.
+    fn grace(&self, _context: &Context<'_>, _object: &Value, _options: &DeleteOptions) -> Grace {
+        Grace::Unsupported
+    }
+
+    /// Changes beside the deletion timestamp when deletion begins (a
+    /// namespace's phase).
+    fn mark_deleted(&self, _context: &Context<'_>, _object: &mut Value) {}
+
+    /// Something of the kind's own holds the object, as finalizers do
+    /// (`spec.finalizers` of a namespace).
+    fn is_held(&self, _object: &Value) -> bool {
+        false
+    }
+
+    /// Why this object may not be deleted, beside admission.
+    ///
+    /// # Errors
+    /// The refusal, as the client gets it.
+    fn may_delete(&self, _context: &Context<'_>, _object: &Value) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn orphaning(&self) -> Orphaning {
+        Orphaning::Collect
+    }
+
+    /// A deletion answers with the object instead of a Status.
+    fn returns_deleted(&self) -> bool {
+        false
+    }
+
+    /// After this time the object deletes itself.
+    fn time_to_live(&self, _object: &Value) -> Option<Duration> {
+        None
+    }
+
+    /// Fields that a write through the object resets and so nobody owns by
+    /// it; `["status"]` is added where there is a status subresource.
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[]
+    }
+
+    /// The cells of a table row, one for each column of `version`. By default
+    /// the name and the age.
+    fn cells(&self, _version: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        let name = apimachinery::meta::name(object);
+        vec![name.into(), crate::generic::names::age(object, now).into()]
+    }
+}
+
+/// A kind without anything special.
+pub struct Plain;
+
+impl Strategy for Plain {}

@@ -1,0 +1,3 @@
+//! The verbs, written once for all kinds.
+
+pub mod names;
