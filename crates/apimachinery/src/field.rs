@@ -175,6 +175,21 @@ impl Errors {
         self.add(Kind::Duplicate, path, Some(&value.into()), "");
     }
 
+    /// `Duplicate value: "x": detail`.
+    pub fn duplicate_because(&mut self, path: &Path<'_>, value: impl Into<Value>, detail: &str) {
+        self.add(Kind::Duplicate, path, Some(&value.into()), detail);
+    }
+
+    /// `Internal error: detail`.
+    pub fn internal(&mut self, path: &Path<'_>, detail: &str) {
+        self.add(Kind::InternalError, path, None, detail);
+    }
+
+    /// `Invalid value: "x": detail`, of a wrong type.
+    pub fn type_invalid(&mut self, path: &Path<'_>, value: impl Into<Value>, detail: &str) {
+        self.add(Kind::TypeInvalid, path, Some(&value.into()), detail);
+    }
+
     /// `Not found: "x"`.
     pub fn not_found(&mut self, path: &Path<'_>, value: impl Into<Value>) {
         self.add(Kind::NotFound, path, Some(&value.into()), "");
@@ -183,7 +198,7 @@ impl Errors {
     /// `Unsupported value: "x": supported values: "a", "b"`; `supported` in
     /// the order to be written (upstream sorts).
     pub fn not_supported(&mut self, path: &Path<'_>, value: impl Into<Value>, supported: &[&str]) {
-        let quoted: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
+        let quoted: Vec<String> = supported.iter().map(|name| quote(name)).collect();
         let detail = if quoted.is_empty() {
             String::new()
         } else {
@@ -228,18 +243,41 @@ impl fmt::Display for Errors {
 /// A value as field.Error writes it: text quoted, numbers plain, structures as JSON.
 fn go_value(value: &Value) -> String {
     match value {
-        Value::Null => "null".into(),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Int(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::String(text) => format!("{text:?}"),
-        Value::Array(items) => format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(",")),
-        Value::Object(object) => {
-            let members: Vec<_> =
-                object.iter().map(|(key, value)| format!("{key:?}:{}", go_value(value))).collect();
-            format!("{{{}}}", members.join(","))
+        Value::String(text) => quote(text),
+        other => crate::json::to_string(other),
+    }
+}
+
+/// Text in quotes as Go's `%q` writes it.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for letter in text.chars() {
+        let code = u32::from(letter);
+        match letter {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{b}' => out.push_str("\\v"),
+            '\0'..='\u{1f}' | '\u{7f}' => out.push_str(&format!("\\x{code:02x}")),
+            // What Go does not take for printable.
+            '\u{80}'..='\u{a0}'
+            | '\u{ad}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202f}'
+            | '\u{feff}' => {
+                out.push_str(&format!("\\u{code:04x}"));
+            }
+            _ => out.push(letter),
         }
     }
+    out.push('"');
+    out
 }
 
 #[cfg(test)]

@@ -4,8 +4,20 @@
 //! It does no I/O and knows no kind: what it knows of types comes in as data.
 
 pub mod field;
+pub mod fields;
+pub mod labels;
+pub mod managed_fields;
 pub mod meta;
+pub mod name;
+pub mod patch;
 pub mod status;
+pub mod table;
+pub mod validation;
+pub mod int_or_string;
+pub mod json;
+pub mod quantity;
+pub mod schema;
+pub mod time;
 pub mod value;
 
 pub use status::Status;

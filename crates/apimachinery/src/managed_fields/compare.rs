@@ -1,0 +1,246 @@
+//! What a write changed: old and new tree walked in lockstep by schema
+//! (structured-merge-diff's `typed.Comparison`).
+//!
+//! Equal parts cost one comparison and no memory; only differences make sets.
+
+use std::collections::BTreeMap;
+
+use super::element;
+use super::set::{self, Set};
+use super::shape::{self, Shape};
+use crate::{Key, Object, Value};
+
+/// What differs between two objects.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// Paths that the new object added or modified.
+    pub changed: Set,
+    /// Paths that the new object no longer has.
+    pub removed: Set,
+}
+
+/// Members of the root and of `metadata` that nobody owns (upstream's stripMeta).
+fn nobody_owns(in_metadata: bool, name: &str) -> bool {
+    if in_metadata {
+        matches!(
+            name,
+            "name"
+                | "namespace"
+                | "creationTimestamp"
+                | "selfLink"
+                | "uid"
+                | "clusterName"
+                | "generation"
+                | "managedFields"
+                | "resourceVersion"
+        )
+    } else {
+        matches!(name, "apiVersion" | "kind")
+    }
+}
+
+/// Compares two whole objects, without the members that nobody owns.
+pub fn compare(shape: Shape<'_>, old: &Value, new: &Value) -> Comparison {
+    let mut found = Delta::default();
+    members(shape, old.as_object(), new.as_object(), &mut found, &|name| nobody_owns(false, name), &|name| {
+        name == "metadata"
+    });
+    Comparison { changed: Set::trusted(found.changed), removed: Set::trusted(found.removed) }
+}
+
+/// Two nodes being built: what changed and what went.
+#[derive(Default)]
+struct Delta {
+    changed_here: bool,
+    removed_here: bool,
+    changed: Object,
+    removed: Object,
+}
+
+impl Delta {
+    /// A leaf, or a value that came or went.
+    fn leaf(&mut self, old: Option<&Value>, new: Option<&Value>) {
+        match (old, new) {
+            (Some(_), None) => self.removed_here = true,
+            (None, Some(_)) => self.changed_here = true,
+            (Some(old), Some(new)) if old != new => self.changed_here = true,
+            _ => {}
+        }
+    }
+
+    /// Hangs what was found below `name` into this node.
+    fn take(&mut self, name: impl FnOnce() -> Key, below: Delta) {
+        let changed = set::node(below.changed_here, below.changed);
+        let removed = set::node(below.removed_here, below.removed);
+        if changed.is_none() && removed.is_none() {
+            return;
+        }
+        let name = name();
+        if let Some(node) = removed {
+            set::add(&mut self.removed, name.clone(), node);
+        }
+        if let Some(node) = changed {
+            set::add(&mut self.changed, name, node);
+        }
+    }
+}
+
+fn never(_: &str) -> bool {
+    false
+}
+
+/// Members of both objects; `skip` names those left out, `stripped` those whose
+/// own members are metadata.
+fn members(
+    shape: Shape<'_>,
+    old: Option<&Object>,
+    new: Option<&Object>,
+    found: &mut Delta,
+    skip: &dyn Fn(&str) -> bool,
+    stripped: &dyn Fn(&str) -> bool,
+) {
+    let empty = Object::new();
+    let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
+    let mut both = 0;
+    // Canonical trees of one type have one order: the next member of the old
+    // object is mostly where the last one was found, plus one.
+    let mut hint = 0;
+    for (name, value) in new.iter() {
+        let before = match old.raw().get(hint) {
+            Some((same, value)) if same == name => {
+                hint += 1;
+                Some(value)
+            }
+            _ => match old.raw().iter().position(|(other, _)| other == name) {
+                Some(at) => {
+                    hint = at + 1;
+                    Some(&old.raw()[at].1)
+                }
+                None => None,
+            },
+        };
+        both += usize::from(before.is_some());
+        if !skip(name) {
+            member(shape, name, before, Some(value), found, stripped);
+        }
+    }
+    if both < old.len() {
+        for (name, value) in old.iter() {
+            if !new.contains(name) && !skip(name) {
+                member(shape, name, Some(value), None, found, stripped);
+            }
+        }
+    }
+}
+
+fn member(
+    shape: Shape<'_>,
+    name: &str,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    found: &mut Delta,
+    stripped: &dyn Fn(&str) -> bool,
+) {
+    // What the schema does not know is pruned before or kept whole.
+    let shape = shape.member(name).unwrap_or(Shape::Whole);
+    let mut below = Delta::default();
+    if stripped(name) {
+        let (old, new) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
+        members(shape, old, new, &mut below, &|name| nobody_owns(true, name), &never);
+    } else {
+        walk(shape, old, new, &mut below);
+    }
+    found.take(|| element::field(name), below);
+}
+
+fn walk(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>, found: &mut Delta) {
+    match shape {
+        Shape::Whole => found.leaf(old, new),
+        Shape::Struct(..) | Shape::Map(..) | Shape::Deduced => {
+            let sides = (object_of(old), object_of(new));
+            let (Some(before), Some(after)) = sides else { return found.leaf(old, new) };
+            if before.is_none_or(Object::is_empty) && after.is_none_or(Object::is_empty) {
+                return found.leaf(old, new);
+            }
+            found.removed_here = new.is_none();
+            found.changed_here = old.is_none();
+            members(shape, before, after, found, &never, &never);
+        }
+        Shape::Set | Shape::Keyed(..) => {
+            let sides = (array_of(old), array_of(new));
+            let (Some(before), Some(after)) = sides else { return found.leaf(old, new) };
+            if before.is_empty() && after.is_empty() {
+                return found.leaf(old, new);
+            }
+            found.removed_here = new.is_none();
+            found.changed_here = old.is_none();
+            if before != after {
+                items(shape, before, after, found);
+            }
+        }
+    }
+}
+
+/// The object there, `Some(None)` where there is nothing or null, `None` where
+/// there is something else.
+fn object_of(value: Option<&Value>) -> Option<Option<&Object>> {
+    match value {
+        None | Some(Value::Null) => Some(None),
+        Some(Value::Object(object)) => Some(Some(object)),
+        Some(_) => None,
+    }
+}
+
+fn array_of(value: Option<&Value>) -> Option<&[Value]> {
+    match value {
+        None | Some(Value::Null) => Some(&[]),
+        Some(Value::Array(items)) => Some(items),
+        Some(_) => None,
+    }
+}
+
+/// The element that names an item.
+pub(super) fn element_of(shape: Shape<'_>, item: &Value) -> Key {
+    match shape {
+        Shape::Keyed(_, _, keys) => element::keyed(item, keys, shape::key_default),
+        _ => element::item(item),
+    }
+}
+
+fn items(shape: Shape<'_>, old: &[Value], new: &[Value], found: &mut Delta) {
+    let mut sides: BTreeMap<Key, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
+    for item in old {
+        sides.entry(element_of(shape, item)).or_default().0.push(item);
+    }
+    for item in new {
+        sides.entry(element_of(shape, item)).or_default().1.push(item);
+    }
+    for (name, (old, new)) in sides {
+        let mut below = Delta::default();
+        match (old.as_slice(), new.as_slice()) {
+            // The usual case: no item occurs twice.
+            (before @ ([] | [_]), after @ ([] | [_])) => {
+                walk_item(shape, before.first().copied(), after.first().copied(), &mut below);
+            }
+            // Items that occur several times are owned together.
+            (before, after) if before.len() > 1 && after.len() > 1 => below.changed_here = before != after,
+            (_, after @ ([] | [_])) => {
+                if let Some(only) = after.first() {
+                    walk_item(shape, None, Some(only), &mut below);
+                }
+                below.removed_here = true;
+            }
+            (before, _) => {
+                if let Some(only) = before.first() {
+                    walk_item(shape, Some(only), None, &mut below);
+                }
+                below.changed_here = true;
+            }
+        }
+        found.take(|| name, below);
+    }
+}
+
+fn walk_item(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>, found: &mut Delta) {
+    walk(shape.item(), old, new, found);
+}

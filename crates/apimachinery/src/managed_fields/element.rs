@@ -1,0 +1,250 @@
+//! Path elements as text: `f:name`, `k:{"name":"a"}`, `v:"x"`, `i:0`, and `.`
+//! for the path itself (FieldsV1's own spelling, structured-merge-diff's
+//! `fieldpath.PathElement`).
+//!
+//! The canonical text is the identity of an element: two elements are the same
+//! where their texts are. No trees of objects here.
+
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
+use crate::{Key, Object, Value};
+
+/// The member that says that the path up to here belongs to the set.
+pub(super) const SELF: &str = ".";
+
+/// The element of a struct's field or a map's key.
+pub(super) fn field(name: &str) -> Key {
+    let mut text = String::with_capacity(name.len() + 2);
+    text.push_str("f:");
+    text.push_str(name);
+    Key::Owned(text)
+}
+
+/// The element of an item of a set.
+pub(super) fn item(value: &Value) -> Key {
+    let mut text = String::from("v:");
+    write_json(value, &mut text);
+    Key::Owned(text)
+}
+
+/// The element of an item of a list with keys; a key that the item lacks takes
+/// its default from `default`, or is left out.
+pub(super) fn keyed(object: &Value, keys: &[&str], default: impl Fn(&str) -> Option<Value>) -> Key {
+    let mut text = String::from("k:{");
+    // The keys stand in the order of their names.
+    let mut names: smallvec::SmallVec<[&str; 4]> = keys.iter().copied().collect();
+    names.sort_unstable();
+    for name in names {
+        let assumed;
+        let value = match object.as_object().and_then(|members| members.get(name)) {
+            Some(value) => value,
+            None => match default(name) {
+                Some(value) => {
+                    assumed = value;
+                    &assumed
+                }
+                None => continue,
+            },
+        };
+        if text.len() > 3 {
+            text.push(',');
+        }
+        write_string(name, &mut text);
+        text.push(':');
+        write_json(value, &mut text);
+    }
+    text.push('}');
+    Key::Owned(text)
+}
+
+/// The canonical text of an element that a client wrote; `None` where it is none.
+pub(super) fn canonical(text: &str) -> Option<Key> {
+    if text == SELF {
+        return Some(Key::Borrowed(SELF));
+    }
+    let (kind, rest) = text.split_at_checked(2)?;
+    match kind {
+        "f:" => Some(field(rest)),
+        "v:" => Some(item(&serde_json::from_str(rest).ok().map(from_serde)?)),
+        "i:" => rest.parse::<i64>().ok().map(|at| Key::Owned(format!("i:{at}"))),
+        "k:" => {
+            let value = from_serde(serde_json::from_str(rest).ok()?);
+            let names: Vec<&str> = value.as_object()?.keys().collect();
+            Some(keyed(&value, &names, |_| None))
+        }
+        _ => None,
+    }
+}
+
+/// The members of a `k:` element as an object, the value of a `v:` element.
+pub(super) fn parsed(text: &str) -> Option<Value> {
+    let (kind, rest) = text.split_at_checked(2)?;
+    matches!(kind, "k:" | "v:").then(|| serde_json::from_str(rest).ok().map(from_serde)).flatten()
+}
+
+/// Upstream's order: the path itself, fields, keys, values, indexes; names by
+/// bytes and numbers by size.
+pub(super) fn order(a: &str, b: &str) -> Ordering {
+    let (kind_a, kind_b) = (rank(a), rank(b));
+    if kind_a != kind_b {
+        return kind_a.cmp(&kind_b);
+    }
+    match kind_a {
+        2 | 3 if a != b => match (parsed(a), parsed(b)) {
+            (Some(left), Some(right)) => order_values(&left, &right).then_with(|| a.cmp(b)),
+            _ => a.cmp(b),
+        },
+        4 => {
+            let number = |text: &str| text[2..].parse::<i64>().unwrap_or(0);
+            number(a).cmp(&number(b))
+        }
+        _ => a.cmp(b),
+    }
+}
+
+fn rank(text: &str) -> u8 {
+    match text.as_bytes() {
+        [b'.'] => 0,
+        [b'f', ..] => 1,
+        [b'k', ..] => 2,
+        [b'v', ..] => 3,
+        _ => 4,
+    }
+}
+
+/// `value.Compare`: null, bool, number, string, list, object; each by content.
+fn order_values(a: &Value, b: &Value) -> Ordering {
+    fn rank(value: &Value) -> u8 {
+        match value {
+            Value::Float(_) | Value::Int(_) => 0,
+            Value::String(_) => 1,
+            Value::Bool(_) => 2,
+            Value::Array(_) => 3,
+            Value::Object(_) => 4,
+            Value::Null => 5,
+        }
+    }
+    match (a, b) {
+        (Value::Int(left), Value::Int(right)) => left.cmp(right),
+        (Value::String(left), Value::String(right)) => left.cmp(right),
+        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+        (Value::Object(left), Value::Object(right)) => {
+            for ((name, value), (other, theirs)) in left.iter().zip(right.iter()) {
+                let found = name.cmp(other).then_with(|| order_values(value, theirs));
+                if found != Ordering::Equal {
+                    return found;
+                }
+            }
+            left.len().cmp(&right.len())
+        }
+        _ => match (a.as_f64(), b.as_f64()) {
+            (Some(left), Some(right)) => left.total_cmp(&right),
+            _ => rank(a).cmp(&rank(b)),
+        },
+    }
+}
+
+pub(super) fn write_json(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
+        Value::Int(number) => _ = write!(out, "{number}"),
+        Value::Float(number) => _ = write!(out, "{number}"),
+        Value::String(text) => write_string(text, out),
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_json(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(object) => {
+            out.push('{');
+            for (at, (name, value)) in object.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_string(name, out);
+                out.push(':');
+                write_json(value, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0'..='\x1f' => _ = write!(out, "\\u{:04x}", u32::from(letter)),
+            _ => out.push(letter),
+        }
+    }
+    out.push('"');
+}
+
+fn from_serde(value: serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(truth) => Value::Bool(truth),
+        serde_json::Value::Number(number) => {
+            number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or(0.0)), Value::Int)
+        }
+        serde_json::Value::String(text) => Value::String(text),
+        serde_json::Value::Array(items) => Value::Array(items.into_iter().map(from_serde).collect()),
+        serde_json::Value::Object(members) => {
+            let mut object = Object::with_capacity(members.len());
+            for (name, value) in members {
+                object.push_new(name, from_serde(value));
+            }
+            Value::Object(object)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value;
+
+    #[test]
+    fn elements_have_one_spelling() {
+        for (given, canonical_text) in [
+            ("f:spec", Some("f:spec")),
+            (".", Some(".")),
+            ("k:{ \"port\": 80, \"a\":\"x\"}", Some("k:{\"a\":\"x\",\"port\":80}")),
+            ("v:\"a\\u0062\"", Some("v:\"ab\"")),
+            ("i:007", Some("i:7")),
+            ("k:[1]", None),
+            ("x:y", None),
+            ("é", None),
+            ("", None),
+        ] {
+            assert_eq!(canonical(given).as_deref(), canonical_text, "{given}");
+        }
+        let port = value!({"containerPort": 80, "name": "http"});
+        assert_eq!(
+            keyed(&port, &["containerPort", "protocol"], |_| Some(Value::from("TCP"))),
+            "k:{\"containerPort\":80,\"protocol\":\"TCP\"}"
+        );
+    }
+
+    #[test]
+    fn numbers_are_ordered_by_size() {
+        assert_eq!(order("k:{\"port\":443}", "k:{\"port\":8080}"), Ordering::Less);
+        assert_eq!(order("k:{\"port\":9}", "k:{\"port\":80}"), Ordering::Less);
+        assert_eq!(order("i:10", "i:9"), Ordering::Greater);
+        assert_eq!(order("f:z", "k:{\"a\":1}"), Ordering::Less);
+        assert_eq!(order(".", "f:"), Ordering::Less);
+    }
+}

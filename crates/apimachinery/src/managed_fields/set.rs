@@ -1,0 +1,276 @@
+//! Sets of field paths, as FieldsV1 writes them.
+//!
+//! A set *is* its FieldsV1 tree: members named by path elements, kept sorted,
+//! `{}` for a path without longer ones and `.` for a path that has them. So
+//! reading and writing `fieldsV1` costs nothing, and every operation works on
+//! stored ownership in place.
+
+use super::element::{self, SELF};
+use crate::{Key, Object, Value};
+
+/// A set of field paths (`fieldpath.Set`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Set(Object);
+
+impl Set {
+    pub const fn new() -> Self {
+        Set(Object::new())
+    }
+
+    /// The set of paths of field names alone, such as `[&["status"]]`: what a
+    /// strategy gives as the fields that a (sub)resource resets.
+    pub fn of_fields(paths: &[&[&str]]) -> Self {
+        let mut set = Set::new();
+        for path in paths {
+            let elements: Vec<Key> = path.iter().map(|name| element::field(name)).collect();
+            set.insert(&elements);
+        }
+        set
+    }
+
+    /// Reads `fieldsV1`; `None` where it is not one.
+    pub fn from_fields_v1(value: &Value) -> Option<Self> {
+        read_node(value.as_object()?).map(Set)
+    }
+
+    /// `fieldsV1` of this set.
+    pub fn into_fields_v1(self) -> Value {
+        Value::Object(self.0)
+    }
+
+    /// Takes a tree that is known to be canonical (one of our own).
+    pub(super) fn trusted(object: Object) -> Self {
+        Set(object)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds one path of canonical elements.
+    pub(super) fn insert(&mut self, path: &[Key]) {
+        let Some((first, rest)) = path.split_first() else { return };
+        let mut single = Object::new();
+        for name in rest.iter().rev() {
+            let mut outer = Object::new();
+            outer.push_new(name.clone(), single);
+            single = outer;
+        }
+        let mut other = Object::new();
+        other.push_new(first.clone(), single);
+        self.unite(&Set(other));
+    }
+
+    /// Whether the path of canonical elements belongs to the set.
+    pub fn contains(&self, path: &[&str]) -> bool {
+        let mut at = &self.0;
+        for name in path {
+            match child(at, name) {
+                Some(node) => at = node,
+                None => return false,
+            }
+        }
+        !path.is_empty() && is_member(at)
+    }
+
+    /// Adds what `other` has.
+    pub fn unite(&mut self, other: &Set) {
+        unite(&mut self.0, &other.0, true);
+    }
+
+    /// Takes away the paths that `other` has; longer ones stay.
+    pub fn subtract(&mut self, other: &Set) {
+        subtract(&mut self.0, &other.0);
+    }
+
+    /// Takes away the paths that `other` has and everything below them.
+    pub fn subtract_below(&mut self, other: &Set) {
+        subtract_below(&mut self.0, &other.0);
+    }
+
+    /// The paths in both.
+    pub fn intersection(&self, other: &Set) -> Set {
+        Set(intersection(&self.0, &other.0, true))
+    }
+
+    /// Whether any path is in both.
+    pub fn intersects(&self, other: &Set) -> bool {
+        intersects(&self.0, &other.0)
+    }
+
+    /// The paths, each as its elements, in order.
+    pub fn paths(&self) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
+        collect(&self.0, &mut Vec::new(), &mut found);
+        found
+    }
+}
+
+/// Whether the path that leads to `node` belongs to its set.
+pub(super) fn is_member(node: &Object) -> bool {
+    node.is_empty() || node.raw()[0].0 == SELF
+}
+
+/// The node below `name`.
+pub(super) fn child<'a>(node: &'a Object, name: &str) -> Option<&'a Object> {
+    find(node, name).ok().and_then(|at| node.raw()[at].1.as_object())
+}
+
+/// A node for a path that belongs to the set and has `below`.
+pub(super) fn node(member: bool, mut below: Object) -> Option<Value> {
+    if member && !below.is_empty() && below.raw()[0].0 != SELF {
+        below.raw_mut().insert(0, (Key::Borrowed(SELF), Value::object()));
+    }
+    (member || !below.is_empty()).then_some(Value::Object(below))
+}
+
+/// Adds a node at its place in the order; its name is new.
+pub(super) fn add(to: &mut Object, name: Key, node: Value) {
+    // Mostly names come in order.
+    let at = match to.raw().last() {
+        Some((last, _)) if element::order(last, &name).is_gt() => find(to, &name).unwrap_or_else(|at| at),
+        _ => to.len(),
+    };
+    to.raw_mut().insert(at, (name, node));
+}
+
+fn find(node: &Object, name: &str) -> Result<usize, usize> {
+    node.raw().binary_search_by(|(other, _)| element::order(other, name))
+}
+
+fn read_node(object: &Object) -> Option<Object> {
+    let mut read = Object::with_capacity(object.len());
+    for (name, value) in object.iter() {
+        let name = element::canonical(name)?;
+        let below = if name == SELF { Object::new() } else { read_node(value.as_object()?)? };
+        match find(&read, &name) {
+            Ok(_) => return None,
+            Err(at) => read.raw_mut().insert(at, (name, Value::Object(below))),
+        }
+    }
+    // A lone dot is a plain leaf.
+    if read.len() == 1 && read.contains(SELF) {
+        read = Object::new();
+    }
+    Some(read)
+}
+
+fn unite(into: &mut Object, from: &Object, root: bool) {
+    let was_member = !root && is_member(into);
+    if !root && (was_member || is_member(from)) && !(into.is_empty() && from.is_empty()) {
+        let dotted = into.raw().first().is_some_and(|(name, _)| name == SELF);
+        let grows = !into.is_empty() || from.raw().iter().any(|(name, _)| name != SELF);
+        if !dotted && grows {
+            into.raw_mut().insert(0, (Key::Borrowed(SELF), Value::object()));
+        }
+    }
+    for (name, value) in from.raw() {
+        if name == SELF {
+            continue;
+        }
+        let Value::Object(theirs) = value else { continue };
+        match find(into, name) {
+            Ok(at) => {
+                if let Value::Object(ours) = &mut into.raw_mut()[at].1 {
+                    unite(ours, theirs, false);
+                }
+            }
+            Err(at) => into.raw_mut().insert(at, (name.clone(), value.clone())),
+        }
+    }
+}
+
+/// What is left of a child node after an operation: keeps its membership right.
+fn settle(ours: &mut Object, member: bool) -> bool {
+    let dotted = ours.raw().first().is_some_and(|(name, _)| name == SELF);
+    let below = ours.len() - usize::from(dotted);
+    match (member, below) {
+        (false, 0) => return false,
+        (false, _) if dotted => _ = ours.raw_mut().remove(0),
+        (true, 0) => *ours = Object::new(),
+        (true, _) if !dotted => ours.raw_mut().insert(0, (Key::Borrowed(SELF), Value::object())),
+        _ => {}
+    }
+    true
+}
+
+fn subtract(from: &mut Object, other: &Object) {
+    for (name, value) in other.raw() {
+        if name == SELF {
+            continue;
+        }
+        let Value::Object(theirs) = value else { continue };
+        let Ok(at) = find(from, name) else { continue };
+        let Value::Object(ours) = &mut from.raw_mut()[at].1 else { continue };
+        let member = is_member(ours) && !is_member(theirs);
+        subtract(ours, theirs);
+        if !settle(ours, member) {
+            from.raw_mut().remove(at);
+        }
+    }
+}
+
+fn subtract_below(from: &mut Object, other: &Object) {
+    for (name, value) in other.raw() {
+        let Value::Object(theirs) = value else { continue };
+        let Ok(at) = find(from, name) else { continue };
+        if is_member(theirs) && name != SELF {
+            from.raw_mut().remove(at);
+            continue;
+        }
+        if name == SELF {
+            continue;
+        }
+        let Value::Object(ours) = &mut from.raw_mut()[at].1 else { continue };
+        let member = is_member(ours);
+        subtract_below(ours, theirs);
+        if !settle(ours, member) {
+            from.raw_mut().remove(at);
+        }
+    }
+}
+
+fn intersection(a: &Object, b: &Object, root: bool) -> Object {
+    let mut both = Object::new();
+    for (name, value) in a.raw() {
+        let (Value::Object(ours), Some(theirs)) = (value, child(b, name)) else { continue };
+        if name == SELF {
+            continue;
+        }
+        let below = intersection(ours, theirs, false);
+        if let Some(value) = node(is_member(ours) && is_member(theirs), below) {
+            both.push_new(name.clone(), value);
+        }
+    }
+    debug_assert!(!root || both.raw().first().is_none_or(|(name, _)| name != SELF));
+    both
+}
+
+fn intersects(a: &Object, b: &Object) -> bool {
+    let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    few.raw().iter().any(|(name, value)| {
+        if name == SELF {
+            return false;
+        }
+        let (Value::Object(left), Some(right)) = (value, child(many, name)) else { return false };
+        is_member(left) && is_member(right) || intersects(left, right)
+    })
+}
+
+fn collect(node: &Object, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    for (name, value) in node.iter() {
+        let Value::Object(below) = value else { continue };
+        if name == SELF {
+            continue;
+        }
+        path.push(name.to_owned());
+        if is_member(below) {
+            found.push(path.clone());
+        }
+        collect(below, path, found);
+        path.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests;

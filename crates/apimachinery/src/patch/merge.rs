@@ -1,0 +1,99 @@
+//! JSON merge patch, RFC 7386.
+
+use super::{Error, go_shape};
+use crate::{Object, Value};
+
+/// Reads the body of an `application/merge-patch+json` request.
+pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
+    match super::parse(bytes)? {
+        patch @ Value::Object(_) => Ok(patch),
+        Value::Null => Err(Error::Malformed("Invalid JSON Patch".into())),
+        other => Err(Error::Malformed(format!(
+            "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            go_shape(&other)
+        ))),
+    }
+}
+
+/// Changes `target` by `patch`: objects merge, null removes, all else replaces.
+pub fn apply(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !matches!(target, Value::Object(_)) {
+        *target = Value::object();
+    }
+    let Value::Object(target) = target else { return };
+    for (name, change) in patch {
+        match change {
+            Value::Null => _ = target.remove(&name),
+            Value::Object(_) => apply(target.entry(name), change),
+            change => _ = target.insert(name, change),
+        }
+    }
+}
+
+/// The patch that makes `to` of `from`. Members of `to` that are null cannot be
+/// expressed and come out removed.
+pub fn diff(from: &Value, to: &Value) -> Value {
+    let (Value::Object(from), Value::Object(to)) = (from, to) else { return to.clone() };
+    let mut patch = Object::new();
+    for (name, value) in to.iter() {
+        match from.get(name) {
+            Some(before) if before == value => {}
+            Some(before @ Value::Object(_)) if matches!(value, Value::Object(_)) => {
+                patch.push_new(name.to_owned(), diff(before, value));
+            }
+            _ => patch.push_new(name.to_owned(), value.clone()),
+        }
+    }
+    for name in from.keys().filter(|name| !to.contains(name)) {
+        patch.push_new(name.to_owned(), Value::Null);
+    }
+    Value::Object(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value;
+
+    #[test]
+    fn merges_as_the_rfc_shows() {
+        let cases = [
+            (value!({"a": "b"}), value!({"a": "c"}), value!({"a": "c"})),
+            (value!({"a": "b"}), value!({"b": "c"}), value!({"a": "b", "b": "c"})),
+            (value!({"a": "b", "b": 1}), value!({"a": null}), value!({"b": 1})),
+            (value!({"a": ["b"]}), value!({"a": "c"}), value!({"a": "c"})),
+            (value!({"a": {"b": "c"}}), value!({"a": {"b": "d", "c": null}}), value!({"a": {"b": "d"}})),
+            (value!({"a": [{"b": "c"}]}), value!({"a": [1]}), value!({"a": [1]})),
+            (value!({"e": null}), value!({"a": 1}), value!({"e": null, "a": 1})),
+            (value!({}), value!({"a": {"bb": {"ccc": null}}}), value!({"a": {"bb": {}}})),
+            (value!([1, 2]), value!({"a": "b", "c": null}), value!({"a": "b"})),
+        ];
+        for (mut target, patch, expected) in cases {
+            apply(&mut target, patch.clone());
+            assert_eq!(target, expected, "{patch:?}");
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_refused_in_gos_words() {
+        for (body, message) in [
+            (
+                "[1]",
+                "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}",
+            ),
+            (
+                "\"x\"",
+                "error decoding patch: json: cannot unmarshal string into Go value of type map[string]interface {}",
+            ),
+            ("null", "Invalid JSON Patch"),
+            ("{\"a\":", "invalid JSON patch"),
+        ] {
+            let error = parse(body.as_bytes()).expect_err(body);
+            assert_eq!((error.to_string().as_str(), error.status().code), (message, 400));
+        }
+    }
+}

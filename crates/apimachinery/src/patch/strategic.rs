@@ -1,0 +1,249 @@
+//! Strategic merge patch: lists merge by the keys that the types declare, and
+//! directives in the patch (`$patch`, `$retainKeys`, `$setElementOrder/…`,
+//! `$deleteFromPrimitiveList/…`) say what JSON alone cannot.
+//!
+//! Built-in types only: without a type there is no key to merge by.
+
+mod lists;
+mod order;
+
+use super::{Error, go_shape};
+use crate::schema::{Field, Type, TypeId, Types};
+use crate::{Object, Value};
+
+const DIRECTIVE: &str = "$patch";
+const RETAIN_KEYS: &str = "$retainKeys";
+const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList";
+const SET_ELEMENT_ORDER: &str = "$setElementOrder";
+
+/// Reads the body of an `application/strategic-merge-patch+json` request.
+pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
+    match super::parse(bytes)? {
+        patch @ Value::Object(_) => Ok(patch),
+        Value::Null => Ok(Value::object()),
+        other => Err(Error::Malformed(format!(
+            "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            go_shape(&other)
+        ))),
+    }
+}
+
+/// Merges `patch` into `object`, which is canonical and of type `kind`.
+pub fn apply(types: &Types, kind: TypeId, object: Value, patch: Value) -> Result<Value, Error> {
+    let patch = match patch {
+        Value::Object(patch) => patch,
+        _ => return Ok(object),
+    };
+    let object = match object {
+        Value::Object(object) => object,
+        _ => Object::new(),
+    };
+    merge_map(Scope { types, at: At::Struct(kind) }, object, patch).map(Value::Object)
+}
+
+/// Where in the types a merge is.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    types: &'a Types,
+    at: At,
+}
+
+#[derive(Clone, Copy)]
+enum At {
+    Struct(TypeId),
+    /// A map, whose members have no patch metadata.
+    Map,
+    /// A type without fields of its own, named as Go names it.
+    Opaque(&'static str),
+}
+
+/// What a field declares about patches.
+#[derive(Clone, Copy)]
+struct Meta<'a> {
+    scope: Scope<'a>,
+    merge: bool,
+    replace: bool,
+    merge_key: &'static str,
+}
+
+impl<'a> Scope<'a> {
+    fn name(self) -> &'static str {
+        match self.at {
+            At::Struct(id) => self.types.get(id).short_name(),
+            At::Map => "map",
+            At::Opaque(name) => name,
+        }
+    }
+
+    fn field(self, name: &str) -> Result<Meta<'a>, Error> {
+        let field: &Field = match self.at {
+            At::Struct(id) => self.types.get(id).field(name),
+            At::Map => {
+                return Err(Error::Unmergeable(
+                    "merging an object in json but data type is not struct, instead is: map".into(),
+                ));
+            }
+            At::Opaque(_) => None,
+        }
+        .ok_or_else(|| {
+            Error::Unmergeable(format!(
+                "unable to find api field in struct {} for the json field {name:?}",
+                self.name()
+            ))
+        })?;
+        let at = match field.ty {
+            Type::Struct(id) | Type::SchemaOr(id, _) => At::Struct(id),
+            Type::List(item) => match item.item_struct() {
+                Some(id) => At::Struct(id),
+                None => At::Opaque(field.json),
+            },
+            Type::Map(_) => At::Map,
+            Type::RawExtension => At::Opaque("RawExtension"),
+            Type::FieldsV1 => At::Opaque("FieldsV1"),
+            _ => At::Opaque(field.json),
+        };
+        Ok(Meta {
+            scope: Scope { types: self.types, at },
+            merge: field.patch_merge,
+            replace: field.patch_replace,
+            merge_key: field.patch_merge_key,
+        })
+    }
+}
+
+fn merge_map(scope: Scope<'_>, mut object: Object, mut patch: Object) -> Result<Object, Error> {
+    if let Some(directive) = patch.get(DIRECTIVE).cloned() {
+        return match directive.as_str() {
+            Some("replace") => {
+                patch.remove(DIRECTIVE);
+                Ok(patch)
+            }
+            Some("delete") => Ok(Object::new()),
+            _ => Err(bad_directive(&directive, &patch)),
+        };
+    }
+    retain_keys(&mut object, &mut patch)?;
+    order::apply(scope, &mut object, &mut patch)?;
+    for (name, change) in patch {
+        merge_member(scope, &mut object, &name, change)?;
+    }
+    Ok(object)
+}
+
+fn merge_member(scope: Scope<'_>, object: &mut Object, name: &str, change: Value) -> Result<(), Error> {
+    let deletes = name.starts_with(DELETE_FROM_PRIMITIVE_LIST);
+    let name = if deletes {
+        target_of(name, DELETE_FROM_PRIMITIVE_LIST)
+            .ok_or_else(|| Error::Malformed("invalid patch format of primitive list".into()))?
+    } else {
+        name
+    };
+    if change.is_null() {
+        object.remove(name);
+        return Ok(());
+    }
+    let merged = match (object.get_mut(name), change) {
+        (Some(Value::Object(before)), Value::Object(change)) => {
+            let meta = scope.field(name)?;
+            if meta.replace {
+                Value::Object(change)
+            } else {
+                Value::Object(merge_map(meta.scope, std::mem::take(before), change)?)
+            }
+        }
+        (Some(Value::Array(before)), Value::Array(change)) => {
+            let meta = scope.field(name)?;
+            Value::Array(lists::merge_or_replace(meta, std::mem::take(before), change, deletes)?)
+        }
+        // Nothing there, or something else: the patch's value stands for itself.
+        (_, _) if deletes => return Ok(()),
+        (Some(before), change) if std::mem::discriminant(before) == std::mem::discriminant(&change) => change,
+        (_, change) => drop_directives(change),
+    };
+    object.insert(name.to_owned(), merged);
+    Ok(())
+}
+
+/// The field behind `$directive/field`.
+fn target_of<'a>(name: &'a str, directive: &str) -> Option<&'a str> {
+    name.strip_prefix(directive)?.strip_prefix('/')
+}
+
+/// `$retainKeys`: the members that the object may keep.
+fn retain_keys(object: &mut Object, patch: &mut Object) -> Result<(), Error> {
+    let Some(keys) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
+    let malformed = || Error::Malformed("invalid patch format of retainKeys".into());
+    let keys = keys.as_array().ok_or_else(malformed)?;
+    let kept = |name: &str| keys.iter().any(|key| key.as_str() == Some(name));
+    for (name, value) in patch.iter() {
+        let directive = name.starts_with(DELETE_FROM_PRIMITIVE_LIST) || name.starts_with(SET_ELEMENT_ORDER);
+        if !value.is_null() && !directive && !kept(name) {
+            return Err(malformed());
+        }
+    }
+    object.retain(|name, _| kept(name));
+    Ok(())
+}
+
+/// A value that meets nothing to merge with: without nulls and directives.
+fn drop_directives(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut kept = Object::with_capacity(members.len());
+            for (name, value) in members {
+                let directive = name == DIRECTIVE
+                    || name == RETAIN_KEYS
+                    || name.starts_with("$setElementOrder/")
+                    || name.starts_with("$deleteFromPrimitiveList/");
+                if !directive && !value.is_null() {
+                    kept.push_new(name, drop_directives(value));
+                }
+            }
+            Value::Object(kept)
+        }
+        Value::Array(items) => Value::Array(
+            items
+                .into_iter()
+                .filter(|item| {
+                    let directive = item[DIRECTIVE].text();
+                    let bare = item.as_object().is_some_and(|members| members.len() == 1);
+                    directive != "delete" && !(directive == "replace" && bare)
+                })
+                .map(drop_directives)
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+fn bad_directive(directive: &Value, patch: &Object) -> Error {
+    Error::Unmergeable(format!("unknown patch type: {} in map: {}", go_print(directive), go_print_map(patch)))
+}
+
+fn no_merge_key(item: &Object, key: &str) -> Error {
+    Error::Unmergeable(format!("map: {} does not contain declared merge key: {key}", go_print_map(item)))
+}
+
+/// A value as Go's `%v` prints it.
+fn go_print(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_print).collect::<Vec<_>>().join(" ")),
+        Value::Object(members) => go_print_map(members),
+    }
+}
+
+fn go_print_map(members: &Object) -> String {
+    let mut written: Vec<(&str, String)> =
+        members.iter().map(|(name, value)| (name, go_print(value))).collect();
+    written.sort();
+    let written: Vec<String> = written.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+    format!("map[{}]", written.join(" "))
+}
+
+#[cfg(test)]
+mod tests;

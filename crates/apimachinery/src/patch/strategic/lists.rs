@@ -1,0 +1,159 @@
+//! Merging lists: of objects by their key, of scalars as sets, and the order
+//! of what comes out.
+
+use super::{DIRECTIVE, Meta, Scope, bad_directive, drop_directives, merge_map, no_merge_key};
+use crate::patch::Error;
+use crate::{Object, Value};
+
+/// Merges a list by what its field declares; lists without a strategy are replaced.
+pub(super) fn merge_or_replace(
+    meta: Meta<'_>,
+    object: Vec<Value>,
+    patch: Vec<Value>,
+    deletes: bool,
+) -> Result<Vec<Value>, Error> {
+    if meta.merge || deletes { merge(meta, object, patch, deletes) } else { Ok(patch) }
+}
+
+fn merge(meta: Meta<'_>, object: Vec<Value>, patch: Vec<Value>, deletes: bool) -> Result<Vec<Value>, Error> {
+    if object.is_empty() && patch.is_empty() {
+        return Ok(object);
+    }
+    if !of_objects(&object, &patch)? {
+        if deletes {
+            return Ok(object.into_iter().filter(|item| !patch.contains(item)).collect());
+        }
+        let mut merged: Vec<Value> = Vec::with_capacity(object.len() + patch.len());
+        for item in object.iter().chain(&patch) {
+            if !merged.contains(item) {
+                merged.push(item.clone());
+            }
+        }
+        return in_order("", merged, &patch, &object);
+    }
+    if meta.merge_key.is_empty() {
+        return Err(Error::Unmergeable(format!(
+            "cannot merge lists without merge key for {}",
+            meta.scope.name()
+        )));
+    }
+    let (object, patch) = follow_directives(object, patch, meta.merge_key)?;
+    let server_order = object.clone();
+    let merged = merge_objects(meta.scope, object, &patch, meta.merge_key)?;
+    in_order(meta.merge_key, merged, &patch, &server_order)
+}
+
+/// Whether the items are objects; all have to be of one kind.
+pub(super) fn of_objects(object: &[Value], patch: &[Value]) -> Result<bool, Error> {
+    let mut items = object.iter().chain(patch);
+    let Some(first) = items.next() else { return Ok(false) };
+    if matches!(first, Value::Array(_)) {
+        return Err(Error::DoesNotApply("lists of lists are not supported".into()));
+    }
+    if first.is_null() || items.any(|item| std::mem::discriminant(item) != std::mem::discriminant(first)) {
+        return Err(Error::Unmergeable("list element types are not identical".into()));
+    }
+    Ok(matches!(first, Value::Object(_)))
+}
+
+/// Obeys `$patch` in items: `delete` takes the item with the same key away,
+/// `replace` makes the rest of the patch the whole list.
+fn follow_directives(
+    mut object: Vec<Value>,
+    patch: Vec<Value>,
+    key: &str,
+) -> Result<(Vec<Value>, Vec<Value>), Error> {
+    let mut plain = Vec::with_capacity(patch.len());
+    let mut replace = false;
+    for item in patch {
+        let Value::Object(members) = &item else { continue };
+        let Some(directive) = members.get(DIRECTIVE) else {
+            plain.push(item);
+            continue;
+        };
+        match directive.as_str() {
+            Some("delete") => {
+                let value = members.get(key).ok_or_else(|| no_merge_key(members, key))?;
+                object.retain(|other| other.as_object().and_then(|other| other.get(key)) != Some(value));
+            }
+            Some("replace") => replace = true,
+            Some("merge") => {
+                return Err(Error::Unmergeable("merging lists cannot yet be specified in the patch".into()));
+            }
+            _ => return Err(bad_directive(directive, members)),
+        }
+    }
+    Ok(if replace { (plain, Vec::new()) } else { (object, plain) })
+}
+
+fn merge_objects(
+    scope: Scope<'_>,
+    mut object: Vec<Value>,
+    patch: &[Value],
+    key: &str,
+) -> Result<Vec<Value>, Error> {
+    for item in patch {
+        let Value::Object(members) = item else { continue };
+        let value = members.get(key).ok_or_else(|| no_merge_key(members, key))?;
+        let found =
+            object.iter_mut().filter_map(Value::as_object_mut).find(|other| other.get(key) == Some(value));
+        match found {
+            Some(before) => *before = merge_map(scope, std::mem::take(before), members.clone())?,
+            None => object.push(drop_directives(item.clone())),
+        }
+    }
+    Ok(object)
+}
+
+/// Puts `merged` in order: items of `patch` as the patch has them, the others
+/// as the server had them, woven together by the server's order.
+pub(super) fn in_order(
+    key: &str,
+    merged: Vec<Value>,
+    patch: &[Value],
+    server: &[Value],
+) -> Result<Vec<Value>, Error> {
+    if !key.is_empty() {
+        for item in merged.iter().chain(patch).chain(server) {
+            let Value::Object(members) = item else {
+                return Err(Error::Unmergeable("list element types are not identical".into()));
+            };
+            if !members.contains(key) {
+                return Err(no_merge_key(members, key));
+            }
+        }
+    }
+    let (mut patched, mut others): (Vec<Value>, Vec<Value>) =
+        merged.into_iter().partition(|item| place(patch, item, key).is_some());
+    patched.sort_by_key(|item| place(patch, item, key));
+    others.sort_by_key(|item| place(server, item, key).unwrap_or(usize::MAX));
+
+    let mut woven = Vec::with_capacity(patched.len() + others.len());
+    let mut patched = patched.into_iter().peekable();
+    let mut others = others.into_iter().peekable();
+    loop {
+        let first_other = match (others.peek(), patched.peek()) {
+            (None, None) => return Ok(woven),
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (Some(other), Some(item)) => match (place(server, other, key), place(server, item, key)) {
+                (Some(left), Some(right)) => left < right,
+                _ => false,
+            },
+        };
+        woven.extend(if first_other { others.next() } else { patched.next() });
+    }
+}
+
+/// Where in `list` the item is that counts as `item`: by key, or by value.
+fn place(list: &[Value], item: &Value, key: &str) -> Option<usize> {
+    if key.is_empty() {
+        return list.iter().position(|other| other == item);
+    }
+    let value = member(item, key)?;
+    list.iter().position(|other| member(other, key) == Some(value))
+}
+
+fn member<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {
+    item.as_object().and_then(|members: &Object| members.get(key))
+}
