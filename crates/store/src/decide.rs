@@ -12,7 +12,11 @@ use crate::{Change, Committed, Compare, Entry, Error, Event, MAX_OPS, Op, Txn};
 
 /// Applies `txn` to `root` and tells the answer and the events; on an error
 /// `root` is as it was.
-pub(crate) fn decide(root: &mut Root, txn: Txn, now: Timestamp) -> Result<(Committed, Vec<Arc<Event>>), Error> {
+pub(crate) fn decide(
+    root: &mut Root,
+    txn: Txn,
+    now: Timestamp,
+) -> Result<(Committed, Vec<Arc<Event>>), Error> {
     well_formed(&txn)?;
     for (compare, wanted) in txn.compares.iter().enumerate() {
         let current = root.get(wanted.key().as_str());
@@ -75,7 +79,9 @@ fn after(now: Timestamp, ttl: std::time::Duration) -> Timestamp {
 fn well_formed(txn: &Txn) -> Result<(), Error> {
     if txn.ops.len() > MAX_OPS {
         let count = txn.ops.len();
-        return Err(Error::Invalid(format!("a transaction may hold {MAX_OPS} operations, this one has {count}")));
+        return Err(Error::Invalid(format!(
+            "a transaction may hold {MAX_OPS} operations, this one has {count}"
+        )));
     }
     let mut keys = BTreeSet::new();
     for op in &txn.ops {
@@ -103,7 +109,11 @@ mod tests {
         Op::Delete { key: key.into() }
     }
 
-    fn run(root: &mut Root, compares: Vec<Compare>, ops: Vec<Op>) -> Result<(Committed, Vec<Arc<Event>>), Error> {
+    fn run(
+        root: &mut Root,
+        compares: Vec<Compare>,
+        ops: Vec<Op>,
+    ) -> Result<(Committed, Vec<Arc<Event>>), Error> {
         decide(root, Txn { compares, ops }, Timestamp::UNIX_EPOCH)
     }
 
@@ -147,14 +157,17 @@ mod tests {
         assert_eq!(committed.revision, 2);
         assert_eq!(committed.changes.len(), 3);
         assert!(committed.changes[1].previous.is_none() && committed.changes[1].current.is_none());
-        let told: Vec<_> = events.iter().map(|event| (event.key.as_str(), event.revision, event.place)).collect();
+        let told: Vec<_> =
+            events.iter().map(|event| (event.key.as_str(), event.revision, event.place)).collect();
         assert_eq!(told, [("/a", 2, 0), ("/b", 2, 1)]);
     }
 
     #[test]
     fn created_survives_changes_and_not_a_deletion() {
         let mut root = Root::empty(1);
-        for (op, created) in [(put("/a"), Some(2)), (put("/a"), Some(2)), (delete("/a"), None), (put("/a"), Some(5))] {
+        for (op, created) in
+            [(put("/a"), Some(2)), (put("/a"), Some(2)), (delete("/a"), None), (put("/a"), Some(5))]
+        {
             let (committed, _) = run(&mut root, vec![], vec![op]).unwrap();
             assert_eq!(committed.changes[0].current.as_ref().map(|entry| entry.created), created);
         }

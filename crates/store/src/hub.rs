@@ -44,11 +44,16 @@ impl Hub {
     /// A hub that shows `root`. Events up to its revision are not in the window.
     pub fn new(root: Root, history_floor: Option<Position>, limits: Limits) -> Self {
         let revision = root.revision;
-        let expiries =
-            root.entries().filter_map(|entry| Some((entry.expires?, entry.key.clone()))).collect();
+        let expiries = root.entries().filter_map(|entry| Some((entry.expires?, entry.key.clone()))).collect();
         let window = Window::after(Position::end_of(revision));
         Self {
-            state: RwLock::new(State { root, window, retained: Retained::default(), expiries, history_floor }),
+            state: RwLock::new(State {
+                root,
+                window,
+                retained: Retained::default(),
+                expiries,
+                history_floor,
+            }),
             subscriptions: Mutex::default(),
             told: AtomicU64::new(revision),
             reached: watch::Sender::new(revision),
@@ -175,11 +180,15 @@ impl Hub {
                 return Ok(Some(root));
             }
             match state.window.from(Position::start_of(revision + 1)) {
-                Some(events) => (state.root.clone(), events.map(|(_, event)| event.clone()).collect::<Vec<_>>()),
+                Some(events) => {
+                    (state.root.clone(), events.map(|(_, event)| event.clone()).collect::<Vec<_>>())
+                }
                 None => match state.history_floor {
                     Some(history) if history.revision() <= revision => return Ok(None),
                     Some(history) => {
-                        return Err(Error::Compacted { oldest: history.min(state.window.floor()).revision() });
+                        return Err(Error::Compacted {
+                            oldest: history.min(state.window.floor()).revision(),
+                        });
                     }
                     None => return Err(Error::Compacted { oldest: state.window.floor().revision() }),
                 },

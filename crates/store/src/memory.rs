@@ -98,3 +98,56 @@ impl Drop for Memory {
         self.expiry.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::Trigger;
+    use crate::contract::{self, Engine, put, run, told};
+
+    struct Fresh;
+
+    impl Engine for Fresh {
+        fn open(&self, limits: Limits) -> Arc<dyn Store> {
+            Memory::start(MemoryOptions { edge: contract::edge(), limits })
+        }
+
+        fn remembers(&self) -> bool {
+            false
+        }
+    }
+
+    contract::suite!(Fresh);
+
+    /// A simulation of an hour takes no time and always tells the same.
+    #[tokio::test(start_paused = true)]
+    async fn simulated_time_drives_expiries() {
+        let edge = Edge::simulated(1, Timestamp::UNIX_EPOCH);
+        let store = Memory::start(MemoryOptions { edge: edge.clone(), limits: Limits::default() });
+        let mut watch = store.watch(Scope::prefix(""), 1).unwrap();
+        let mut txn = Txn { compares: vec![], ops: vec![put("/event", "")] };
+        txn = txn.expiring(std::time::Duration::from_secs(3600));
+        store.commit(txn).await.unwrap();
+        watch.next().await.unwrap();
+        assert_eq!(told(&*watch.next().await.unwrap()), "3 /event >-");
+        let passed = edge.clock.now().as_second();
+        assert!((3600..3602).contains(&passed), "{passed} s have passed");
+    }
+
+    /// What 10,000 others wait for costs an event nothing.
+    #[tokio::test]
+    async fn an_event_wakes_only_candidates() {
+        let store = Memory::start(MemoryOptions { edge: contract::edge(), limits: Limits::default() });
+        let scope = |node: usize| Scope::prefix("/p/").with_trigger(Trigger::new("node", node.to_string()));
+        let mut others: Vec<_> = (0..10_000).map(|node| store.watch(scope(node), 1).unwrap()).collect();
+        for other in &mut others {
+            assert!(other.try_next().is_none());
+        }
+        run(&*store, vec![put("/p/a", "")]).await;
+        assert!(others.iter().all(|other| other.progress() == 2), "nobody was told");
+        drop(others);
+        assert_eq!(store.hub.watchers(), 0);
+    }
+}

@@ -61,7 +61,11 @@ pub(crate) type Undo = (Key, Option<Arc<Entry>>);
 
 /// Makes the root of `revision` from a newer one. `undo` holds the changes
 /// since, newest first. Also tells about how many bytes were replaced since.
-pub(crate) fn rewind(mut root: Root, revision: Revision, undo: impl IntoIterator<Item = Undo>) -> (Root, usize) {
+pub(crate) fn rewind(
+    mut root: Root,
+    revision: Revision,
+    undo: impl IntoIterator<Item = Undo>,
+) -> (Root, usize) {
     let mut replaced = 0;
     for (key, previous) in undo {
         replaced += previous.as_ref().map_or(0, |previous| previous.weight());

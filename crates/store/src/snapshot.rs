@@ -86,7 +86,11 @@ impl Snapshot {
 
     /// The entries whose keys begin with `prefix` and are greater than `after`
     /// (which need not exist), in the order of keys.
-    pub fn range<'a>(&'a self, prefix: &str, after: Option<&str>) -> impl DoubleEndedIterator<Item = &'a Arc<Entry>> {
+    pub fn range<'a>(
+        &'a self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> impl DoubleEndedIterator<Item = &'a Arc<Entry>> {
         let end = end_of(prefix);
         self.0.entries.range::<_, str>(bounds(prefix, after, end.as_deref())).map(|(_, entry)| entry)
     }
@@ -100,7 +104,11 @@ impl Snapshot {
 
     /// The entries that carry `trigger` and whose keys begin with `prefix`, in
     /// the order of keys, without a visit to any other.
-    pub fn by_trigger<'a>(&'a self, prefix: &'a str, trigger: &'a Trigger) -> impl Iterator<Item = &'a Arc<Entry>> {
+    pub fn by_trigger<'a>(
+        &'a self,
+        prefix: &'a str,
+        trigger: &'a Trigger,
+    ) -> impl Iterator<Item = &'a Arc<Entry>> {
         let first = Carrier { trigger: trigger.clone(), key: Key::from(prefix) };
         self.0
             .carriers

@@ -156,7 +156,13 @@ mod tests {
     #[test]
     fn only_those_who_may_want_an_event_are_told() {
         let node = |name: &str| Some(Trigger::new("node", name));
-        let event = Event { revision: 3, key: "/pods/a".into(), previous: entry("one"), current: entry("two"), place: 0 };
+        let event = Event {
+            revision: 3,
+            key: "/pods/a".into(),
+            previous: entry("one"),
+            current: entry("two"),
+            place: 0,
+        };
         let cases = [
             ("", None, true),
             ("/pods/", None, true),

@@ -22,7 +22,10 @@ pub struct Txn {
 impl Txn {
     /// Puts `key` where it does not exist.
     pub fn create(key: Key, value: Bytes, indexed: Indexed) -> Self {
-        Self { compares: vec![Compare::Absent(key.clone())], ops: vec![Op::Put { key, value, indexed, ttl: None }] }
+        Self {
+            compares: vec![Compare::Absent(key.clone())],
+            ops: vec![Op::Put { key, value, indexed, ttl: None }],
+        }
     }
 
     /// Puts `key` where its last change was `revision`.

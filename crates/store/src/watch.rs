@@ -47,7 +47,8 @@ impl Scope {
     }
 
     pub(crate) fn covers(&self, event: &Event) -> bool {
-        self.covers_key(event.key.as_str()) && self.trigger.as_ref().is_none_or(|trigger| event.touches(trigger))
+        self.covers_key(event.key.as_str())
+            && self.trigger.as_ref().is_none_or(|trigger| event.touches(trigger))
     }
 }
 
@@ -146,7 +147,11 @@ impl Watch {
             return event.revision - 1;
         }
         let read = self.next.revision() - 1;
-        if self.behind || self.slot.is_pending() { read.min(self.hub.revision()) } else { read.max(told).min(self.hub.revision()) }
+        if self.behind || self.slot.is_pending() {
+            read.min(self.hub.revision())
+        } else {
+            read.max(told).min(self.hub.revision())
+        }
     }
 
     pub fn scope(&self) -> &Scope {

@@ -22,9 +22,11 @@ pub(super) fn explain(path: &Path, what: &str, error: &rusqlite::Error) -> Error
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt(format!(
             "the database {path} is damaged ({error}): nothing was changed; keep a copy of the file, then restore a backup or repair it with sqlite3's .recover"
         )),
-        ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => Error::Unavailable(format!(
-            "the database {path} cannot be written ({error}): check the owner and the mode of the directory and whether its file system is mounted read-only"
-        )),
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
+            Error::Unavailable(format!(
+                "the database {path} cannot be written ({error}): check the owner and the mode of the directory and whether its file system is mounted read-only"
+            ))
+        }
         ErrorCode::SystemIoFailure => Error::Unavailable(format!(
             "the disk failed while {what} {path} ({error}): check the kernel's log; writes are tried again as they come"
         )),

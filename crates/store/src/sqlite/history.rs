@@ -61,7 +61,11 @@ impl Reader {
             let mut before = connection.prepare(&format!("SELECT {COLUMNS} FROM log WHERE id = ?1"))?;
             let mut undo = Vec::with_capacity(changed.len());
             for (key, id) in changed {
-                let row = if id == 0 { None } else { before.query_row([id], |row| Row::read(row, 0)).optional()? };
+                let row = if id == 0 {
+                    None
+                } else {
+                    before.query_row([id], |row| Row::read(row, 0)).optional()?
+                };
                 match row.map_or(Ok(None), |row| self.codec.entry(row)) {
                     Ok(entry) => undo.push((key, entry)),
                     Err(error) => return Ok(Err(error)),
@@ -128,7 +132,11 @@ impl History for Reader {
                     Err(error) => return Ok(Err(error)),
                 };
                 if scope.covers(&event) {
-                    bytes += [&event.previous, &event.current].into_iter().flatten().map(|entry| entry.value.len()).sum::<usize>();
+                    bytes += [&event.previous, &event.current]
+                        .into_iter()
+                        .flatten()
+                        .map(|entry| entry.value.len())
+                        .sum::<usize>();
                     chunk.events.push(Arc::new(event));
                 }
                 if chunk.events.len() == EVENTS || bytes > BYTES {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::Codec;
 use super::failure::explain;
 use super::log::{COLUMNS, Replaced, Row, extent};
-use super::Codec;
 use crate::position::Position;
 use crate::snapshot::Root;
 use crate::{Entry, Error, Event, Key, Revision};
@@ -50,7 +50,11 @@ pub(super) fn load(connection: &Connection, codec: &Codec) -> Result<Loaded, Err
 ///
 /// # Errors
 /// [`Error::Corrupt`] where the disk is behind `root`: what was acknowledged is lost.
-pub(super) fn catch_up(connection: &Connection, codec: &Codec, root: &mut Root) -> Result<(Vec<Arc<Event>>, Position), Error> {
+pub(super) fn catch_up(
+    connection: &Connection,
+    codec: &Codec,
+    root: &mut Root,
+) -> Result<(Vec<Arc<Event>>, Position), Error> {
     let path = &codec.place.path;
     let explained = |error| explain(path, "recovering", &error);
     let (floor, on_disk) = extent(connection).map_err(explained)?;
@@ -83,7 +87,8 @@ fn follow(root: &mut Root, row: Row, codec: &Codec) -> Result<Arc<Event>, Error>
 
 /// Visits the rows from `first` on.
 fn each(connection: &Connection, first: u64, mut visit: impl FnMut(Row)) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM log WHERE id >= ?1 ORDER BY id"))?;
+    let mut statement =
+        connection.prepare(&format!("SELECT {COLUMNS} FROM log WHERE id >= ?1 ORDER BY id"))?;
     let mut rows = statement.query([first as i64])?;
     while let Some(row) = rows.next()? {
         visit(Row::read(row, 0)?);
@@ -110,7 +115,9 @@ fn decode(rows: Vec<Row>, codec: &Codec) -> Result<Vec<Arc<Entry>>, Error> {
             .collect();
         let mut all = Vec::new();
         for worker in running {
-            let part = worker.join().map_err(|_| Error::Unavailable("decoding a stored value panicked".to_owned()))?;
+            let part = worker
+                .join()
+                .map_err(|_| Error::Unavailable("decoding a stored value panicked".to_owned()))?;
             all.extend(part?);
         }
         Ok(all)
@@ -123,7 +130,10 @@ impl Codec {
         let Row { position, key, created, expires, value, .. } = row;
         let Some(sealed) = value else { return Ok(None) };
         let value = self.transformer.open(&key, sealed).map_err(|error| {
-            Error::Corrupt(format!("the value of {key} in {} cannot be opened: {error}", self.place.path.display()))
+            Error::Corrupt(format!(
+                "the value of {key} in {} cannot be opened: {error}",
+                self.place.path.display()
+            ))
         })?;
         let indexed = self.indexer.index(&key, &value);
         let (revision, place): (Revision, u16) = (position.revision(), position.place());

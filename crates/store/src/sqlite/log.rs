@@ -52,7 +52,9 @@ const PAGE: u64 = 4096;
 impl Place {
     /// Opens a connection. `cache` is in KiB.
     pub fn connect(&self, cache: u32) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         // Closing must not depend on a checkpoint, least of all after a failure.
@@ -77,16 +79,19 @@ impl Place {
 pub(super) fn prepare(connection: &mut Connection, path: &Path, revision: Revision) -> Result<(), Error> {
     let explained = |error| explain(path, "opening", &error);
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let (application, format) = (number("application_id").map_err(explained)?, number("user_version").map_err(explained)?);
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(explained)?;
+    let (application, format) =
+        (number("application_id").map_err(explained)?, number("user_version").map_err(explained)?);
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(explained)?;
     match (application, format, tables) {
         (APPLICATION, FORMAT, _) => Ok(()),
         (0, 0, 0) => {
             let created = (|| {
                 let transaction = connection.transaction()?;
                 transaction.execute_batch(SCHEMA)?;
-                transaction.execute("INSERT INTO floor VALUES (?1)", [Position::end_of(revision).0 as i64])?;
+                transaction
+                    .execute("INSERT INTO floor VALUES (?1)", [Position::end_of(revision).0 as i64])?;
                 transaction.pragma_update(None, "application_id", APPLICATION)?;
                 transaction.pragma_update(None, "user_version", FORMAT)?;
                 transaction.commit()
@@ -118,7 +123,9 @@ pub(super) const COLUMNS: &str = "id, key, created, expires, value";
 impl Row {
     /// Reads the row whose columns start at `first`, in the order of [`COLUMNS`].
     pub fn read(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Self> {
-        let wrong = |column: usize, kind| rusqlite::Error::FromSqlConversionFailure(column, kind, "unexpected".into());
+        let wrong = |column: usize, kind| {
+            rusqlite::Error::FromSqlConversionFailure(column, kind, "unexpected".into())
+        };
         let expires = row.get::<_, Option<i64>>(first + 3)?;
         let value = row.get_ref(first + 4)?;
         Ok(Self {
@@ -128,14 +135,18 @@ impl Row {
             expires: expires
                 .map(|at| Timestamp::from_millisecond(at).map_err(|_| wrong(first + 3, Type::Integer)))
                 .transpose()?,
-            value: value.as_blob_or_null().map_err(|_| wrong(first + 4, Type::Blob))?.map(Bytes::copy_from_slice),
+            value: value
+                .as_blob_or_null()
+                .map_err(|_| wrong(first + 4, Type::Blob))?
+                .map(Bytes::copy_from_slice),
         })
     }
 }
 
 /// The floor, and the newest revision that the database knows.
 pub(super) fn extent(connection: &Connection) -> rusqlite::Result<(Position, Revision)> {
-    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|id| Position(id as u64));
+    let number =
+        |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|id| Position(id as u64));
     let floor = number("SELECT id FROM floor")?;
     let last = number("SELECT coalesce(max(id), 0) FROM log")?;
     Ok((floor, last.revision().max(floor.revision())))
@@ -193,7 +204,10 @@ impl<'c> Log<'c> {
 
     /// Runs `work` in one transaction. On an error nothing of it is left, as
     /// far as SQLite could still see to that.
-    pub fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    pub fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         self.begin.execute([])?;
         let done = work(self).and_then(|done| self.commit.execute([]).map(|_| done));
         if done.is_err() {

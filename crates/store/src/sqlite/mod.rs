@@ -65,7 +65,7 @@ pub struct Sqlite {
 }
 
 /// Between rows and entries, and where the rows are.
-pub(self) struct Codec {
+struct Codec {
     place: Place,
     indexer: Arc<dyn Indexer>,
     transformer: Arc<dyn Transformer>,
@@ -110,6 +110,7 @@ impl Sqlite {
             clock: edge.clock.clone(),
             limits,
             refusing: refusing.clone(),
+            only_full: false,
             floor,
             replaced,
             lock,
@@ -118,7 +119,9 @@ impl Sqlite {
             .name("store-writer".to_owned())
             .stack_size(1 << 20)
             .spawn(move || writer.run(connection))
-            .map_err(|error| Error::Unavailable(format!("cannot start the store's writer thread: {error}")))?;
+            .map_err(|error| {
+                Error::Unavailable(format!("cannot start the store's writer thread: {error}"))
+            })?;
         Ok(Arc::new_cyclic(|store: &Weak<Self>| Self {
             expiry: expiry::start(&edge, hub.clone(), store.clone()),
             hub,

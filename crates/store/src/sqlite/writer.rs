@@ -28,7 +28,7 @@ use super::failure::explain;
 use super::history::Reader;
 use super::load::catch_up;
 use super::lock::DirectoryLock;
-use super::log::{Log, Replaced, Trimmed};
+use super::log::{Log, Replaced, Trimmed, extent};
 use crate::decide::decide;
 use crate::hub::Hub;
 use crate::position::Position;
@@ -62,6 +62,8 @@ pub(super) struct Writer {
     pub limits: Limits,
     /// Why writes are refused, if they are.
     pub refusing: Arc<RwLock<Option<Error>>>,
+    /// The last failure was a lack of space before anything was committed.
+    pub only_full: bool,
     pub floor: Position,
     pub replaced: Replaced,
     /// Held as long as anything here may write.
@@ -80,7 +82,11 @@ impl Batch {
     fn add(&mut self, message: Message) {
         match message {
             Message::Propose(txn, answer) => {
-                self.bytes += txn.ops.iter().map(|op| if let Op::Put { value, .. } = op { value.len() } else { 0 }).sum::<usize>();
+                self.bytes += txn
+                    .ops
+                    .iter()
+                    .map(|op| if let Op::Put { value, .. } = op { value.len() } else { 0 })
+                    .sum::<usize>();
                 self.proposals.push((txn, answer));
             }
             Message::Close(done) => self.close = Some(Some(done)),
@@ -136,7 +142,8 @@ impl Writer {
     /// Commits batch after batch. Ends with the wish to close, or with an error
     /// after which `connection` must not be used again.
     fn serve(&mut self, connection: &Connection, first: Batch) -> Result<Option<oneshot::Sender<()>>, Error> {
-        let mut log = Log::new(connection).map_err(|error| explain(&self.codec.place.path, "writing to", &error))?;
+        let mut log =
+            Log::new(connection).map_err(|error| explain(&self.codec.place.path, "writing to", &error))?;
         let mut batch = first;
         loop {
             if !batch.proposals.is_empty() {
@@ -166,7 +173,12 @@ impl Writer {
         batch
     }
 
-    fn commit(&mut self, connection: &Connection, log: &mut Log<'_>, proposals: Vec<(Txn, Answer)>) -> Result<(), Error> {
+    fn commit(
+        &mut self,
+        connection: &Connection,
+        log: &mut Log<'_>,
+        proposals: Vec<(Txn, Answer)>,
+    ) -> Result<(), Error> {
         let decided = self.decide(proposals);
         let trimmed = if decided.events.is_empty() {
             None
@@ -174,7 +186,9 @@ impl Writer {
             match self.write(log, &decided) {
                 Ok(trimmed) => trimmed,
                 Err(error) => {
+                    self.only_full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
                     let error = explain(&self.codec.place.path, "committing to", &error);
+                    *self.refusing.write() = Some(error.clone());
                     for (answer, _) in decided.answers {
                         let _ = answer.send(Err(error.clone()));
                     }
@@ -243,7 +257,8 @@ impl Writer {
             for (event, sealed) in decided.events.iter().zip(&decided.sealed) {
                 log.append(event, sealed.as_ref())?;
             }
-            let over = self.replaced.rows > self.limits.history_rows || self.replaced.bytes > self.limits.history_bytes;
+            let over = self.replaced.rows > self.limits.history_rows
+                || self.replaced.bytes > self.limits.history_bytes;
             // A little more than what came in, so that it ends.
             over.then(|| log.trim(self.floor, 2 * decided.events.len() + 14)).transpose()
         })?;
@@ -318,10 +333,15 @@ impl Writer {
     fn recover(&mut self) -> Result<Connection, Error> {
         let explained = |error| explain(&self.codec.place.path, "reopening", &error);
         let connection = self.codec.place.connect(CACHE).map_err(explained)?;
-        // The log may hold what never reached the disk. Moving all of it into
-        // the database, with an fsync that succeeds, makes what is read next durable.
-        complete(&connection).map_err(explained)?;
         let mut root = self.hub.root();
+        let (_, on_disk) = extent(&connection).map_err(explained)?;
+        if !self.only_full || on_disk != root.revision {
+            // The log may hold what never reached the disk. Moving all of it into
+            // the database, with an fsync that succeeds, makes what is read next
+            // durable. A write for which there was no space leaves no such doubt,
+            // and there may not be the space for this.
+            complete(&connection).map_err(explained)?;
+        }
         let (events, floor) = catch_up(&connection, &self.codec, &mut root)?;
         self.floor = floor;
         self.hub.set_history_floor(floor);
