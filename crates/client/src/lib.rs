@@ -11,7 +11,7 @@ mod remote;
 mod request;
 mod transport;
 
-pub use api::{Api, Patch};
+pub use api::{Api, Object, Patch};
 pub use document::Document;
 pub use error::Error;
 pub use remote::Remote;

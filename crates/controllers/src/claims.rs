@@ -1,8 +1,17 @@
 //! Which objects belong to an owner: adoption of orphans that its selector
 //! matches, release of those it matches no more
-//! (`controller.BaseControllerRefManager`). Pure.
+//! (`controller.BaseControllerRefManager`). The decision is [`Owner::claim`].
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use std::collections::BTreeMap;
+
+use apimachinery::Value;
+use apimachinery::labels::Selector;
+use apimachinery::value;
+use client::{Api, Error, Object, Patch};
+use k8s_openapi::Metadata;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+
+use crate::pods::PodView;
 
 /// What to do about one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,49 +26,171 @@ pub enum Claim {
     Ignore,
 }
 
-/// How an owner stands to an object.
-///
-/// `matches`: the owner's selector matches its labels; `terminating`: the
-/// object is being deleted; `owner_terminating`: so is the owner.
-pub fn claim(
-    owner_uid: &str,
-    owner_terminating: bool,
-    controller: Option<&OwnerReference>,
-    matches: bool,
+/// One that claims objects by a selector.
+pub struct Owner {
+    reference: OwnerReference,
     terminating: bool,
-) -> Claim {
-    match controller {
-        Some(reference) if reference.uid != owner_uid => Claim::Ignore,
-        Some(_) if matches => Claim::Owned,
-        // A dying owner lets the garbage collector decide.
-        Some(_) if owner_terminating => Claim::Ignore,
-        Some(_) => Claim::Release,
-        None if owner_terminating || terminating || !matches => Claim::Ignore,
-        None => Claim::Adopt,
+    selector: Selector,
+}
+
+/// An object that may be claimed.
+pub struct Subject<'a> {
+    name: &'a str,
+    uid: &'a str,
+    labels: Option<&'a BTreeMap<String, String>>,
+    controller: Option<&'a OwnerReference>,
+    terminating: bool,
+}
+
+impl<'a> From<&'a ObjectMeta> for Subject<'a> {
+    fn from(metadata: &'a ObjectMeta) -> Self {
+        Self {
+            name: metadata.name.as_deref().unwrap_or_default(),
+            uid: metadata.uid.as_deref().unwrap_or_default(),
+            labels: metadata.labels.as_ref(),
+            controller: metadata
+                .owner_references
+                .iter()
+                .flatten()
+                .find(|owner| owner.controller == Some(true)),
+            terminating: metadata.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+impl<'a> From<&'a PodView> for Subject<'a> {
+    fn from(pod: &'a PodView) -> Self {
+        Self {
+            name: &pod.name,
+            uid: &pod.uid,
+            labels: Some(&pod.labels),
+            controller: pod.controller.as_ref(),
+            terminating: pod.terminating,
+        }
+    }
+}
+
+impl Owner {
+    /// `owner` with its selector; a missing or invalid one matches nothing.
+    pub fn of<K: k8s_openapi::Resource + Metadata<Ty = ObjectMeta>>(
+        owner: &K,
+        selector: Option<&LabelSelector>,
+    ) -> Self {
+        let metadata = owner.metadata();
+        let tree = selector.and_then(|selector| Value::from_serialize(selector).ok()).unwrap_or_default();
+        Self {
+            reference: OwnerReference {
+                api_version: K::API_VERSION.into(),
+                kind: K::KIND.into(),
+                name: metadata.name.clone().unwrap_or_default(),
+                uid: metadata.uid.clone().unwrap_or_default(),
+                controller: Some(true),
+                block_owner_deletion: Some(true),
+            },
+            terminating: metadata.deletion_timestamp.is_some(),
+            selector: Selector::of_label_selector(&tree).unwrap_or_else(|_| Selector::nothing()),
+        }
+    }
+
+    /// The reference that owned objects bear.
+    pub fn reference(&self) -> &OwnerReference {
+        &self.reference
+    }
+
+    pub fn claim<'a>(&self, subject: impl Into<Subject<'a>>) -> Claim {
+        let subject = subject.into();
+        let matches = match subject.labels {
+            Some(labels) => self.selector.matches(labels),
+            None => self.selector.matches(&BTreeMap::new()),
+        };
+        match subject.controller {
+            Some(reference) if reference.uid != self.reference.uid => Claim::Ignore,
+            Some(_) if matches => Claim::Owned,
+            // A dying owner lets the garbage collector decide.
+            Some(_) if self.terminating => Claim::Ignore,
+            Some(_) => Claim::Release,
+            None if self.terminating || subject.terminating || !matches => Claim::Ignore,
+            None => Claim::Adopt,
+        }
+    }
+
+    /// Writes the owner reference, unless the object is another by now.
+    pub async fn adopt<'a, K: Object>(
+        &self,
+        api: &Api<K>,
+        subject: impl Into<Subject<'a>>,
+    ) -> Result<(), Error> {
+        let subject = subject.into();
+        let reference = Value::from_serialize(&self.reference).unwrap_or_default();
+        let patch = value!({"metadata": {"uid": (subject.uid), "ownerReferences": [reference]}});
+        ignore_gone(api.patch(subject.name, Patch::strategic(patch)).await)
+    }
+
+    /// Removes the owner reference, unless the object is another by now.
+    pub async fn release<'a, K: Object>(
+        &self,
+        api: &Api<K>,
+        subject: impl Into<Subject<'a>>,
+    ) -> Result<(), Error> {
+        let subject = subject.into();
+        let uid = self.reference.uid.as_str();
+        let patch = value!({"metadata": {
+            "uid": (subject.uid),
+            "ownerReferences": [{"$patch": "delete", "uid": uid}]
+        }});
+        match api.patch(subject.name, Patch::strategic(patch)).await {
+            // 422: the uid differs, or the reference is gone.
+            Err(error) if error.is_invalid() => Ok(()),
+            other => ignore_gone(other),
+        }
+    }
+}
+
+fn ignore_gone<K>(result: Result<K, Error>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(()),
+        other => other.map(drop),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::apps::v1::ReplicaSet;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     #[test]
     fn claims() {
+        let selector = LabelSelector {
+            match_labels: Some([("app".to_owned(), "web".to_owned())].into()),
+            ..LabelSelector::default()
+        };
+        let mut set = ReplicaSet::default();
+        set.metadata.uid = Some("me".into());
+        let owner = Owner::of(&set, Some(&selector));
+        set.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        let dying = Owner::of(&set, Some(&selector));
+
         let mine = OwnerReference { uid: "me".into(), controller: Some(true), ..OwnerReference::default() };
         let theirs = OwnerReference { uid: "other".into(), ..mine.clone() };
-        for (controller, owner_terminating, matches, terminating, expected) in [
-            (Some(&mine), false, true, false, Claim::Owned),
-            (Some(&mine), true, true, false, Claim::Owned),
-            (Some(&mine), false, false, false, Claim::Release),
-            (Some(&mine), true, false, false, Claim::Ignore),
-            (Some(&theirs), false, true, false, Claim::Ignore),
-            (None, false, true, false, Claim::Adopt),
-            (None, false, true, true, Claim::Ignore),
-            (None, true, true, false, Claim::Ignore),
-            (None, false, false, false, Claim::Ignore),
+        for (controller, owner, app, terminating, expected) in [
+            (Some(&mine), &owner, "web", false, Claim::Owned),
+            (Some(&mine), &dying, "web", false, Claim::Owned),
+            (Some(&mine), &owner, "db", false, Claim::Release),
+            (Some(&mine), &dying, "db", false, Claim::Ignore),
+            (Some(&theirs), &owner, "web", false, Claim::Ignore),
+            (None, &owner, "web", false, Claim::Adopt),
+            (None, &owner, "web", true, Claim::Ignore),
+            (None, &dying, "web", false, Claim::Ignore),
+            (None, &owner, "db", false, Claim::Ignore),
         ] {
-            let got = claim("me", owner_terminating, controller, matches, terminating);
-            assert_eq!(got, expected, "{controller:?} {owner_terminating} {matches} {terminating}");
+            let pod = PodView {
+                labels: [("app".to_owned(), app.to_owned())].into(),
+                controller: controller.cloned(),
+                terminating,
+                ..PodView::default()
+            };
+            assert_eq!(owner.claim(&pod), expected, "{controller:?} {app} {terminating}");
         }
     }
 }

@@ -61,7 +61,10 @@ impl Context {
         self.replica_sets.get_or_init(|| {
             self.informer(
                 Resource::of::<ReplicaSet>(),
-                Options::indexed(vec![Index { name: OWNER, values: |set: &Whole<ReplicaSet>| controller_uid(&set.0) }]),
+                Options::indexed(vec![Index {
+                    name: OWNER,
+                    values: |set: &Whole<ReplicaSet>| controller_uid(&set.0),
+                }]),
             )
         })
     }

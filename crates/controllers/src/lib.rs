@@ -6,6 +6,7 @@
 
 mod claims;
 mod context;
+mod deployment;
 mod expectations;
 mod pods;
 mod replicaset;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use client::{Document, Error};
 use informer::{ObjectKey, Projection};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::Metadata;
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 /// PodPhase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +71,8 @@ impl PodView {
     /// When a ready pod becomes available.
     pub fn available_at(&self, min_ready: i32) -> Option<Timestamp> {
         let since = self.ready_changed.unwrap_or(self.created);
-        self.ready.then(|| since.saturating_add(jiff::SignedDuration::from_secs(min_ready.into())).unwrap_or(since))
+        self.ready
+            .then(|| since.saturating_add(jiff::SignedDuration::from_secs(min_ready.into())).unwrap_or(since))
     }
 }
 
@@ -107,7 +109,9 @@ impl Projection for PodView {
             },
             node: spec.node_name.clone().unwrap_or_default(),
             ready: ready.is_some_and(|condition| condition.status == "True"),
-            ready_changed: ready.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
+            ready_changed: ready
+                .and_then(|condition| condition.last_transition_time.as_ref())
+                .map(|time| time.0),
             restarts: statuses.iter().map(|container| container.restart_count).max().unwrap_or(0),
             deletion_cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
             ips: status.pod_ips.unwrap_or_default().into_iter().map(|ip| ip.ip).collect(),
@@ -130,6 +134,36 @@ impl Projection for PodView {
 
     fn key(&self) -> ObjectKey {
         ObjectKey::new(self.namespace.clone(), self.name.clone())
+    }
+}
+
+/// A new pod of `owner`'s template (`controller.GetPodFromTemplate`).
+pub fn pod_of_template<K>(owner: &K, template: &PodTemplateSpec) -> Pod
+where
+    K: k8s_openapi::Resource + Metadata<Ty = ObjectMeta>,
+{
+    let of_owner = owner.metadata();
+    let of_template = template.metadata.clone().unwrap_or_default();
+    let name = of_owner.name.clone().unwrap_or_default();
+    Pod {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{name}-")),
+            namespace: of_owner.namespace.clone(),
+            labels: of_template.labels,
+            annotations: of_template.annotations,
+            finalizers: of_template.finalizers,
+            owner_references: Some(vec![OwnerReference {
+                api_version: K::API_VERSION.into(),
+                kind: K::KIND.into(),
+                name,
+                uid: of_owner.uid.clone().unwrap_or_default(),
+                controller: Some(true),
+                block_owner_deletion: Some(true),
+            }]),
+            ..ObjectMeta::default()
+        },
+        spec: template.spec.clone(),
+        status: None,
     }
 }
 
@@ -185,14 +219,18 @@ mod tests {
             ready_changed: Some(Timestamp::from_second(50_000).unwrap()),
             ..PodView::default()
         };
-        let named = |name: &str, pod: PodView| Arc::new(PodView { name: name.into(), uid: name.into(), ..pod });
+        let named =
+            |name: &str, pod: PodView| Arc::new(PodView { name: name.into(), uid: name.into(), ..pod });
         let mut pods = vec![
             named("good", base.clone()),
             named("restarting", PodView { restarts: 3, ..base.clone() }),
             named("cheap", PodView { deletion_cost: -5, ..base.clone() }),
             named("unready", PodView { ready: false, ..base.clone() }),
             named("pending", PodView { phase: Phase::Pending, ready: false, ..base.clone() }),
-            named("unassigned", PodView { node: "".into(), phase: Phase::Pending, ready: false, ..base.clone() }),
+            named(
+                "unassigned",
+                PodView { node: "".into(), phase: Phase::Pending, ready: false, ..base.clone() },
+            ),
             named("crowded", PodView { node: "full".into(), ..base.clone() }),
         ];
         deletion_order(&mut pods, &[("full", 4), ("n", 1)].into(), now);

@@ -1,6 +1,6 @@
 //! The table of controllers.
 
-use crate::{Context, replicaset};
+use crate::{Context, deployment, replicaset};
 
 /// One controller: its name, as in upstream's identity `NAME-controller`, and
 /// how it is started.
@@ -10,7 +10,10 @@ pub(crate) struct Controller {
 }
 
 /// Every controller, in the order of starting.
-pub(crate) const CONTROLLERS: &[Controller] = &[Controller { name: "replicaset", start: replicaset::start }];
+pub(crate) const CONTROLLERS: &[Controller] = &[
+    Controller { name: "deployment", start: deployment::start },
+    Controller { name: "replicaset", start: replicaset::start },
+];
 
 /// Starts every controller in the task group of the context's edge.
 pub fn start_all(context: &Context) {

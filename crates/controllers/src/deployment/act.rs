@@ -70,9 +70,13 @@ impl Deployments {
     }
 
     /// The sets of the Deployment, after adoption and release.
-    async fn claim(&self, key: &ObjectKey, deployment: &Deployment) -> Result<Vec<Arc<Whole<ReplicaSet>>>, Error> {
+    async fn claim(
+        &self,
+        key: &ObjectKey,
+        deployment: &Deployment,
+    ) -> Result<Vec<Arc<Whole<ReplicaSet>>>, Error> {
         let candidates = self.sets.namespace(&key.namespace);
-        let owner = claims::Owner::of(deployment, deployment.spec.as_ref().map(|spec| &spec.selector));
+        let owner = claims::Owner::of(deployment, Some(&deployment.spec.selector));
         let mut owned = Vec::new();
         for set in candidates {
             match owner.claim(&set.metadata) {
@@ -101,7 +105,7 @@ impl Deployments {
             Action::CreateSet(set) => match api.create(set).await {
                 Ok(created) => {
                     let name = created.metadata.name.clone().unwrap_or_default();
-                    let to = created.spec.and_then(|spec| spec.replicas).unwrap_or(0);
+                    let to = created.spec.replicas.unwrap_or(0);
                     if to > 0 {
                         let message = format!("Scaled up replica set {name} from 0 to {to}");
                         self.recorder.event(&about, EventType::Normal, "ScalingReplicaSet", message);
@@ -110,15 +114,18 @@ impl Deployments {
                 }
                 Err(error) if error.is_already_exists() => self.collision(key, deployment, set).await,
                 Err(error) => {
-                    let message =
-                        format!("Failed to create new replica set {:?}: {error}", set.metadata.name.as_deref().unwrap_or(""));
+                    let message = format!(
+                        "Failed to create new replica set {:?}: {error}",
+                        set.metadata.name.as_deref().unwrap_or("")
+                    );
                     self.recorder.event(&about, EventType::Warning, "ReplicaSetCreateError", message);
                     Err(error)
                 }
             },
             Action::Scale { set, from, to, annotations } => {
                 let known = sets.iter().find(|known| known.metadata.name.as_deref() == Some(set));
-                let revision = known.and_then(|known| known.metadata.resource_version.clone()).unwrap_or_default();
+                let revision =
+                    known.and_then(|known| known.metadata.resource_version.clone()).unwrap_or_default();
                 // The size was decided on this revision and no other.
                 let patch = value!({
                     "metadata": {"resourceVersion": revision, "annotations": (strings(annotations))},
@@ -154,13 +161,19 @@ impl Deployments {
 
     /// A set of the wanted name is there. Where it is the wanted one, the
     /// informer will show it; any other has the same hash by chance.
-    async fn collision(&self, key: &ObjectKey, deployment: &Deployment, set: &ReplicaSet) -> Result<(), Error> {
+    async fn collision(
+        &self,
+        key: &ObjectKey,
+        deployment: &Deployment,
+        set: &ReplicaSet,
+    ) -> Result<(), Error> {
         let name = set.metadata.name.clone().unwrap_or_default();
         let Some(existing) = self.sets_api(key).find(&name).await? else { return Ok(()) };
         let uid = deployment.metadata.uid.as_deref();
         let owners = existing.metadata.owner_references.iter().flatten();
-        let ours = owners.into_iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid);
-        let template = |set: &ReplicaSet| set.spec.as_ref().and_then(|spec| spec.template.clone());
+        let ours =
+            owners.into_iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid);
+        let template = |set: &ReplicaSet| set.spec.template.clone();
         if ours && template(&existing) == template(set) {
             return Ok(());
         }

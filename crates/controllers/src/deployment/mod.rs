@@ -22,8 +22,7 @@ use crate::Context;
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
     let queue = Queue::<ObjectKey>::new();
-    let deployments =
-        context.informer::<Whole<Deployment>>(Resource::of::<Deployment>(), Options::default());
+    let deployments = context.informer::<Whole<Deployment>>(Resource::of::<Deployment>(), Options::default());
     let sets = context.replica_sets().clone();
     let pods = context.pods().clone();
 
@@ -34,7 +33,8 @@ pub fn start(context: &Context) {
     sets.on_change(move |change| {
         for set in [change.old, change.new].into_iter().flatten() {
             let namespace = &change.key.namespace;
-            match set.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)) {
+            match set.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+            {
                 Some(owner) if owner.kind == "Deployment" => {
                     changed.add(ObjectKey::new(namespace.clone(), owner.name.clone()));
                 }
@@ -52,8 +52,11 @@ pub fn start(context: &Context) {
     pods.on_change(move |change| {
         let (Some(old), None) = (change.old, change.new) else { return };
         let Some(owner) = old.controller.as_ref().filter(|owner| owner.kind == "ReplicaSet") else { return };
-        let Some(set) = owning_sets.get(&ObjectKey::new(old.namespace.clone(), owner.name.clone())) else { return };
-        for owner in set.metadata.owner_references.iter().flatten().filter(|owner| owner.kind == "Deployment") {
+        let Some(set) = owning_sets.get(&ObjectKey::new(old.namespace.clone(), owner.name.clone())) else {
+            return;
+        };
+        for owner in set.metadata.owner_references.iter().flatten().filter(|owner| owner.kind == "Deployment")
+        {
             changed.add(ObjectKey::new(old.namespace.clone(), owner.name.clone()));
         }
     });

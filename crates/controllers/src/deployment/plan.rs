@@ -56,7 +56,7 @@ pub fn plan(observed: &Observed<'_>) -> Vec<Action> {
     if deployment.metadata.deletion_timestamp.is_some() {
         return Vec::new();
     }
-    let spec = deployment.spec.clone().unwrap_or_default();
+    let spec = deployment.spec.clone();
     let (new, old) = split(observed);
     if spec.paused == Some(true) || is_scaling(observed) {
         let mut actions = new.map(|new| refresh(observed, new, &old)).unwrap_or_default();
@@ -66,9 +66,14 @@ pub fn plan(observed: &Observed<'_>) -> Vec<Action> {
         }
         return actions;
     }
-    let recreate = spec.strategy.as_ref().is_some_and(|strategy| strategy.type_.as_deref() == Some("Recreate"));
+    let recreate =
+        spec.strategy.as_ref().is_some_and(|strategy| strategy.type_.as_deref() == Some("Recreate"));
     let Some(new) = new else {
-        return if recreate { recreate_without_new(observed, &old) } else { vec![create(observed, &old, false)] };
+        return if recreate {
+            recreate_without_new(observed, &old)
+        } else {
+            vec![create(observed, &old, false)]
+        };
     };
     let mut actions = refresh(observed, new, &old);
     if recreate {
@@ -88,13 +93,11 @@ pub fn plan(observed: &Observed<'_>) -> Vec<Action> {
 
 /// The set of the current template (the oldest of several), and the others.
 pub fn split<'a>(observed: &Observed<'a>) -> (Option<&'a ReplicaSet>, Vec<&'a ReplicaSet>) {
-    let template = observed.deployment.spec.as_ref().map(|spec| &spec.template);
+    let template = without_hash(&observed.deployment.spec.template);
     let mut sets = observed.sets.clone();
     sets.sort_by_key(|set| rolling::age_key(set));
-    let of_template = |set: &&ReplicaSet| {
-        let theirs = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
-        theirs.zip(template).is_some_and(|(theirs, ours)| without_hash(theirs) == without_hash(ours))
-    };
+    let of_template =
+        |set: &&ReplicaSet| set.spec.template.as_ref().is_some_and(|theirs| without_hash(theirs) == template);
     let new = sets.iter().copied().find(|set| of_template(set));
     let is_new = |set: &ReplicaSet| new.is_some_and(|new| new.metadata.uid == set.metadata.uid);
     (new, sets.into_iter().filter(|set| !is_new(set)).collect())
@@ -136,7 +139,7 @@ fn inherited(deployment: &Deployment) -> BTreeMap<String, String> {
 
 fn create(observed: &Observed<'_>, old: &[&ReplicaSet], recreate: bool) -> Action {
     let deployment = observed.deployment;
-    let spec = deployment.spec.clone().unwrap_or_default();
+    let spec = deployment.spec.clone();
     let collisions = deployment.status.as_ref().and_then(|status| status.collision_count);
     let hash = template_hash(&spec.template, collisions);
     let mut template = spec.template;
@@ -166,12 +169,12 @@ fn create(observed: &Observed<'_>, old: &[&ReplicaSet], recreate: bool) -> Actio
             }]),
             ..ObjectMeta::default()
         },
-        spec: Some(ReplicaSetSpec {
+        spec: ReplicaSetSpec {
             replicas: Some(rolling::new_set_replicas(deployment, recreate, 0, total)),
             min_ready_seconds: spec.min_ready_seconds,
             selector,
             template: Some(template),
-        }),
+        },
         status: None,
     }))
 }
@@ -195,8 +198,8 @@ fn refresh(observed: &Observed<'_>, new: &ReplicaSet, old: &[&ReplicaSet]) -> Ve
         }
     }
     let min_ready = |seconds: Option<i32>| seconds.unwrap_or(0);
-    let wanted_min_ready = min_ready(deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds));
-    let min_ready_differs = wanted_min_ready != min_ready(new.spec.as_ref().and_then(|spec| spec.min_ready_seconds));
+    let wanted_min_ready = min_ready(deployment.spec.min_ready_seconds);
+    let min_ready_differs = wanted_min_ready != min_ready(new.spec.min_ready_seconds);
     let mut actions = Vec::new();
     let shown = annotations.get(REVISION).cloned().unwrap_or_default();
     if annotations != current || min_ready_differs {
@@ -219,8 +222,12 @@ fn resize(observed: &Observed<'_>, set: &ReplicaSet, to: i32) -> Option<Action> 
     let current = |key: &str| annotations.and_then(|annotations| annotations.get(key));
     let sizes = size_annotations(observed.deployment);
     let stale = sizes.iter().any(|(key, value)| current(key) != Some(value));
-    (from != to || (stale && to > 0))
-        .then(|| Action::Scale { set: name(set), from, to, annotations: sizes.into() })
+    (from != to || (stale && to > 0)).then(|| Action::Scale {
+        set: name(set),
+        from,
+        to,
+        annotations: sizes.into(),
+    })
 }
 
 fn roll(observed: &Observed<'_>, new: &ReplicaSet, old: &[&ReplicaSet]) -> Vec<Action> {
@@ -244,7 +251,8 @@ fn down(observed: &Observed<'_>, old: &[&ReplicaSet]) -> Vec<Action> {
 }
 
 fn old_pods_remain(observed: &Observed<'_>, old: &[&ReplicaSet]) -> bool {
-    old.iter().any(|set| set.metadata.name.as_deref().is_some_and(|name| observed.sets_with_pods.contains(&name)))
+    old.iter()
+        .any(|set| set.metadata.name.as_deref().is_some_and(|name| observed.sets_with_pods.contains(&name)))
 }
 
 fn recreate_without_new(observed: &Observed<'_>, old: &[&ReplicaSet]) -> Vec<Action> {
@@ -300,7 +308,8 @@ fn is_saturated(deployment: &Deployment, set: &ReplicaSet) -> bool {
 /// The rollout is over (`DeploymentComplete`).
 pub fn is_complete(observed: &Observed<'_>, new: &ReplicaSet) -> bool {
     let wanted = wanted(observed.deployment);
-    let total: i32 = observed.sets.iter().map(|set| set.status.as_ref().map_or(0, |status| status.replicas)).sum();
+    let total: i32 =
+        observed.sets.iter().map(|set| set.status.as_ref().map_or(0, |status| status.replicas)).sum();
     new.status.as_ref().is_some_and(|status| status.replicas == wanted)
         && total == wanted
         && observed.sets.iter().map(|set| rolling::available(set)).sum::<i32>() == wanted
@@ -308,7 +317,7 @@ pub fn is_complete(observed: &Observed<'_>, new: &ReplicaSet) -> bool {
 
 /// Old empty sets beyond `revisionHistoryLimit`, lowest revision first.
 fn cleanup(observed: &Observed<'_>, old: &[&ReplicaSet]) -> Vec<Action> {
-    let limit = observed.deployment.spec.as_ref().and_then(|spec| spec.revision_history_limit).unwrap_or(10);
+    let limit = observed.deployment.spec.revision_history_limit.unwrap_or(10);
     let mut empty: Vec<_> = old
         .iter()
         .filter(|set| {

@@ -14,9 +14,10 @@ pub struct Fence {
 /// would stand still, so that one may be missing
 /// (`deploymentutil.ResolveFenceposts`).
 pub fn fence(deployment: &Deployment) -> Fence {
-    let spec = deployment.spec.as_ref();
-    let Some(rolling) = spec
-        .and_then(|spec| spec.strategy.as_ref())
+    let Some(rolling) = deployment
+        .spec
+        .strategy
+        .as_ref()
         .filter(|strategy| strategy.type_.as_deref() != Some("Recreate"))
         .and_then(|strategy| strategy.rolling_update.as_ref())
     else {
@@ -45,11 +46,11 @@ fn scaled(value: Option<&IntOrString>, total: i32, up: bool) -> i32 {
 }
 
 pub fn wanted(deployment: &Deployment) -> i32 {
-    deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+    deployment.spec.replicas.unwrap_or(1)
 }
 
 pub fn replicas(set: &ReplicaSet) -> i32 {
-    set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+    set.spec.replicas.unwrap_or(1)
 }
 
 pub fn available(set: &ReplicaSet) -> i32 {
@@ -120,7 +121,11 @@ pub fn age_key(set: &ReplicaSet) -> (Option<jiff::Timestamp>, String) {
 /// Spreads a change of the Deployment's size over its sets in proportion to
 /// their own (`sync.scale`). `desired` tells what each set was last scaled
 /// for (its annotation). Gives the new counts in the order of `sets`.
-pub fn proportional(deployment: &Deployment, sets: &[&ReplicaSet], desired: impl Fn(&ReplicaSet) -> i32) -> Vec<i32> {
+pub fn proportional(
+    deployment: &Deployment,
+    sets: &[&ReplicaSet],
+    desired: impl Fn(&ReplicaSet) -> i32,
+) -> Vec<i32> {
     let mut counts: Vec<i32> = sets.iter().map(|set| replicas(set)).collect();
     let total: i32 = counts.iter().sum();
     let allowed = match wanted(deployment) {

@@ -13,7 +13,10 @@ use super::rolling::{self, wanted};
 const NO_DEADLINE: i32 = i32::MAX;
 
 /// The status, and when to look at the progress again.
-pub fn status(observed: &Observed<'_>, creation_failed: Option<&str>) -> (DeploymentStatus, Option<Duration>) {
+pub fn status(
+    observed: &Observed<'_>,
+    creation_failed: Option<&str>,
+) -> (DeploymentStatus, Option<Duration>) {
     let deployment = observed.deployment;
     let old_status = deployment.status.clone().unwrap_or_default();
     let (new, _) = split(observed);
@@ -21,7 +24,8 @@ pub fn status(observed: &Observed<'_>, creation_failed: Option<&str>) -> (Deploy
     let status_of = |set: &ReplicaSet| set.status.clone().unwrap_or_default();
     let total = sum(|set| set.status.as_ref().map_or(0, |status| status.replicas));
     let ready = sum(|set| set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0));
-    let terminating = sum(|set| set.status.as_ref().and_then(|status| status.terminating_replicas).unwrap_or(0));
+    let terminating =
+        sum(|set| set.status.as_ref().and_then(|status| status.terminating_replicas).unwrap_or(0));
     let available = sum(rolling::available);
     let asked = sum(rolling::replicas);
     let some = |count: i32| Some(count).filter(|count| *count > 0);
@@ -39,7 +43,12 @@ pub fn status(observed: &Observed<'_>, creation_failed: Option<&str>) -> (Deploy
     let least = wanted(deployment) - rolling::fence(deployment).max_unavailable;
     let mut conditions = Conditions { list: status.conditions.take().unwrap_or_default(), now: observed.now };
     if available >= least {
-        conditions.set("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.");
+        conditions.set(
+            "Available",
+            "True",
+            "MinimumReplicasAvailable",
+            "Deployment has minimum availability.",
+        );
     } else {
         let message = "Deployment does not have minimum availability.";
         conditions.set("Available", "False", "MinimumReplicasUnavailable", message);
@@ -57,7 +66,7 @@ struct Conditions {
 
 impl Conditions {
     fn get(&self, kind: &str) -> Option<&DeploymentCondition> {
-        self.list.iter().find(|condition| condition.type_ == kind)
+        self.list.iter().find(|condition| condition.type_.as_deref() == Some(kind))
     }
 
     fn reason(&self, kind: &str) -> &str {
@@ -65,12 +74,15 @@ impl Conditions {
     }
 
     fn remove(&mut self, kind: &str) {
-        self.list.retain(|condition| condition.type_ != kind);
+        self.list.retain(|condition| condition.type_.as_deref() != Some(kind));
     }
 
     /// Sets a condition; one with the same status and reason stays as it is.
     fn set(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
-        if self.get(kind).is_some_and(|old| old.status == status && old.reason.as_deref() == Some(reason)) {
+        if self
+            .get(kind)
+            .is_some_and(|old| old.status.as_deref() == Some(status) && old.reason.as_deref() == Some(reason))
+        {
             return;
         }
         self.renew(kind, status, reason, message);
@@ -78,12 +90,12 @@ impl Conditions {
 
     /// Sets a condition with a new update time.
     fn renew(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
-        let kept = self.get(kind).filter(|old| old.status == status);
+        let kept = self.get(kind).filter(|old| old.status.as_deref() == Some(status));
         let since = kept.and_then(|old| old.last_transition_time.clone()).unwrap_or(Time(self.now));
         self.remove(kind);
         self.list.push(DeploymentCondition {
-            type_: kind.into(),
-            status: status.into(),
+            type_: Some(kind.into()),
+            status: Some(status.into()),
             reason: Some(reason.into()),
             message: Some(message.into()),
             last_update_time: Some(Time(self.now)),
@@ -101,7 +113,7 @@ fn progress(
     conditions: &mut Conditions,
     creation_failed: Option<&str>,
 ) -> Option<Duration> {
-    let spec = observed.deployment.spec.as_ref()?;
+    let spec = &observed.deployment.spec;
     let deadline = spec.progress_deadline_seconds.filter(|seconds| *seconds != NO_DEADLINE)?;
     let name = observed.deployment.metadata.name.as_deref().unwrap_or_default();
     if spec.paused == Some(true) {
@@ -121,7 +133,12 @@ fn progress(
         None => format!("Deployment \"{name}\" {state}"),
     };
     if new.is_some() && conditions.get("Progressing").is_none() {
-        conditions.set("Progressing", "True", "FoundNewReplicaSet", &format!("Found new replica set \"{set_name}\""));
+        conditions.set(
+            "Progressing",
+            "True",
+            "FoundNewReplicaSet",
+            &format!("Found new replica set \"{set_name}\""),
+        );
     }
     let complete = new.is_some_and(|new| is_complete(observed, new));
     // A finished rollout stays finished while its pods come and go.
@@ -131,7 +148,12 @@ fn progress(
         return None;
     }
     if complete {
-        conditions.set("Progressing", "True", "NewReplicaSetAvailable", &subject("has successfully progressed."));
+        conditions.set(
+            "Progressing",
+            "True",
+            "NewReplicaSetAvailable",
+            &subject("has successfully progressed."),
+        );
         return None;
     }
     if has_progressed(old_status, status) {
@@ -144,7 +166,12 @@ fn progress(
     let since = condition.last_update_time.as_ref().map_or(observed.now, |time| time.0);
     let due = since.saturating_add(SignedDuration::from_secs(deadline.into())).unwrap_or(Timestamp::MAX);
     if due <= observed.now {
-        conditions.set("Progressing", "False", "ProgressDeadlineExceeded", &subject("has timed out progressing."));
+        conditions.set(
+            "Progressing",
+            "False",
+            "ProgressDeadlineExceeded",
+            &subject("has timed out progressing."),
+        );
         return None;
     }
     // A second late rather than early.
@@ -166,11 +193,16 @@ fn replica_failure(observed: &Observed<'_>, new: Option<&ReplicaSet>, conditions
     let failure = sets
         .filter_map(|set| set.status.as_ref()?.conditions.as_ref())
         .flatten()
-        .find(|condition| condition.type_ == "ReplicaFailure");
+        .find(|condition| condition.type_.as_deref() == Some("ReplicaFailure"));
     match failure {
         Some(failure) => {
             let text = |text: &Option<String>| text.clone().unwrap_or_default();
-            conditions.set("ReplicaFailure", &failure.status, &text(&failure.reason), &text(&failure.message));
+            conditions.set(
+                "ReplicaFailure",
+                &text(&failure.status),
+                &text(&failure.reason),
+                &text(&failure.message),
+            );
         }
         None => conditions.remove("ReplicaFailure"),
     }

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 
 use super::plan::{Failure, Observed, plan, status};
-use crate::claims::adopt_and_release;
+use crate::claims::{Claim, Owner};
 use crate::context::OWNER;
 use crate::expectations::Expectations;
 use crate::pods::{PodView, pod_of_template};
@@ -57,7 +57,7 @@ impl Reconciler<ObjectKey> for ReplicaSets {
             return Ok(Outcome::Done);
         };
         let expectations_met = self.expectations.are_met(key);
-        let pods = adopt_and_release(self.transport.clone(), &set.0, &self.pods.namespace(&key.namespace)).await?;
+        let pods = self.claim(key, &set.0).await?;
         let related = self.related(&set.0);
         let mut ranks = BTreeMap::new();
         for pod in related.iter().filter(|pod| pod.is_active()) {
@@ -85,6 +85,25 @@ impl Reconciler<ObjectKey> for ReplicaSets {
 }
 
 impl ReplicaSets {
+    /// The pods of the set, after adoption and release.
+    async fn claim(&self, key: &ObjectKey, set: &ReplicaSet) -> Result<Vec<Arc<PodView>>, Error> {
+        let api = Api::<Pod>::namespaced(self.transport.clone(), key.namespace.clone());
+        let owner = Owner::of(set, Some(&set.spec.selector));
+        let mut owned = Vec::new();
+        for pod in self.pods.namespace(&key.namespace) {
+            match owner.claim(pod.as_ref()) {
+                Claim::Owned => owned.push(pod),
+                Claim::Adopt => {
+                    owner.adopt(&api, pod.as_ref()).await?;
+                    owned.push(pod);
+                }
+                Claim::Release => owner.release(&api, pod.as_ref()).await?,
+                Claim::Ignore => {}
+            }
+        }
+        Ok(owned)
+    }
+
     /// Pods of all sets with the same controller, which share the nodes.
     fn related(&self, set: &ReplicaSet) -> Vec<Arc<PodView>> {
         let owners = set.metadata.owner_references.iter().flatten();
@@ -105,7 +124,7 @@ impl ReplicaSets {
         count: usize,
         failure: &Mutex<Option<Failure>>,
     ) -> Option<Error> {
-        let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref())?;
+        let template = set.spec.template.as_ref()?;
         let pods = Api::<Pod>::namespaced(self.transport.clone(), key.namespace.clone());
         let about = Reference::to(set);
         let pod = pod_of_template(set, template);
@@ -167,7 +186,8 @@ impl ReplicaSets {
                     if !error.is_not_found() {
                         let message = format!("Error deleting: {error}");
                         self.recorder.event(&about, EventType::Warning, "FailedDelete", message);
-                        *failure.lock() = Some(Failure { reason: "FailedDelete", message: error.to_string() });
+                        *failure.lock() =
+                            Some(Failure { reason: "FailedDelete", message: error.to_string() });
                         first_error.get_or_insert(error);
                     }
                 }

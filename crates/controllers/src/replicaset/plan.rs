@@ -69,17 +69,18 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
 }
 
 fn wanted(set: &ReplicaSet) -> usize {
-    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let replicas = set.spec.replicas.unwrap_or(1);
     usize::try_from(replicas).unwrap_or(0)
 }
 
 fn min_ready(set: &ReplicaSet) -> i32 {
-    set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0)
+    set.spec.min_ready_seconds.unwrap_or(0)
 }
 
 fn next_available(observed: &Observed<'_>) -> Option<Duration> {
     let min_ready = min_ready(observed.set);
-    let waits = observed.pods.iter().filter(|pod| pod.is_active()).filter_map(|pod| pod.available_at(min_ready));
+    let waits =
+        observed.pods.iter().filter(|pod| pod.is_active()).filter_map(|pod| pod.available_at(min_ready));
     waits
         .filter(|at| *at > observed.now)
         .min()
@@ -90,8 +91,12 @@ fn next_available(observed: &Observed<'_>) -> Option<Duration> {
 pub fn status(observed: &Observed<'_>) -> ReplicaSetStatus {
     let set = observed.set;
     let old = set.status.clone().unwrap_or_default();
-    let spec = set.spec.clone().unwrap_or_default();
-    let labels = spec.template.and_then(|template| template.metadata).and_then(|meta| meta.labels).unwrap_or_default();
+    let labels = set
+        .spec
+        .template
+        .as_ref()
+        .and_then(|template| template.metadata.as_ref()?.labels.clone())
+        .unwrap_or_default();
     let active: Vec<_> = observed.pods.iter().filter(|pod| pod.is_active()).collect();
     let count = |matches: &dyn Fn(&PodView) -> bool| active.iter().filter(|pod| matches(pod)).count() as i32;
     let labelled = |pod: &PodView| labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value));
@@ -114,15 +119,15 @@ fn conditions(
     now: Timestamp,
 ) -> Option<Vec<ReplicaSetCondition>> {
     let mut conditions = old.unwrap_or_default();
-    let known = conditions.iter().position(|condition| condition.type_ == "ReplicaFailure");
+    let known = conditions.iter().position(|condition| condition.type_.as_deref() == Some("ReplicaFailure"));
     match (failure, known) {
         (Some(_), Some(_)) | (None, None) => {}
         (None, Some(at)) => {
             conditions.remove(at);
         }
         (Some(failure), None) => conditions.push(ReplicaSetCondition {
-            type_: "ReplicaFailure".into(),
-            status: "True".into(),
+            type_: Some("ReplicaFailure".into()),
+            status: Some("True".into()),
             reason: Some(failure.reason.into()),
             message: Some(failure.message.clone()),
             last_transition_time: Some(Time(now)),

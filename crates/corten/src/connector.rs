@@ -1,0 +1,152 @@
+//! Dials node servers, pods and services for the API server.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::Value;
+use apiserver::{NodeConnector, NodeStream};
+use async_trait::async_trait;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Real connections, with the API server's client certificate to nodes.
+pub struct Dialer {
+    to_nodes: Arc<ClientConfig>,
+    to_anyone: Arc<ClientConfig>,
+}
+
+impl Dialer {
+    /// `to_nodes` verifies nodes and bears the certificate they know the API server by.
+    pub fn new(to_nodes: Arc<ClientConfig>) -> Self {
+        let to_anyone = ClientConfig::builder()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anyone(to_nodes.crypto_provider().clone())))
+            .with_no_client_auth();
+        Self { to_nodes, to_anyone: Arc::new(to_anyone) }
+    }
+}
+
+#[async_trait]
+impl NodeConnector for Dialer {
+    async fn connect_node(&self, node: &str, object: Arc<Value>) -> Result<Box<dyn NodeStream>, String> {
+        let (address, port) = node_endpoint(&object).ok_or_else(|| {
+            format!("node {node:?} has told neither an address nor a port of its server")
+        })?;
+        let stream = dial(&address, port).await?;
+        tls(&self.to_nodes, &address, stream).await
+    }
+
+    async fn connect_address(&self, address: &str, port: u16, tls_wanted: bool) -> Result<Box<dyn NodeStream>, String> {
+        let stream = dial(address, port).await?;
+        if tls_wanted { tls(&self.to_anyone, address, stream).await } else { Ok(Box::new(stream)) }
+    }
+}
+
+/// Where a Node says that its server listens.
+fn node_endpoint(node: &Value) -> Option<(String, u16)> {
+    let status = &node["status"];
+    let address = |kind: &str| {
+        status["addresses"].items().iter().find(|address| address["type"].text() == kind)?["address"].as_str()
+    };
+    let address = address("InternalIP").or_else(|| address("ExternalIP")).or_else(|| address("Hostname"))?;
+    let port = status["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_i64()?;
+    Some((address.to_owned(), u16::try_from(port).ok()?))
+}
+
+async fn dial(address: &str, port: u16) -> Result<TcpStream, String> {
+    let connected = tokio::time::timeout(PATIENCE, TcpStream::connect((address, port))).await;
+    let stream = connected
+        .map_err(|_| format!("dial tcp {address}:{port}: i/o timeout"))?
+        .map_err(|error| format!("dial tcp {address}:{port}: {}", words(&error)))?;
+    // Streams of exec carry single keys.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// The kernel's words without Rust's number.
+fn words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connect: connection refused".into(),
+        std::io::ErrorKind::HostUnreachable => "connect: no route to host".into(),
+        _ => format!("connect: {error}"),
+    }
+}
+
+async fn tls(config: &Arc<ClientConfig>, address: &str, stream: TcpStream) -> Result<Box<dyn NodeStream>, String> {
+    let name = match address.parse::<IpAddr>() {
+        Ok(ip) => ServerName::IpAddress(ip.into()),
+        Err(_) => ServerName::try_from(address.to_owned()).map_err(|error| error.to_string())?,
+    };
+    let connected = tokio::time::timeout(PATIENCE, TlsConnector::from(config.clone()).connect(name, stream)).await;
+    let stream = connected
+        .map_err(|_| format!("tls: {address}: handshake timeout"))?
+        .map_err(|error| format!("tls: {address}: {error}"))?;
+    Ok(Box::new(stream))
+}
+
+/// Accepts any certificate: the proxy subresource to pods and services does
+/// not verify (upstream's `https:` prefix likewise).
+#[derive(Debug)]
+struct Anyone(Arc<rustls::crypto::CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apimachinery::value;
+
+    #[test]
+    fn a_node_is_found_at_its_internal_address() {
+        let node = value!({"status": {
+            "addresses": [
+                {"type": "Hostname", "address": "n1"},
+                {"type": "InternalIP", "address": "192.0.2.10"}
+            ],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}}
+        }});
+        assert_eq!(node_endpoint(&node), Some(("192.0.2.10".into(), 10250)));
+        assert_eq!(node_endpoint(&value!({"status": {}})), None);
+    }
+}
