@@ -1,1 +1,29 @@
-//! kubelet.
+//! The node's agent: it makes the pods that are bound to its node real, and
+//! tells the API what became of them.
+//!
+//! ```text
+//! API ──► pods (one worker each) ──► plan(observed, now) ──► actions ──► runtime · images · network · volumes
+//!  ▲                                        ▲                                   │
+//!  └────────── status, events ◄─────────────┴──── container events, probes ◄────┘
+//! ```
+//!
+//! It is an ordinary user of the API (`system:node:NAME`) and reaches the
+//! machine only through [`Drivers`]. It never opens the store and never
+//! speaks to another node.
+
+mod config;
+mod container;
+mod drivers;
+mod error;
+mod pod;
+mod quantity;
+mod references;
+mod sandbox;
+mod services;
+mod status;
+#[cfg(test)]
+mod testing;
+
+pub use config::{Config, LogLimits};
+pub use drivers::{Attachment, Drivers, Images, PodNetwork, PortMapping};
+pub use error::Error;
