@@ -1,7 +1,9 @@
 //! Tasks around the code: `tidy` checks what rustc and clippy cannot.
 
+mod demo;
 mod tidy;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -17,6 +19,13 @@ struct Arguments {
 enum Task {
     /// Checks layers, module docs, file names, and that ARCHITECTURE.md knows every room.
     Tidy,
+    /// Runs the example of `make run` against a cluster.
+    Demo {
+        #[arg(long)]
+        kubeconfig: PathBuf,
+        #[arg(long, default_value = "examples/nginx.yaml")]
+        manifest: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -29,6 +38,11 @@ fn main() -> anyhow::Result<ExitCode> {
             }
             println!("tidy: {} problems", found.len());
             Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Task::Demo { kubeconfig, manifest } => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(demo::run(&kubeconfig, &manifest))?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
