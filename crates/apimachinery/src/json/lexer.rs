@@ -85,16 +85,6 @@ impl<'a> Lexer<'a> {
         self.at += 1;
     }
 
-    /// Where the next byte stands.
-    pub fn position(&self) -> usize {
-        self.at
-    }
-
-    /// Goes back to a [`Lexer::position`].
-    pub fn rewind(&mut self, position: usize) {
-        self.at = position;
-    }
-
     /// Where no value begins.
     #[cold]
     pub fn no_value(&self) -> DecodeError {

@@ -289,19 +289,11 @@ impl<'a> Members<'a> {
         members.iter().position(|(key, _)| key == name)
     }
 
-    pub fn get(&self, slot: usize) -> &Value {
-        &self.members[slot].1
-    }
-
     pub fn put(&mut self, slot: Option<usize>, name: Cow<'_, str>, value: Value) {
         match slot {
             Some(at) => self.members[at].1 = value,
             None => self.members.push((Cow::Owned(name.into_owned()), value)),
         }
-    }
-
-    pub fn len(&self) -> usize {
-        self.members.len()
     }
 
     pub fn finish(self) -> Object {

@@ -259,7 +259,7 @@ mod tests {
         ] {
             assert_eq!(to_string(&Value::Float(number)), text);
         }
-        assert_eq!(to_string(&value!([i64::MIN, i64::MAX, 0])), "[-9223372036854775808,9223372036854775807,0]");
+        assert_eq!(to_string(&value!([(i64::MIN), (i64::MAX), 0])), "[-9223372036854775808,9223372036854775807,0]");
     }
 
     #[test]

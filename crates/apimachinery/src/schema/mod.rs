@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 pub use decode::{Decoded, Strictness, decode_json};
 pub use defaults::{DefaultRow, Defaults, DefaultsTable};
 pub use load::LoadError;
+pub(crate) use normalize::{assemble, finish, item_or_zero};
 pub use normalize::{normalize, zero};
 pub use scalar::ScalarError;
 

@@ -65,7 +65,7 @@ pub(super) fn omitted_when_zero(field: &Field) -> bool {
 
 /// What of a field's value is kept: nothing where Go would leave it out, or
 /// where it is zero (what is written nevertheless is added by [`assemble`]).
-pub(super) fn finish(field: &Field, value: Value) -> Option<Value> {
+pub(crate) fn finish(field: &Field, value: Value) -> Option<Value> {
     if value.is_null() {
         return None;
     }
@@ -86,7 +86,7 @@ pub(super) fn finish(field: &Field, value: Value) -> Option<Value> {
 }
 
 /// An item of a list or map: null is the zero value.
-pub(super) fn item_or_zero(types: &Types, ty: Type, value: Value) -> Value {
+pub(crate) fn item_or_zero(types: &Types, ty: Type, value: Value) -> Value {
     match value {
         Value::Null => zero(types, ty),
         Value::Array(items) if items.is_empty() && matches!(ty, Type::List(_)) => Value::Null,
@@ -97,7 +97,7 @@ pub(super) fn item_or_zero(types: &Types, ty: Type, value: Value) -> Value {
 
 /// An object of a struct's members (by index into its fields) in Go's order,
 /// with those that are always written.
-pub(super) fn assemble(types: &Types, ty: &Struct, mut members: SmallVec<[(u16, Value); 16]>) -> Object {
+pub(crate) fn assemble(types: &Types, ty: &Struct, mut members: SmallVec<[(u16, Value); 16]>) -> Object {
     for &at in &ty.always {
         if !members.iter().any(|(other, _)| *other == at) {
             let field = &ty.fields[at as usize];
@@ -155,7 +155,7 @@ impl Walker<'_> {
             (Type::IntOrString, other) => match other {
                 Value::Int(number) if i32::try_from(*number).is_ok() => {}
                 _ => {
-                    self.context.refuse_kind(&describe_literal(value), "int32");
+                    self.context.refuse_kind(&describe(value), "int32");
                     *value = Value::Null;
                 }
             },
