@@ -40,14 +40,24 @@ pub fn rules(config: &Config) -> RuleSet {
 
 /// Whose source address is replaced by the node's on the way out.
 fn postrouting(config: &Config) -> Chain {
-    let mut chain = Chain::at(HookKind::Nat, HookPoint::Postrouting, 100)
-        .rule(Rule::any([Statement::Marked(MASQUERADE_MARK), Statement::Masquerade]));
-    for family in Family::BOTH {
+    let mut chain = Chain::at(HookKind::Nat, HookPoint::Postrouting, 100);
+    // A pod's link has no address of its own at the node's end, and the kernel
+    // would take any other: pods always see the gateway.
+    let gateways = config.gateways();
+    for (range, gateway) in config.node_ranges.iter().zip(&gateways) {
+        let to_pod = Statement::Within { side: Side::Destination, range: *range, negated: false };
+        let marked = Statement::Marked(MASQUERADE_MARK);
+        let family = Family::of(*gateway);
+        chain.rules.push(Rule::of(family, [marked, to_pod, Statement::Source(*gateway)]));
+    }
+    chain.rules.push(Rule::any([Statement::Marked(MASQUERADE_MARK), Statement::Masquerade]));
+    for gateway in gateways {
+        let family = Family::of(gateway);
         // A pod that reached itself through a service would see its own
         // address as the client and answer without the way back.
         let fields = vec![Field::Source, Field::Destination];
         let to_itself = Statement::In { fields, set: family.name(HAIRPIN) };
-        chain.rules.push(Rule::of(family, [Statement::Translated, to_itself, Statement::Masquerade]));
+        chain.rules.push(Rule::of(family, [Statement::Translated, to_itself, Statement::Source(gateway)]));
     }
     for source in &config.cluster_ranges {
         let family = Family::of(source.addr());
@@ -155,9 +165,11 @@ chain hostports-prerouting { type nat hook prerouting priority -99 }
   meta nfproto ipv6 fib daddr type local dnat ip6 to ip6 daddr . meta l4proto . th dport map @hostports6
   meta nfproto ipv6 fib daddr type local dnat ip6 to :: . meta l4proto . th dport map @hostports6
 chain postrouting { type nat hook postrouting priority 100 }
+  meta nfproto ipv4 meta mark & 0x4000 == 0x4000 ip daddr 10.42.0.0/16 snat ip to 10.42.0.1
+  meta nfproto ipv6 meta mark & 0x4000 == 0x4000 ip6 daddr fd42::/48 snat ip6 to fd42::1
   meta mark & 0x4000 == 0x4000 masquerade
-  meta nfproto ipv4 ct status dnat ip saddr . ip daddr @hairpin4 masquerade
-  meta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @hairpin6 masquerade
+  meta nfproto ipv4 ct status dnat ip saddr . ip daddr @hairpin4 snat ip to 10.42.0.1
+  meta nfproto ipv6 ct status dnat ip6 saddr . ip6 daddr @hairpin6 snat ip6 to fd42::1
   meta nfproto ipv4 ip saddr 10.42.0.0/16 ip daddr != 10.42.0.0/16 ip daddr != 10.96.0.0/16 masquerade
   meta nfproto ipv6 ip6 saddr fd42::/48 ip6 daddr != fd42::/48 masquerade
 chain refuse-forward { type filter hook forward priority 0 }

@@ -45,7 +45,11 @@ impl Config {
 
     /// The node's own address in each of its pod ranges: the first one.
     pub fn gateways(&self) -> Vec<IpAddr> {
-        self.node_ranges.iter().filter_map(|range| range.hosts().next()).collect()
+        let first = |range: &IpNet| match range.network() {
+            IpAddr::V4(v4) => IpAddr::V4((u32::from(v4) + 1).into()),
+            IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) + 1).into()),
+        };
+        self.node_ranges.iter().map(first).collect()
     }
 
     pub(crate) fn validate(&self) -> Result<(), Error> {

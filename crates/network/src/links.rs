@@ -168,8 +168,8 @@ impl Links {
             .await?
             .ok_or_else(|| Error::Config(format!("the link {} went away while it was set up", ends.host)))?;
         self.up(host).await?;
-        for address in ends.addresses {
-            self.add_on_link(host, IpNet::from(*address), None).await?;
+        for (address, gateway) in ends.addresses.iter().zip(ends.gateways) {
+            self.add_on_link(host, IpNet::from(*address), Some(*gateway)).await?;
             self.add_neighbor(host, *address, ends.pod_mac).await?;
         }
         inside(pod, ends).await

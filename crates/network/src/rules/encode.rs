@@ -191,6 +191,7 @@ fn append(out: nft::Rule, statement: &Statement, family: Family) -> Result<nft::
             translate(out, chosen, family)
         }
         Statement::Masquerade => out.expr(MasqExpr::new()),
+        Statement::Source(address) => out.nat(nft::NatStatement::snat(*address)),
         Statement::Reject => out.reject(),
         Statement::Verdict(to) => out.expr(Expr::Verdict(verdict(to)?)),
     })

@@ -330,7 +330,10 @@ pub enum Statement {
         memory: String,
         timeout: Duration,
     },
+    /// The source becomes the address of the link that the packet leaves by.
     Masquerade,
+    /// The source becomes this address.
+    Source(IpAddr),
     /// Answers with port unreachable: the connection is refused at once.
     Reject,
     Verdict(Verdict),
