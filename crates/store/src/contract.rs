@@ -169,9 +169,9 @@ pub(crate) async fn snapshots_do_not_change(engine: &dyn Engine) {
     run(&*store, vec![put("/a", "1"), put("/b", "1")]).await;
     let before = store.snapshot();
     run(&*store, vec![put("/a", "2"), delete("/b"), put("/c", "1")]).await;
-    let keys: Vec<_> = before.range("", None).map(|entry| told_entry(entry)).collect();
+    let keys: Vec<_> = before.range("", None).map(told_entry).collect();
     assert_eq!((before.revision(), keys), (2, vec!["/a=1".to_owned(), "/b=1".to_owned()]));
-    let keys: Vec<_> = store.snapshot().range("", None).map(|entry| told_entry(entry)).collect();
+    let keys: Vec<_> = store.snapshot().range("", None).map(told_entry).collect();
     assert_eq!(keys, ["/a=2", "/c=1"]);
 }
 

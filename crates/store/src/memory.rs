@@ -131,7 +131,7 @@ mod tests {
         txn = txn.expiring(std::time::Duration::from_secs(3600));
         store.commit(txn).await.unwrap();
         watch.next().await.unwrap();
-        assert_eq!(told(&*watch.next().await.unwrap()), "3 /event >-");
+        assert_eq!(told(&watch.next().await.unwrap()), "3 /event >-");
         let passed = edge.clock.now().as_second();
         assert!((3600..3602).contains(&passed), "{passed} s have passed");
     }
