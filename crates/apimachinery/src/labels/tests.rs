@@ -95,7 +95,7 @@ proptest! {
 
     #[test]
     fn written_selectors_read_back(
-        parts in proptest::collection::vec(("[a-z]{1,3}", 0_u8..8, proptest::collection::vec("[a-z0-9]{0,3}", 1..3)), 0..5),
+        parts in proptest::collection::vec(("[a-z]{1,3}", 0_u8..8, proptest::collection::vec("[a-z0-9]{1,3}", 1..3)), 0..5),
     ) {
         let operators = [
             Operator::In, Operator::NotIn, Operator::Equals, Operator::DoubleEquals, Operator::NotEquals,

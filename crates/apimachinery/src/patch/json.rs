@@ -391,7 +391,7 @@ mod tests {
     #[test]
     fn copies_are_bounded() {
         let mut operations =
-            vec![r#"{"op":"copy","from":"/a","path":"/b"}"#, r#"{"op":"copy","from":"/b","path":"/a/b"}"#];
+            vec![r#"{"op":"copy","from":"/a","path":"/a/b"}"#, r#"{"op":"copy","from":"/a","path":"/a/c"}"#];
         for _ in 0..6 {
             operations.extend_from_within(..);
         }

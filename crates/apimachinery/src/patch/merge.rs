@@ -56,6 +56,8 @@ pub fn diff(from: &Value, to: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::value;
 
@@ -75,6 +77,32 @@ mod tests {
         for (mut target, patch, expected) in cases {
             apply(&mut target, patch.clone());
             assert_eq!(target, expected, "{patch:?}");
+        }
+    }
+
+    fn trees() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            (0..5_i64).prop_map(Value::from),
+            "[a-z]{0,3}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::btree_map("[a-d]", inner, 0..4).prop_map(|members| {
+                    Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_diff_makes_the_target(from in trees(), to in trees()) {
+            let patch = diff(&from, &to);
+            let mut patched = from.clone();
+            apply(&mut patched, patch);
+            prop_assert_eq!(patched, to);
         }
     }
 
