@@ -145,11 +145,7 @@ impl Sqlite {
 
     /// Why the writer is not there.
     fn gone(&self) -> Error {
-        if self.hub.is_closed() {
-            Error::Closed
-        } else {
-            Error::Unavailable("the store's writer has ended unexpectedly: restart Corten".to_owned())
-        }
+        if self.hub.is_closed() { Error::Closed } else { Error::Unavailable(writer::ENDED.to_owned()) }
     }
 }
 

@@ -45,6 +45,8 @@ const REOPEN: Duration = Duration::from_millis(250);
 /// Of the writer's page cache, in KiB.
 pub(super) const CACHE: u32 = 1024;
 
+pub(super) const ENDED: &str = "the store's writer has ended unexpectedly: restart Corten";
+
 pub(super) type Answer = oneshot::Sender<Result<Committed, Error>>;
 
 pub(super) enum Message {
@@ -109,9 +111,21 @@ struct Decided {
     answers: Vec<(Answer, Result<Committed, Error>)>,
 }
 
+/// A writer that panics is not restarted, but readiness says so.
+struct TellsOfPanic(Arc<RwLock<Option<Error>>>);
+
+impl Drop for TellsOfPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.0.write() = Some(Error::Unavailable(ENDED.to_owned()));
+        }
+    }
+}
+
 impl Writer {
     /// Runs until the store is closed or dropped.
     pub fn run(mut self, connection: Connection) {
+        let _told = TellsOfPanic(self.refusing.clone());
         let mut connection = Some(connection);
         let mut waiting = Batch::default();
         let done = loop {
