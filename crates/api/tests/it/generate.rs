@@ -64,6 +64,10 @@ fn object(types: &Types, id: TypeId, choices: &mut Choices<'_>, depth: usize) ->
     for at in 0..ty.fields.len() {
         // Begin anywhere, so that the order is not Go's.
         let field = &ty.fields[(start + at) % ty.fields.len()];
+        if !field.in_protobuf && matches!(field.json, "kind" | "apiVersion") {
+            // Nested kinds lose theirs in a message, upstream too.
+            continue;
+        }
         let deep = depth == 0 && (field.item_struct().is_some());
         match choices.next() % 4 {
             0 => {}

@@ -16,7 +16,7 @@ fn messages_are_those_of_upstreams_serializer() {
         b"k8s\0".as_slice(),
         b"\x0a\x0f\x0a\x02v1\x12\x09Namespace",
         // metadata: name, generateName, namespace, selfLink, uid, resourceVersion, generation, creationTimestamp
-        b"\x12\x1b\x0a\x13\x0a\x01a\x12\x00\x1a\x00\x22\x00\x2a\x00\x32\x00\x38\x00\x42\x00",
+        b"\x12\x19\x0a\x11\x0a\x01a\x12\x00\x1a\x00\x22\x00\x2a\x00\x32\x00\x38\x00\x42\x00",
         // spec, status with an empty phase
         b"\x12\x00\x1a\x02\x0a\x00",
         // contentEncoding, contentType

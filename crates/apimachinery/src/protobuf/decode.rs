@@ -2,13 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use smallvec::SmallVec;
 
 use super::wire::{BYTES, Entry, FIXED64, Reader, VARINT};
 use super::{MAGIC, ProtobufError};
 use crate::json::MAX_DEPTH;
 use crate::quantity::Quantity;
-use crate::schema::{Field, Or, ProtoTarget, Struct, Type, TypeId, Types, assemble, finish, item_or_zero};
+use crate::schema::{Field, Members, Or, ProtoTarget, Struct, Type, TypeId, Types, assemble, finish, item_or_zero};
 use crate::{Object, Value, json, time};
 
 /// What the envelope (runtime.Unknown) says.
@@ -78,8 +77,6 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-type Members = SmallVec<[(u16, Value); 16]>;
-
 fn message(types: &Types, id: TypeId, bytes: &[u8], depth: usize) -> Result<Object, ProtobufError> {
     if depth >= MAX_DEPTH {
         return Err(ProtobufError::Depth);
@@ -87,7 +84,7 @@ fn message(types: &Types, id: TypeId, bytes: &[u8], depth: usize) -> Result<Obje
     let ty = types.get(id);
     let mut members = Members::new();
     read_into(types, ty, ty, bytes, &mut members, depth)?;
-    let finished = members
+    let mut finished = members
         .into_iter()
         .filter_map(|(at, value)| {
             let field = &ty.fields[usize::from(at)];
@@ -98,7 +95,7 @@ fn message(types: &Types, id: TypeId, bytes: &[u8], depth: usize) -> Result<Obje
             finish(field, value).map(|value| (at, value))
         })
         .collect();
-    Ok(assemble(types, ty, finished))
+    Ok(assemble(types, ty, &mut finished))
 }
 
 /// Sorts the entries of a map; of entries with one key the last stays.

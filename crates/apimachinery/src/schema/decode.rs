@@ -5,10 +5,8 @@
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
-
 use super::context::{Context, Step};
-use super::normalize::{assemble, finish, item_or_zero};
+use super::normalize::{Members as Fields, assemble, finish, item_or_zero};
 use super::scalar::{canonical, canonical_base64};
 use super::{Or, Type, TypeId, Types};
 use crate::json::{DecodeError, Lexer, Members, check_depth, kind_of, raw_value, scalar};
@@ -42,7 +40,7 @@ pub struct Decoded {
 pub fn decode_json(types: &Types, ty: TypeId, bytes: &[u8], strictness: Strictness) -> Result<Decoded, DecodeError> {
     let text = String::from_utf8_lossy(bytes);
     let mut decoder =
-        Decoder { lexer: Lexer::new(&text), context: Context::new(types, strictness == Strictness::Report) };
+        Decoder { lexer: Lexer::new(&text), context: Context::new(types, strictness == Strictness::Report), spare: Vec::new() };
     let value = decoder.value(Type::Struct(ty), "", Value::Null, 0)?;
     decoder.lexer.end()?;
     let problems = decoder.context.finish()?;
@@ -52,6 +50,8 @@ pub fn decode_json(types: &Types, ty: TypeId, bytes: &[u8], strictness: Strictne
 struct Decoder<'t, 'a> {
     lexer: Lexer<'a>,
     context: Context<'t, 'a>,
+    /// Emptied lists of members, to be filled again.
+    spare: Vec<Fields>,
 }
 
 type Result_<T> = std::result::Result<T, DecodeError>;
@@ -110,7 +110,7 @@ impl<'a> Decoder<'_, 'a> {
         check_depth(depth)?;
         let ty = self.context.types.get(id);
         let mut seen = 0u128;
-        let mut members: SmallVec<[(u16, Value); 16]> = SmallVec::new();
+        let mut members = self.spare.pop().unwrap_or_default();
         for (name, value) in before {
             if let Some(at) = ty.index(&name) {
                 members.push((at as u16, value));
@@ -145,7 +145,9 @@ impl<'a> Decoder<'_, 'a> {
                 break;
             }
         }
-        Ok(assemble(self.context.types, ty, members))
+        let object = assemble(self.context.types, ty, &mut members);
+        self.spare.push(members);
+        Ok(object)
     }
 
     /// The value of a field, put among `members`.
@@ -153,7 +155,7 @@ impl<'a> Decoder<'_, 'a> {
         &mut self,
         id: TypeId,
         at: usize,
-        members: &mut SmallVec<[(u16, Value); 16]>,
+        members: &mut Fields,
         depth: usize,
     ) -> Result_<()> {
         let field = &self.context.types.get(id).fields[at];
@@ -165,7 +167,11 @@ impl<'a> Decoder<'_, 'a> {
         let keeps_null = !field.pointer && !matches!(field.ty, Type::List(_) | Type::Map(_) | Type::Bytes);
         let kept = if slot.is_some() && keeps_null { before.clone() } else { Value::Null };
         self.context.enter(Step::Field(id, field.json));
-        let mut value = self.value(field.ty, field.go_type, before, depth + 1)?;
+        let mut value = match (field.pointer, self.lexer.peek()) {
+            // Null is a nil pointer, whatever it would point to.
+            (true, b'n') => self.lexer.literal("null").map(|()| Value::Null)?,
+            _ => self.value(field.ty, field.go_type, before, depth + 1)?,
+        };
         self.context.leave();
         if value.is_null() {
             // Go leaves a scalar that is not a pointer as a duplicate set it.

@@ -162,7 +162,7 @@ impl<'a> Loader<'a> {
         let mut proto = Vec::with_capacity(raw.lines.len());
         // Types with JSON of their own are not read field by field.
         if special(raw.name).is_none() && two_faced(raw.name).is_none() {
-            self.fields(raw, &mut fields, Some(&mut proto))?;
+            self.fields(raw, &mut fields, Some(&mut proto), true)?;
         }
         if fields.len() > 128 {
             return Err(LoadError::TooManyFields { name: raw.name, fields: fields.len() });
@@ -185,14 +185,17 @@ impl<'a> Loader<'a> {
         raw: &Raw,
         fields: &mut Vec<Field>,
         mut proto: Option<&mut Vec<ProtoField>>,
+        in_protobuf: bool,
     ) -> Result<(), LoadError> {
         for line in &raw.lines {
             match line.json {
+                // Members that JSON does not have (runtime.Unknown).
                 "-" => {}
+                "" if special(line.ty).is_some() => {}
                 "" => {
                     let id = self.id(line.ty.trim_start_matches('*'))?;
                     let all: &'a [Raw] = self.raw;
-                    self.fields(&all[id.0 as usize], fields, None)?;
+                    self.fields(&all[id.0 as usize], fields, None, in_protobuf && line.number > 0)?;
                     if let Some(proto) = proto.as_deref_mut().filter(|_| line.number > 0) {
                         proto.push(ProtoField { number: line.number, target: ProtoTarget::Embedded(id) });
                     }
@@ -202,7 +205,8 @@ impl<'a> Loader<'a> {
                         let target = ProtoTarget::Field(fields.len() as u16);
                         proto.push(ProtoField { number: line.number, target });
                     }
-                    fields.push(self.field(line)?);
+                    let in_protobuf = in_protobuf && line.number > 0;
+                    fields.push(Field { in_protobuf, ..self.field(line)? });
                 }
             }
         }
@@ -228,6 +232,7 @@ impl<'a> Loader<'a> {
             atomic: false,
             values: &[],
             format: "",
+            in_protobuf: true,
         };
         for flag in line.flags.split('\t') {
             match flag.split_once('=') {

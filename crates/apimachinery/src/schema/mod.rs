@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 pub use decode::{Decoded, Strictness, decode_json};
 pub use defaults::{DefaultRow, Defaults, DefaultsTable};
 pub use load::LoadError;
-pub(crate) use normalize::{assemble, finish, item_or_zero};
+pub(crate) use normalize::{Members, assemble, finish, item_or_zero};
 pub use normalize::{normalize, zero};
 pub use scalar::ScalarError;
 
@@ -113,6 +113,9 @@ pub struct Field {
     pub values: &'static [&'static str],
     /// The schema's `format`, such as `int32` or `date-time`, or "".
     pub format: &'static str,
+    /// A message carries it: `kind` and `apiVersion` stand in the envelope,
+    /// and a Table has no protobuf.
+    pub in_protobuf: bool,
 }
 
 impl Field {

@@ -39,7 +39,7 @@ pub fn zero(types: &Types, ty: Type) -> Value {
         Type::Float => Value::Float(0.0),
         Type::Quantity => Value::String("0".into()),
         Type::Duration => Value::String("0s".into()),
-        Type::Struct(id) => Value::Object(assemble(types, types.get(id), SmallVec::new())),
+        Type::Struct(id) => Value::Object(assemble(types, types.get(id), &mut Members::new())),
         _ => Value::Null,
     }
 }
@@ -95,9 +95,12 @@ pub(crate) fn item_or_zero(types: &Types, ty: Type, value: Value) -> Value {
     }
 }
 
-/// An object of a struct's members (by index into its fields) in Go's order,
-/// with those that are always written.
-pub(crate) fn assemble(types: &Types, ty: &Struct, mut members: SmallVec<[(u16, Value); 16]>) -> Object {
+/// The members of a struct that is being read, by index into its fields.
+pub(crate) type Members = Vec<(u16, Value)>;
+
+/// An object of a struct's members in Go's order, with those that are always
+/// written; empties `members`.
+pub(crate) fn assemble(types: &Types, ty: &Struct, members: &mut Members) -> Object {
     for &at in &ty.always {
         if !members.iter().any(|(other, _)| *other == at) {
             let field = &ty.fields[at as usize];
@@ -109,7 +112,7 @@ pub(crate) fn assemble(types: &Types, ty: &Struct, mut members: SmallVec<[(u16, 
         members.sort_unstable_by_key(|(at, _)| *at);
     }
     let mut object = Object::with_capacity(members.len());
-    for (at, value) in members {
+    for (at, value) in members.drain(..) {
         object.push_new(ty.fields[at as usize].json, value);
     }
     object
@@ -180,9 +183,11 @@ impl Walker<'_> {
                 return false;
             };
             let field = &ty.fields[at];
-            self.context.enter(Step::Field(id, field.json));
-            self.value(field.ty, field.go_type, value);
-            self.context.leave();
+            if !(field.pointer && value.is_null()) {
+                self.context.enter(Step::Field(id, field.json));
+                self.value(field.ty, field.go_type, value);
+                self.context.leave();
+            }
             match finish(field, std::mem::take(value)) {
                 None => false,
                 Some(kept) => {
@@ -198,7 +203,7 @@ impl Walker<'_> {
             return;
         }
         let values = std::mem::take(object.raw_mut()).into_iter().map(|(_, value)| value);
-        *object = assemble(self.context.types, ty, order.into_iter().zip(values).collect());
+        *object = assemble(self.context.types, ty, &mut order.into_iter().zip(values).collect());
     }
 
     fn list(&mut self, item: Type, go_type: &'static str, items: &mut [Value]) {
