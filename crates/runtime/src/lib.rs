@@ -10,13 +10,27 @@
 //! callers hand over a prepared root file system, resolved environment and
 //! mounts, and set up the network in the namespace that a sandbox pins.
 
+mod attach;
+mod capabilities;
+mod cgroup;
 mod config;
+mod descriptors;
+mod embedded;
 mod error;
 mod id;
+mod protocol;
+mod sealed;
+mod seccomp;
+mod shim;
+mod spec;
+pub mod spawner;
+mod state;
 mod status;
 mod streams;
 
 pub use config::*;
+pub use embedded::Embedded;
+
 pub use error::{Error, Result};
 pub use id::{ContainerId, SandboxId};
 pub use status::*;

@@ -30,6 +30,7 @@ pub struct Streams {
     pub stderr: Option<Pin<Box<dyn AsyncRead + Send>>>,
     /// New sizes of the terminal; ignored without one.
     pub resize: tokio::sync::mpsc::Sender<WindowSize>,
-    /// The end of the command. Read the streams to their end as well.
+    /// The end of the command. Keep it while streams are read: dropping it hangs
+    /// up an attach. Read the streams to their end as well.
     pub exit: ExitFuture,
 }
