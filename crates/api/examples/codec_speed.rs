@@ -43,7 +43,9 @@ fn measure_body(name: &str, id: TypeId, body: &[u8]) {
         black_box(encode_object(&object, Order::Go, &mut out));
     });
     let mut tree: Value = object.clone();
-    measure("  normalize (unchanged)", || drop(black_box(normalize(types, id, &mut tree, Strictness::Ignore))));
+    measure("  normalize (unchanged)", || {
+        drop(black_box(normalize(types, id, &mut tree, Strictness::Ignore)))
+    });
     measure("  clone", || drop(black_box(object.clone())));
     if let Some(defaults) = facts::defaults(id) {
         measure("  clone and default", || {
@@ -68,15 +70,16 @@ fn resident() -> u64 {
 
 fn main() {
     let before = resident();
-    println!("types loaded in {:?}", timed(|| drop(black_box(facts::types().kinds().count()))));
+    println!("types loaded in {:?}", timed(|| _ = black_box(facts::types().kinds().count())));
     let between = resident();
     let pod = facts::types().kind("", "v1", "Pod").expect("a built-in kind");
-    println!("defaults loaded in {:?}", timed(|| drop(black_box(facts::defaults(pod).is_some()))));
-    println!("discovery loaded in {:?}", timed(|| drop(black_box(facts::discovery().len()))));
+    println!("defaults loaded in {:?}", timed(|| _ = black_box(facts::defaults(pod).is_some())));
+    println!("discovery loaded in {:?}", timed(|| _ = black_box(facts::discovery().len())));
     println!("memory: types {} KiB, the rest {} KiB", between - before, resident() - between);
 
     let config_map = facts::types().kind("", "v1", "ConfigMap").expect("a built-in kind");
-    let data: Vec<String> = (0..8).map(|at| format!("\"key-{at}\":\"{}\"", "some text of a line ".repeat(5))).collect();
+    let data: Vec<String> =
+        (0..8).map(|at| format!("\"key-{at}\":\"{}\"", "some text of a line ".repeat(5))).collect();
     let body = format!(
         "{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{{\"name\":\"c\",\"namespace\":\"n\",\
          \"labels\":{{\"app\":\"x\"}}}},\"data\":{{{}}}}}",

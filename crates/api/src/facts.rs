@@ -140,8 +140,10 @@ fn load_defaults() -> (DefaultsTable, Vec<DefaultRow>) {
         return (table, unknown);
     };
     for (name, rows) in kinds {
-        let rows: Vec<DefaultRow> =
-            rows.members().map(|(path, value)| DefaultRow { path: path.to_owned(), value: value.clone() }).collect();
+        let rows: Vec<DefaultRow> = rows
+            .members()
+            .map(|(path, value)| DefaultRow { path: path.to_owned(), value: value.clone() })
+            .collect();
         let Some((api_version, kind)) = name.rsplit_once('/') else { continue };
         let Some(kind) = types().kind_of(api_version.trim_start_matches('/'), kind) else {
             unknown.extend(rows);
@@ -167,7 +169,11 @@ mod tests {
             assert!(row.path.ends_with(')') || row.path.ends_with("[]"), "{row:?}");
         }
         assert_eq!(discovery().len(), 72);
-        assert!(table_columns().iter().any(|((group, _, resource), _)| group == "apps" && resource == "deployments"));
+        assert!(
+            table_columns()
+                .iter()
+                .any(|((group, _, resource), _)| group == "apps" && resource == "deployments")
+        );
         assert_eq!(bootstrap_objects().len(), 11);
         assert_eq!(version()["gitVersion"].text(), "v1.37.2");
     }

@@ -5,6 +5,7 @@
 
 pub mod facts;
 pub mod node;
+pub mod openapi;
 pub mod pod;
 pub mod requests;
 pub mod tolerations;

@@ -83,11 +83,15 @@ mod tests {
             ("zone", "Gt", value!(["1"]), false),
         ] {
             let term: NodeSelectorTerm =
-                value!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]}).decode().unwrap();
+                value!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})
+                    .decode()
+                    .unwrap();
             assert_eq!(matches_term(&term, node), expected, "{key} {operator}");
         }
         let by_name: NodeSelectorTerm =
-            value!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}).decode().unwrap();
+            value!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]})
+                .decode()
+                .unwrap();
         assert!(matches_term(&by_name, node));
         assert!(!matches_term(&NodeSelectorTerm::default(), node));
     }

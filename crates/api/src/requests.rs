@@ -136,7 +136,9 @@ pub fn qos_class(spec: &PodSpec) -> QosClass {
     }
     match any {
         false => QosClass::BestEffort,
-        true if guaranteed && sums.values().all(|(requests, limits)| requests == limits) => QosClass::Guaranteed,
+        true if guaranteed && sums.values().all(|(requests, limits)| requests == limits) => {
+            QosClass::Guaranteed
+        }
         true => QosClass::Burstable,
     }
 }
@@ -175,7 +177,8 @@ mod tests {
 
     #[test]
     fn classes_follow_cpu_and_memory() {
-        let guaranteed = value!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1Gi"}});
+        let guaranteed =
+            value!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1Gi"}});
         let cases = [
             (value!({"containers": [{"name": "a"}]}), QosClass::BestEffort),
             (

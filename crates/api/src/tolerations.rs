@@ -17,7 +17,8 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     }
     let wanted = toleration.value.as_deref().unwrap_or("");
     let value = taint.value.as_deref().unwrap_or("");
-    let compare = |wanted: &str, value: &str| Some(value.parse::<i64>().ok()?.cmp(&wanted.parse::<i64>().ok()?));
+    let compare =
+        |wanted: &str, value: &str| Some(value.parse::<i64>().ok()?.cmp(&wanted.parse::<i64>().ok()?));
     match toleration.operator.as_deref().unwrap_or("") {
         "Exists" => true,
         "" | "Equal" => wanted == value,
@@ -33,7 +34,11 @@ pub fn any_tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
 }
 
 /// The first taint with one of `effects` that nothing tolerates.
-pub fn first_untolerated<'a>(taints: &'a [Taint], tolerations: &[Toleration], effects: &[&str]) -> Option<&'a Taint> {
+pub fn first_untolerated<'a>(
+    taints: &'a [Taint],
+    tolerations: &[Toleration],
+    effects: &[&str],
+) -> Option<&'a Taint> {
     taints
         .iter()
         .filter(|taint| effects.contains(&taint.effect.as_str()))

@@ -30,8 +30,12 @@ pub fn value(types: &Types, ty: Type, choices: &mut Choices<'_>, depth: usize) -
         Type::Int32 => Value::Int([0, 1, -1, 80, i32::MAX.into(), i32::MIN.into()][pick % 6]),
         Type::Int64 => Value::Int([0, 1, -1, 3600, i64::MAX, i64::MIN][pick % 6]),
         Type::Float => Value::Float([0.0, 1.5, -2.25, 1e21, 3.0][pick % 5]),
-        Type::Quantity => one_of(&["0", "100m", "1000m", "1.5Gi", "64Mi", "1e3", "0.5", "-1", "1.500", "12E"]),
-        Type::Time => one_of(&["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+02:00", "0001-01-01T00:00:00Z"]),
+        Type::Quantity => {
+            one_of(&["0", "100m", "1000m", "1.5Gi", "64Mi", "1e3", "0.5", "-1", "1.500", "12E"])
+        }
+        Type::Time => {
+            one_of(&["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+02:00", "0001-01-01T00:00:00Z"])
+        }
         Type::MicroTime => one_of(&["2026-01-02T03:04:05.000006Z", "2026-01-02T03:04:05.100000-07:00"]),
         Type::Duration => one_of(&["0s", "90s", "1.5h", "100ms"]),
         Type::IntOrString => match pick % 3 {
@@ -44,9 +48,13 @@ pub fn value(types: &Types, ty: Type, choices: &mut Choices<'_>, depth: usize) -
         Type::SchemaOr(id, Or::Array) if pick % 2 == 1 => {
             Value::Array(vec![object(types, id, choices, depth), object(types, id, choices, depth)])
         }
-        Type::SchemaOr(_, Or::StringArray) if pick % 2 == 1 => Value::Array(vec![Value::String(choices.text())]),
+        Type::SchemaOr(_, Or::StringArray) if pick % 2 == 1 => {
+            Value::Array(vec![Value::String(choices.text())])
+        }
         Type::SchemaOr(id, _) | Type::Struct(id) => object(types, id, choices, depth),
-        Type::List(item) => Value::Array((0..pick % 3).map(|_| value(types, *item, choices, depth)).collect()),
+        Type::List(item) => {
+            Value::Array((0..pick % 3).map(|_| value(types, *item, choices, depth)).collect())
+        }
         Type::Map(item) => {
             let mut object = Object::new();
             for name in ["z", "a", "m/é"].iter().take(pick % 4) {

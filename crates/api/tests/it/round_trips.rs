@@ -55,7 +55,8 @@ fn every_kind_survives_every_codec() {
             let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ kind as u64;
             let choices: Vec<u8> = (0..600)
                 .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     (state >> 33) as u8
                 })
                 .collect();

@@ -24,7 +24,10 @@ fn messages_are_those_of_upstreams_serializer() {
     ]
     .concat();
     assert_eq!(message, expected);
-    assert_eq!(json::to_string(&protobuf::decode_object(types(), &message).unwrap()), json::to_string(&namespace));
+    assert_eq!(
+        json::to_string(&protobuf::decode_object(types(), &message).unwrap()),
+        json::to_string(&namespace)
+    );
 }
 
 #[test]
