@@ -1,1 +1,12 @@
-//! serve.
+//! Serving HTTP over TLS: the listener with its limits, certificates that can
+//! be changed while it runs, and draining when it stops.
+//!
+//! It knows connections and certificates; it never knows a resource or a user.
+
+mod certificate;
+mod limits;
+mod listener;
+
+pub use certificate::{Certificate, CertificateError, server_config};
+pub use limits::Limits;
+pub use listener::{Handler, Peer, Server, serve};
