@@ -205,7 +205,12 @@ fn fmt_binary(mut units: i128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{units}{}", SUFFIXES[power])
 }
 
-fn fmt_decimal(mut mantissa: i128, mut scale: i32, exponent: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn fmt_decimal(
+    mut mantissa: i128,
+    mut scale: i32,
+    exponent: bool,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
     const SUFFIXES: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
     while mantissa % 10 == 0 {
         mantissa /= 10;
@@ -261,9 +266,8 @@ fn at_scale(mantissa: i128, from: i32, to: i32) -> (i128, bool) {
 /// Splits as upstream's parser does, oddities included (`.` and `+` are zero).
 fn split(text: &str) -> Result<Parts<'_>, QuantityError> {
     let bytes = text.as_bytes();
-    let digits_from = |from: usize| {
-        from + bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count()
-    };
+    let digits_from =
+        |from: usize| from + bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let negative = bytes.first() == Some(&b'-');
     let start = usize::from(matches!(bytes.first(), Some(b'-' | b'+')));
     let first = start + bytes[start..].iter().take_while(|&&byte| byte == b'0').count();

@@ -46,7 +46,8 @@ pub(crate) fn canonical_micro(text: &str) -> Result<Option<String>, String> {
 /// Whether this is `YYYY-MM-DDTHH:MM:SSZ` with a day that every month has, so
 /// that it need not be read closer.
 fn is_canonical(text: &[u8]) -> bool {
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'Z'] = text else {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'Z'] = text
+    else {
         return false;
     };
     let number = |tens: &u8, ones: &u8| match (tens, ones) {
@@ -140,7 +141,8 @@ impl Moment {
                 return Ok(if fraction { self.fraction(&rest[2..]) } else { &rest[2..] });
             }
             ".000000" => {
-                let micros = rest.strip_prefix(['.', ',']).and_then(|rest| digits(rest, 6)).ok_or(Misfit::Bad)?;
+                let micros =
+                    rest.strip_prefix(['.', ',']).and_then(|rest| digits(rest, 6)).ok_or(Misfit::Bad)?;
                 self.nanos = micros * 1000;
                 return Ok(&rest[7..]);
             }
@@ -157,8 +159,9 @@ impl Moment {
         if count == 0 {
             return rest;
         }
-        self.nanos = after.bytes().take(9.min(count)).fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
-            * 10u32.pow(9 - 9.min(count) as u32);
+        self.nanos =
+            after.bytes().take(9.min(count)).fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+                * 10u32.pow(9 - 9.min(count) as u32);
         &after[count..]
     }
 
@@ -196,7 +199,16 @@ impl Moment {
     fn from_unix(seconds: i64, nanos: u32) -> Self {
         let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
         let rest = seconds.rem_euclid(86_400) as u32;
-        Moment { year, month, day, hour: rest / 3600, minute: rest / 60 % 60, second: rest % 60, nanos, offset: 0 }
+        Moment {
+            year,
+            month,
+            day,
+            hour: rest / 3600,
+            minute: rest / 60 % 60,
+            second: rest % 60,
+            nanos,
+            offset: 0,
+        }
     }
 
     fn in_utc(self) -> Self {
@@ -379,7 +391,10 @@ mod tests {
         ] {
             assert_eq!(canonical(text), Ok(canon.map(str::to_owned)), "{text}");
         }
-        assert_eq!(canonical_micro("2026-01-01T00:00:01.500000Z"), Ok(Some("2026-01-01T00:00:01.500000Z".into())));
+        assert_eq!(
+            canonical_micro("2026-01-01T00:00:01.500000Z"),
+            Ok(Some("2026-01-01T00:00:01.500000Z".into()))
+        );
         assert_eq!(
             canonical_micro("2026-01-01T01:00:01.000001+01:00"),
             Ok(Some("2026-01-01T00:00:01.000001Z".into()))

@@ -81,7 +81,8 @@ fn read(bytes: &[u8]) -> Result<(Value, Option<String>), YamlError> {
         Err(error) => return Err(told(&error)),
     };
     json::sort_deep(&mut value);
-    let problem = (!duplicates.is_empty()).then(|| format!("yaml: unmarshal errors:\n  {}", duplicates.join("\n  ")));
+    let problem =
+        (!duplicates.is_empty()).then(|| format!("yaml: unmarshal errors:\n  {}", duplicates.join("\n  ")));
     Ok((value, problem))
 }
 
@@ -258,9 +259,12 @@ mod tests {
     fn trees_are_written_and_read_again() {
         let tree = value!({"b": ["x", {"c": "on"}, 1], "a": "0777", "f": 2.0, "t": "two\nlines\n", "e": {}, "l": []});
         let text = to_string(&tree).unwrap();
-        assert_eq!(parse(text.as_bytes()).unwrap(), value!({
-            "b": ["x", {"c": "on"}, 1], "a": "0777", "f": 2, "t": "two\nlines\n", "e": {}, "l": []
-        }));
+        assert_eq!(
+            parse(text.as_bytes()).unwrap(),
+            value!({
+                "b": ["x", {"c": "on"}, 1], "a": "0777", "f": 2, "t": "two\nlines\n", "e": {}, "l": []
+            })
+        );
         assert!(text.starts_with("a:"), "{text}");
     }
 }

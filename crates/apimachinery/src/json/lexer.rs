@@ -417,7 +417,10 @@ mod tests {
             (r#""\u00e9\ud83d\ude00""#, "é😀"),
             (r#""\ud800x""#, "\u{fffd}x"),
             (r#""\ud800\u0041""#, "\u{fffd}A"),
-            ("\"a long text, longer than one word of eight bytes é\"", "a long text, longer than one word of eight bytes é"),
+            (
+                "\"a long text, longer than one word of eight bytes é\"",
+                "a long text, longer than one word of eight bytes é",
+            ),
         ] {
             assert_eq!(Lexer::new(text).string().unwrap(), value, "{text}");
         }

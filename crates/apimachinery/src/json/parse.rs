@@ -75,8 +75,7 @@ pub fn sort_deep(value: &mut Value) {
 /// `apiVersion` and `kind` of a body, however the rest looks as long as it is
 /// JSON. Errors carry what stands behind `couldn't get version/kind; json parse error: `.
 pub fn type_meta(bytes: &[u8]) -> Result<TypeMeta, DecodeError> {
-    const STRUCT: &str =
-        r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+    const STRUCT: &str = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
     let text = String::from_utf8_lossy(bytes);
     let mut lexer = Lexer::new(&text);
     let mut meta = TypeMeta::default();
@@ -272,6 +271,7 @@ impl<'a> Members<'a> {
     const FEW: usize = 24;
 
     /// Where the member of this name stands, if it came before.
+    #[allow(clippy::ptr_arg, reason = "a borrowed name is kept borrowed among those seen")]
     pub fn slot(&mut self, name: &Cow<'a, str>) -> Option<usize> {
         let members = &self.members;
         match members.last() {
@@ -310,7 +310,8 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_unstructured_objects() {
-        let parsed = parse(br#"{"b":9223372036854775807,"a":9223372036854775808,"c":1.0,"d":-5,"e":1e2}"#).unwrap();
+        let parsed =
+            parse(br#"{"b":9223372036854775807,"a":9223372036854775808,"c":1.0,"d":-5,"e":1e2}"#).unwrap();
         assert_eq!(parsed["b"], Value::Int(i64::MAX));
         assert_eq!(parsed["a"], Value::Float(9223372036854775808.0));
         assert_eq!(parsed["c"], Value::Float(1.0));
@@ -344,7 +345,10 @@ mod tests {
             "json: cannot unmarshal array into Go value of type struct { APIVersion string \
              \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }"
         );
-        assert_eq!(type_meta(br#"{"apiVersion":"v1","#).unwrap_err().to_string(), "unexpected end of JSON input");
+        assert_eq!(
+            type_meta(br#"{"apiVersion":"v1","#).unwrap_err().to_string(),
+            "unexpected end of JSON input"
+        );
     }
 
     #[test]

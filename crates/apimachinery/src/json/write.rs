@@ -246,7 +246,10 @@ mod tests {
     #[test]
     fn strings_and_floats_are_gos() {
         let value = value!(["a<b>&\u{2028}\u{2029}é€\"\\\n\u{1}\u{8}\u{7f}"]);
-        assert_eq!(to_string(&value), "[\"a\\u003cb\\u003e\\u0026\\u2028\\u2029é€\\\"\\\\\\n\\u0001\\b\u{7f}\"]");
+        assert_eq!(
+            to_string(&value),
+            "[\"a\\u003cb\\u003e\\u0026\\u2028\\u2029é€\\\"\\\\\\n\\u0001\\b\u{7f}\"]"
+        );
         for (number, text) in [
             (1.0, "1"),
             (0.1, "0.1"),
@@ -259,7 +262,10 @@ mod tests {
         ] {
             assert_eq!(to_string(&Value::Float(number)), text);
         }
-        assert_eq!(to_string(&value!([(i64::MIN), (i64::MAX), 0])), "[-9223372036854775808,9223372036854775807,0]");
+        assert_eq!(
+            to_string(&value!([(i64::MIN), (i64::MAX), 0])),
+            "[-9223372036854775808,9223372036854775807,0]"
+        );
     }
 
     #[test]

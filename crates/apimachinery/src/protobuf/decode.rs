@@ -7,7 +7,9 @@ use super::wire::{BYTES, Entry, FIXED64, Reader, VARINT};
 use super::{MAGIC, ProtobufError};
 use crate::json::MAX_DEPTH;
 use crate::quantity::Quantity;
-use crate::schema::{Field, Members, Or, ProtoTarget, Struct, Type, TypeId, Types, assemble, finish, item_or_zero};
+use crate::schema::{
+    Field, Members, Or, ProtoTarget, Struct, Type, TypeId, Types, assemble, finish, item_or_zero,
+};
 use crate::{Object, Value, json, time};
 
 /// What the envelope (runtime.Unknown) says.
@@ -138,7 +140,8 @@ fn read_into(
             }
             ProtoTarget::Field(at) => {
                 let field = &inner.fields[usize::from(at)];
-                let at = if std::ptr::eq(outer, inner) { Some(usize::from(at)) } else { outer.index(field.json) };
+                let at =
+                    if std::ptr::eq(outer, inner) { Some(usize::from(at)) } else { outer.index(field.json) };
                 let Some(at) = at else { continue };
                 let slot = match members.iter().position(|(other, _)| usize::from(*other) == at) {
                     Some(slot) => slot,
@@ -208,7 +211,13 @@ fn read_field(
     Ok(())
 }
 
-fn read_value(types: &Types, ty: Type, name: &str, entry: Entry<'_>, depth: usize) -> Result<Value, ProtobufError> {
+fn read_value(
+    types: &Types,
+    ty: Type,
+    name: &str,
+    entry: Entry<'_>,
+    depth: usize,
+) -> Result<Value, ProtobufError> {
     let wanted = match ty {
         Type::Bool | Type::Int32 | Type::Int64 => VARINT,
         Type::Float => FIXED64,
@@ -232,7 +241,9 @@ fn read_value(types: &Types, ty: Type, name: &str, entry: Entry<'_>, depth: usiz
         Type::Struct(id) => Value::Object(message(types, id, bytes, depth + 1)?),
         Type::Quantity => {
             let text = field_of(bytes, 1)?.map_or_else(|| "0".to_owned(), |entry| lossy(entry.bytes));
-            Value::String(Quantity::canonical(&text).map_err(|error| ProtobufError::Scalar(error.to_string()))?)
+            Value::String(
+                Quantity::canonical(&text).map_err(|error| ProtobufError::Scalar(error.to_string()))?,
+            )
         }
         Type::Time | Type::MicroTime if bytes.is_empty() => Value::Null,
         Type::Time | Type::MicroTime => {
@@ -254,7 +265,9 @@ fn read_value(types: &Types, ty: Type, name: &str, entry: Entry<'_>, depth: usiz
             None => Value::Null,
             Some(entry) if entry.bytes.is_empty() => Value::Null,
             Some(entry) if entry.bytes.starts_with(MAGIC) => decode_object(types, entry.bytes)?,
-            Some(entry) => json::parse_ordered(entry.bytes).map_err(|error| ProtobufError::Scalar(error.to_string()))?,
+            Some(entry) => {
+                json::parse_ordered(entry.bytes).map_err(|error| ProtobufError::Scalar(error.to_string()))?
+            }
         },
         Type::SchemaOr(id, or) => either(types, id, or, name, bytes, depth)?,
         // A list as an item of a list or map: a message with `items`.

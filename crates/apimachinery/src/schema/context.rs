@@ -131,7 +131,8 @@ impl<'t, 'a> Context<'t, 'a> {
     pub fn end_own(&mut self, before: Option<Mismatch>) {
         self.quiet -= 1;
         if let Some(inner) = std::mem::replace(&mut self.mismatch, before) {
-            let text = if inner.kind.is_empty() { inner.text } else { self.cannot(&inner.kind, &inner.wanted) };
+            let text =
+                if inner.kind.is_empty() { inner.text } else { self.cannot(&inner.kind, &inner.wanted) };
             self.refuse(DecodeError::Type(text));
         }
     }

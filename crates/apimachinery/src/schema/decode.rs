@@ -37,10 +37,18 @@ pub struct Decoded {
 /// at once, compares `kind` and `apiVersion` of the value, and asks
 /// [`crate::json::type_meta`] only where they differ or decoding failed
 /// (upstream reads them first, so their errors go before).
-pub fn decode_json(types: &Types, ty: TypeId, bytes: &[u8], strictness: Strictness) -> Result<Decoded, DecodeError> {
+pub fn decode_json(
+    types: &Types,
+    ty: TypeId,
+    bytes: &[u8],
+    strictness: Strictness,
+) -> Result<Decoded, DecodeError> {
     let text = String::from_utf8_lossy(bytes);
-    let mut decoder =
-        Decoder { lexer: Lexer::new(&text), context: Context::new(types, strictness == Strictness::Report), spare: Vec::new() };
+    let mut decoder = Decoder {
+        lexer: Lexer::new(&text),
+        context: Context::new(types, strictness == Strictness::Report),
+        spare: Vec::new(),
+    };
     let value = decoder.value(Type::Struct(ty), "", Value::Null, 0)?;
     decoder.lexer.end()?;
     let problems = decoder.context.finish()?;
@@ -151,13 +159,7 @@ impl<'a> Decoder<'_, 'a> {
     }
 
     /// The value of a field, put among `members`.
-    fn field(
-        &mut self,
-        id: TypeId,
-        at: usize,
-        members: &mut Fields,
-        depth: usize,
-    ) -> Result_<()> {
+    fn field(&mut self, id: TypeId, at: usize, members: &mut Fields, depth: usize) -> Result_<()> {
         let field = &self.context.types.get(id).fields[at];
         let slot = match members.last() {
             Some((last, _)) if usize::from(*last) < at && members.len() < 2 => None,

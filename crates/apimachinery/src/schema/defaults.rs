@@ -50,7 +50,8 @@ impl Defaults {
         let mut node = &mut self.node;
         let mut at = root;
         let path = row.path.trim_start_matches('.');
-        let (before, last) = path.rsplit_once('.').map_or((None, path), |(before, last)| (Some(before), last));
+        let (before, last) =
+            path.rsplit_once('.').map_or((None, path), |(before, last)| (Some(before), last));
         for name in before.into_iter().flat_map(|before| before.split('.')) {
             let name = name.trim_end_matches("[]").trim_end_matches("{}");
             let field = types.get(at).field(name)?;

@@ -2,7 +2,8 @@
 //!
 //! The text is static, so that every name is a slice of it and nothing is copied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::{Field, ListType, Or, ProtoField, ProtoTarget, Struct, Type, TypeId, Types, hash};
 
@@ -25,10 +26,20 @@ struct Line {
     flags: &'static str,
 }
 
-struct Raw {
-    name: &'static str,
-    atomic: bool,
-    lines: Vec<Line>,
+/// A line behind `F`.
+fn line(text: &'static str) -> Option<Line> {
+    let mut parts = text.splitn(5, '\t').skip(1);
+    let (json, ty, number) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
+    Some(Line { json, ty, number, flags: parts.next().unwrap_or("") })
+}
+
+/// The name of a type without pointers, lists and maps around it.
+fn bare(name: &str) -> &str {
+    let name = name.trim_start_matches('*');
+    match name.strip_prefix("[]").or_else(|| name.strip_prefix("map[string]")) {
+        Some(item) => bare(item),
+        None => name,
+    }
 }
 
 /// Types whose JSON is not that of their fields.
@@ -67,135 +78,169 @@ fn two_faced(name: &str) -> Option<(&'static str, Or)> {
 
 impl Types {
     /// Reads the facts; their form is told in `crates/api/facts/compact.py`.
+    ///
+    /// Structs are made when first asked for, since a server uses a part of
+    /// them; here everything is checked that could go wrong then.
     pub fn load(text: &'static str) -> Result<Self, LoadError> {
         let mut kinds = Vec::new();
-        let mut raw: Vec<Raw> = Vec::new();
-        for (at, line) in text.lines().enumerate() {
-            let malformed = || LoadError::Malformed { line: at + 1, text: line.to_owned() };
-            let mut parts = line.splitn(5, '\t');
-            let mut part = || parts.next();
-            match part() {
-                Some("K") => match (part(), part(), part(), part()) {
-                    (Some(group), Some(version), Some(kind), Some(name)) => kinds.push((group, version, kind, name)),
-                    _ => return Err(malformed()),
-                },
-                Some("S") => {
-                    let name = part().ok_or_else(malformed)?;
-                    raw.push(Raw { name, atomic: part() == Some("m"), lines: Vec::new() });
-                }
-                Some("F") => match (part(), part(), part(), raw.last_mut()) {
-                    (Some(json), Some(ty), Some(number), Some(owner)) => {
-                        let number = number.parse().map_err(|_| malformed())?;
-                        owner.lines.push(Line { json, ty, number, flags: part().unwrap_or("") });
+        let mut places: Vec<Place> = Vec::new();
+        let mut by_name = BTreeMap::new();
+        let mut used = BTreeSet::new();
+        let mut start = 0;
+        for (at, text_line) in text.lines().enumerate() {
+            let malformed = || LoadError::Malformed { line: at + 1, text: text_line.to_owned() };
+            let end = start + text_line.len();
+            match text_line.as_bytes().first() {
+                Some(b'K') => {
+                    let mut parts = text_line.split('\t').skip(1);
+                    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+                        (Some(group), Some(version), Some(kind), Some(name)) => {
+                            kinds.push((group, version, kind, name))
+                        }
+                        _ => return Err(malformed()),
                     }
-                    _ => return Err(malformed()),
-                },
+                }
+                Some(b'S') => {
+                    let name = text_line.split('\t').nth(1).ok_or_else(malformed)?;
+                    by_name.insert(name, TypeId(places.len() as u16));
+                    places.push(Place { name, lines: &text[start..end], fields: 0 });
+                }
+                Some(b'F') => {
+                    let line = line(text_line).ok_or_else(malformed)?;
+                    let place = places.last_mut().ok_or_else(malformed)?;
+                    let from = place.lines.as_ptr() as usize - text.as_ptr() as usize;
+                    place.lines = &text[from..end];
+                    place.fields += 1;
+                    used.insert(bare(line.ty));
+                }
                 _ => return Err(malformed()),
             }
+            start = end + 1;
         }
-        Loader::new(&raw).load(kinds)
-    }
-}
-
-struct Loader<'a> {
-    raw: &'a [Raw],
-    by_name: BTreeMap<&'static str, TypeId>,
-    /// Item types, each leaked once: they live as long as the program.
-    items: BTreeMap<&'static str, &'static Type>,
-}
-
-impl<'a> Loader<'a> {
-    fn new(raw: &'a [Raw]) -> Self {
-        let by_name = raw.iter().enumerate().map(|(at, raw)| (raw.name, TypeId(at as u16))).collect();
-        Self { raw, by_name, items: BTreeMap::new() }
-    }
-
-    fn load(
-        mut self,
-        kinds: Vec<(&'static str, &'static str, &'static str, &'static str)>,
-    ) -> Result<Types, LoadError> {
-        let mut structs = Vec::with_capacity(self.raw.len());
-        for raw in self.raw {
-            structs.push(self.structure(raw)?);
+        let id = |name: &str| {
+            by_name.get(name).copied().ok_or_else(|| LoadError::UnknownType { name: name.to_owned() })
+        };
+        for name in used {
+            if special(name).is_none() {
+                id(two_faced(name).map_or(name, |(schema, _)| schema))?;
+            }
+        }
+        // Far below the most that can be marked, embedded structs included.
+        if let Some(place) = places.iter().find(|place| place.fields > MOST_FIELDS) {
+            return Err(LoadError::TooManyFields { name: place.name, fields: place.fields });
         }
         let kinds = kinds
             .into_iter()
-            .map(|(group, version, kind, name)| Ok(((group, version, kind), self.id(name)?)))
+            .map(|(group, version, kind, name)| Ok(((group, version, kind), id(name)?)))
             .collect::<Result<_, LoadError>>()?;
-        let object_meta = self.by_name.get("apimachinery/pkg/apis/meta/v1.ObjectMeta").copied();
-        let mut types = Types { structs, by_name: self.by_name, kinds, object_meta };
-        types.mark_always();
-        Ok(types)
+        let structs = places.iter().map(|_| OnceLock::new()).collect();
+        let lines = places.iter().map(|place| place.lines).collect();
+        Ok(Types { structs, lines, by_name, kinds, items: Mutex::default() })
     }
 
-    fn id(&self, name: &str) -> Result<TypeId, LoadError> {
-        self.by_name.get(name).copied().ok_or_else(|| LoadError::UnknownType { name: name.to_owned() })
+    /// Makes a struct of its lines.
+    #[cold]
+    pub(super) fn make(&self, id: TypeId) -> Struct {
+        Loader { lines: &self.lines, by_name: &self.by_name, items: &self.items }.structure(id)
+    }
+}
+
+/// Fields are marked in 128 bits; embedding doubles them at most.
+const MOST_FIELDS: usize = 64;
+
+/// Where a struct stands in the text.
+struct Place {
+    name: &'static str,
+    lines: &'static str,
+    fields: usize,
+}
+
+/// Item types, each leaked once: they live as long as the program.
+pub(super) type Items = Mutex<BTreeMap<&'static str, &'static Type>>;
+
+struct Loader<'a> {
+    lines: &'a [&'static str],
+    by_name: &'a BTreeMap<&'static str, TypeId>,
+    items: &'a Items,
+}
+
+impl Loader<'_> {
+    fn id(&self, name: &str) -> TypeId {
+        self.by_name.get(name).copied().expect("loading checks that every type is described")
     }
 
-    fn ty(&mut self, name: &'static str) -> Result<Type, LoadError> {
+    /// The fields of a struct as they stand in the text.
+    fn lines(&self, id: TypeId) -> impl Iterator<Item = Line> + use<> {
+        self.lines[usize::from(id.0)].lines().skip(1).filter_map(line)
+    }
+
+    fn ty(&self, name: &'static str) -> Type {
         if let Some(item) = name.strip_prefix("[]") {
-            return Ok(Type::List(self.item(item)?));
+            return Type::List(self.item(item));
         }
         if let Some(item) = name.strip_prefix("map[string]") {
-            return Ok(Type::Map(self.item(item)?));
+            return Type::Map(self.item(item));
         }
         if let Some(special) = special(name) {
-            return Ok(special);
+            return special;
         }
-        if let Some((schema, or)) = two_faced(name) {
-            return Ok(Type::SchemaOr(self.id(schema)?, or));
+        match two_faced(name) {
+            Some((schema, or)) => Type::SchemaOr(self.id(schema), or),
+            None => Type::Struct(self.id(name)),
         }
-        Ok(Type::Struct(self.id(name)?))
     }
 
-    fn item(&mut self, name: &'static str) -> Result<&'static Type, LoadError> {
-        if let Some(item) = self.items.get(name) {
-            return Ok(item);
+    fn item(&self, name: &'static str) -> &'static Type {
+        let known = |items: &Items| items.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+        if let Some(item) = known(self.items) {
+            return item;
         }
-        let item: &'static Type = Box::leak(Box::new(self.ty(name)?));
-        self.items.insert(name, item);
-        Ok(item)
+        let item: &'static Type = Box::leak(Box::new(self.ty(name)));
+        self.items.lock().unwrap_or_else(PoisonError::into_inner).insert(name, item);
+        item
     }
 
-    fn structure(&mut self, raw: &Raw) -> Result<Struct, LoadError> {
-        let mut fields = Vec::with_capacity(raw.lines.len());
-        let mut proto = Vec::with_capacity(raw.lines.len());
+    fn structure(&self, id: TypeId) -> Struct {
+        let head = self.lines[usize::from(id.0)].lines().next().unwrap_or("");
+        let mut head = head.split('\t').skip(1);
+        let name = head.next().unwrap_or("");
+        let mut fields = Vec::new();
+        let mut proto = Vec::new();
         // Types with JSON of their own are not read field by field.
-        if special(raw.name).is_none() && two_faced(raw.name).is_none() {
-            self.fields(raw, &mut fields, Some(&mut proto), true)?;
-        }
-        if fields.len() > 128 {
-            return Err(LoadError::TooManyFields { name: raw.name, fields: fields.len() });
+        if special(name).is_none() && two_faced(name).is_none() {
+            self.fields(id, &mut fields, Some(&mut proto), true);
         }
         proto.sort_by_key(|field: &ProtoField| field.number);
-        Ok(Struct {
-            name: raw.name,
-            go_name: raw.name.rsplit('/').next().unwrap_or(raw.name),
+        let always =
+            fields.iter().enumerate().filter(|(_, field)| !super::normalize::omitted_when_zero(field));
+        Struct {
+            name,
+            go_name: name.rsplit('/').next().unwrap_or(name),
             lookup: lookup(&fields),
+            always: always.map(|(at, _)| at as u16).collect(),
             fields: fields.into(),
-            atomic: raw.atomic,
-            always: Box::default(),
+            atomic: head.next() == Some("m"),
             proto: proto.into(),
-        })
+        }
     }
 
     /// The fields of a struct with those of embedded structs in their place.
     fn fields(
-        &mut self,
-        raw: &Raw,
+        &self,
+        id: TypeId,
         fields: &mut Vec<Field>,
         mut proto: Option<&mut Vec<ProtoField>>,
         in_protobuf: bool,
-    ) -> Result<(), LoadError> {
-        for line in &raw.lines {
+    ) {
+        for line in self.lines(id) {
+            let in_protobuf = in_protobuf && line.number > 0;
             match line.json {
                 // Members that JSON does not have (runtime.Unknown).
                 "-" => {}
                 "" if special(line.ty).is_some() => {}
                 "" => {
-                    let id = self.id(line.ty.trim_start_matches('*'))?;
-                    let all: &'a [Raw] = self.raw;
-                    self.fields(&all[id.0 as usize], fields, None, in_protobuf && line.number > 0)?;
+                    let id = self.id(line.ty.trim_start_matches('*'));
+                    self.fields(id, fields, None, in_protobuf);
                     if let Some(proto) = proto.as_deref_mut().filter(|_| line.number > 0) {
                         proto.push(ProtoField { number: line.number, target: ProtoTarget::Embedded(id) });
                     }
@@ -205,19 +250,17 @@ impl<'a> Loader<'a> {
                         let target = ProtoTarget::Field(fields.len() as u16);
                         proto.push(ProtoField { number: line.number, target });
                     }
-                    let in_protobuf = in_protobuf && line.number > 0;
-                    fields.push(Field { in_protobuf, ..self.field(line)? });
+                    fields.push(Field { in_protobuf, ..self.field(&line) });
                 }
             }
         }
-        Ok(())
     }
 
-    fn field(&mut self, line: &Line) -> Result<Field, LoadError> {
+    fn field(&self, line: &Line) -> Field {
         let pointer = line.ty.starts_with('*');
         let mut field = Field {
             json: line.json,
-            ty: self.ty(line.ty.trim_start_matches('*'))?,
+            ty: self.ty(line.ty.trim_start_matches('*')),
             go_type: "",
             pointer,
             omit_empty: false,
@@ -262,7 +305,7 @@ impl<'a> Loader<'a> {
                 Some(_) => {}
             }
         }
-        Ok(field)
+        field
     }
 }
 
@@ -286,20 +329,4 @@ fn lookup(fields: &[Field]) -> Box<[u16]> {
         table[slot] = at as u16 + 1;
     }
     table.into()
-}
-
-impl Types {
-    /// Notes which fields are written even where they are zero.
-    fn mark_always(&mut self) {
-        for at in 0..self.structs.len() {
-            let always = self.structs[at]
-                .fields
-                .iter()
-                .enumerate()
-                .filter(|(_, field)| !super::normalize::omitted_when_zero(field))
-                .map(|(at, _)| at as u16)
-                .collect();
-            self.structs[at].always = always;
-        }
-    }
 }

@@ -13,6 +13,7 @@ mod normalize;
 mod scalar;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 pub use decode::{Decoded, Strictness, decode_json};
 pub use defaults::{DefaultRow, Defaults, DefaultsTable};
@@ -225,19 +226,22 @@ pub(crate) fn hash(name: &str) -> usize {
         0 => (0, 0),
         length => (bytes[0].into(), bytes[length - 1].into()),
     };
-    let mixed = (head ^ tail.rotate_left(29) ^ (bytes.len() as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed =
+        (head ^ tail.rotate_left(29) ^ (bytes.len() as u64) << 56).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> 40) as usize
 }
 
 /// Every built-in type. Loaded once, see [`Types::load`].
 #[derive(Debug)]
 pub struct Types {
-    pub(crate) structs: Vec<Struct>,
-    pub(crate) by_name: BTreeMap<&'static str, TypeId>,
+    /// Made when first asked for.
+    structs: Box<[OnceLock<Struct>]>,
+    /// What the facts say of each.
+    lines: Box<[&'static str]>,
+    items: load::Items,
+    by_name: BTreeMap<&'static str, TypeId>,
     /// `(group, version, kind)`.
-    pub(crate) kinds: BTreeMap<(&'static str, &'static str, &'static str), TypeId>,
-    /// ObjectMeta, whatever it is called in the facts.
-    pub(crate) object_meta: Option<TypeId>,
+    kinds: BTreeMap<(&'static str, &'static str, &'static str), TypeId>,
 }
 
 impl Types {
@@ -264,12 +268,12 @@ impl Types {
 
     /// meta/v1 ObjectMeta.
     pub fn object_meta(&self) -> Option<TypeId> {
-        self.object_meta
+        self.by_name("apimachinery/pkg/apis/meta/v1.ObjectMeta")
     }
 
     #[inline]
     pub fn get(&self, id: TypeId) -> &Struct {
-        &self.structs[id.0 as usize]
+        self.structs[usize::from(id.0)].get_or_init(|| self.make(id))
     }
 
     /// The field at the end of a path of names through structs, lists and maps

@@ -76,7 +76,9 @@ pub(crate) fn finish(field: &Field, value: Value) -> Option<Value> {
         Value::Array(items) => items.is_empty(),
         // An empty map is nil; an empty struct stays.
         Value::Object(object) => object.is_empty() && matches!(field.ty, Type::Map(_)),
-        Value::String(text) => field.omit_empty && text.is_empty() && matches!(field.ty, Type::String | Type::Bytes),
+        Value::String(text) => {
+            field.omit_empty && text.is_empty() && matches!(field.ty, Type::String | Type::Bytes)
+        }
         Value::Bool(truth) => field.omit_empty && !truth && field.ty == Type::Bool,
         Value::Int(number) => field.omit_empty && *number == 0 && field.ty != Type::IntOrString,
         Value::Float(number) => field.omit_empty && *number == 0.0,
@@ -141,7 +143,9 @@ impl Walker<'_> {
             (Type::List(item), Value::Array(items)) => self.list(*item, item_type(go_type), items),
             (Type::Map(item), Value::Object(object)) => self.map(*item, object),
             (Type::Int32, Value::Int(number)) if i32::try_from(*number).is_ok() => {}
-            (Type::Int32 | Type::Int64, Value::Float(number)) if number.fract() == 0.0 && number.abs() < 9e15 => {
+            (Type::Int32 | Type::Int64, Value::Float(number))
+                if number.fract() == 0.0 && number.abs() < 9e15 =>
+            {
                 *value = Value::Int(*number as i64);
                 self.value(ty, go_type, value);
             }

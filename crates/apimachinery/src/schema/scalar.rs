@@ -62,7 +62,8 @@ const STANDARD_CHECK: fn(&[u8]) -> bool = |text| {
     if text.len() % 4 != 0 {
         return false;
     }
-    let plain = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')).count();
+    let plain =
+        text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')).count();
     // Padding has stray bits to check: leave it to the decoder.
     plain == text.len()
 };
@@ -80,11 +81,13 @@ fn offset(text: &str, joined: &str, error: base64::DecodeError) -> usize {
     }
     // Count the line ends before it.
     let mut kept = 0;
-    text.bytes().position(|byte| {
-        let counts = !matches!(byte, b'\n' | b'\r');
-        kept += usize::from(counts);
-        counts && kept == at + 1
-    }).unwrap_or(text.len())
+    text.bytes()
+        .position(|byte| {
+            let counts = !matches!(byte, b'\n' | b'\r');
+            kept += usize::from(counts);
+            counts && kept == at + 1
+        })
+        .unwrap_or(text.len())
 }
 
 #[cfg(test)]

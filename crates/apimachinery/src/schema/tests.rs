@@ -48,7 +48,9 @@ fn decode(text: &str) -> Result<Decoded, DecodeError> {
     // Whatever decodes is a fixed point of decoding and of normalizing, and
     // the tree route agrees with the text route.
     if let Ok(decoded) = &decoded {
-        let again = decode_json(&types, thing, json::to_string(&decoded.value).as_bytes(), Strictness::Report).unwrap();
+        let again =
+            decode_json(&types, thing, json::to_string(&decoded.value).as_bytes(), Strictness::Report)
+                .unwrap();
         assert_eq!(json::to_string(&again.value), json::to_string(&decoded.value));
         assert_eq!(again.problems, Vec::<String>::new());
         let mut tree = json::parse_ordered(text.as_bytes()).unwrap();
@@ -71,16 +73,22 @@ const ZERO_SPEC: &str = r#""name":"","items":null,"when":null,"port":0,"raw":nul
 fn members_come_in_gos_order_and_zero_values_by_gos_rules() {
     assert_eq!(canonical("{}"), format!(r#"{{"spec":{{{ZERO_SPEC}}}}}"#));
     assert_eq!(
-        canonical(r#"{"spec":{"tags":["x"],"items":[{"on":true,"id":"a"}],"count":0,"size":0},"kind":"Thing"}"#),
+        canonical(
+            r#"{"spec":{"tags":["x"],"items":[{"on":true,"id":"a"}],"count":0,"size":0},"kind":"Thing"}"#
+        ),
         r#"{"kind":"Thing","spec":{"count":0,"name":"","items":[{"id":"a","on":true}],"when":null,"port":0,"tags":["x"],"raw":null}}"#
     );
     // Empty and null lists and maps are nil; null items are zero values.
     assert_eq!(
-        canonical(r#"{"data":{},"spec":{"items":[],"tags":[],"limits":{},"sub":null,"until":null,"count":null}}"#),
+        canonical(
+            r#"{"data":{},"spec":{"items":[],"tags":[],"limits":{},"sub":null,"until":null,"count":null}}"#
+        ),
         format!(r#"{{"spec":{{{ZERO_SPEC}}}}}"#)
     );
     assert_eq!(
-        canonical(r#"{"spec":{"items":[null],"tags":[null],"limits":{"a":null},"sub":{}},"data":{"b":null}}"#),
+        canonical(
+            r#"{"spec":{"items":[null],"tags":[null],"limits":{"a":null},"sub":{}},"data":{"b":null}}"#
+        ),
         r#"{"spec":{"name":"","items":[{}],"limits":{"a":"0"},"when":null,"port":0,"sub":{},"tags":[""],"raw":null},"data":{"b":null}}"#
     );
 }
@@ -119,7 +127,9 @@ fn strict_problems_are_told_in_the_order_of_the_body() {
 
 #[test]
 fn duplicates_of_structs_are_read_into_each_other() {
-    let decoded = decode(r#"{"spec":{"name":"a","size":1,"tags":["x"]},"spec":{"size":2,"tags":null,"name":null}}"#).unwrap();
+    let decoded =
+        decode(r#"{"spec":{"name":"a","size":1,"tags":["x"]},"spec":{"size":2,"tags":null,"name":null}}"#)
+            .unwrap();
     assert_eq!(decoded.value["spec"]["name"].text(), "a");
     assert_eq!(decoded.value["spec"]["size"], Value::Int(2));
     assert!(decoded.value["spec"]["tags"].is_null());
