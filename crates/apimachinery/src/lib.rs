@@ -5,20 +5,22 @@
 
 pub mod field;
 pub mod fields;
+pub mod int_or_string;
+pub mod json;
 pub mod labels;
 pub mod managed_fields;
 pub mod meta;
 pub mod name;
 pub mod patch;
-pub mod status;
-pub mod table;
-pub mod validation;
-pub mod int_or_string;
-pub mod json;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema;
+pub mod status;
+pub mod table;
 pub mod time;
+pub mod validation;
 pub mod value;
+pub mod yaml;
 
 pub use status::Status;
 pub use value::{Key, Object, Value};
