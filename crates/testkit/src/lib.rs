@@ -12,7 +12,7 @@ mod namespace;
 mod wait;
 
 pub use cluster::{Builder, Cluster};
-pub use images::busybox_archive;
+pub use images::nginx_archive;
 pub use kubectl::{Kubectl, Ran, every_kubectl};
 pub use namespace::Namespace;
 pub use wait::eventually;

@@ -1,0 +1,195 @@
+//! What a pod may ask of its node, seen from inside the container.
+
+use testkit::eventually;
+
+use crate::{PATIENCE, cluster, wait_for};
+
+const EVERYTHING: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {color: red, size: "7"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: hidden}
+stringData: {password: s3cret}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: everything
+  labels: {app: everything}
+  annotations: {note: hello}
+spec:
+  terminationGracePeriodSeconds: 1
+  hostname: myself
+  initContainers:
+  - name: first
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "echo prepared > /shared/file"]
+    volumeMounts: [{name: shared, mountPath: /shared}]
+  - name: sidecar
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    restartPolicy: Always
+    command: [sh, -c, "sleep 3600"]
+  containers:
+  - name: main
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "sleep 3600"]
+    env:
+    - {name: PLAIN, value: "x-$(COLOR)"}
+    - {name: COLOR, valueFrom: {configMapKeyRef: {name: settings, key: color}}}
+    - {name: PASSWORD, valueFrom: {secretKeyRef: {name: hidden, key: password}}}
+    - {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+    - {name: LIMIT, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}
+    envFrom: [{configMapRef: {name: settings}, prefix: ALL_}]
+    securityContext:
+      runAsUser: 1000
+      runAsGroup: 2000
+      readOnlyRootFilesystem: true
+      allowPrivilegeEscalation: false
+      capabilities: {drop: [ALL]}
+      seccompProfile: {type: RuntimeDefault}
+    resources:
+      requests: {cpu: 50m, memory: 16Mi}
+      limits: {cpu: 200m, memory: 64Mi}
+    volumeMounts:
+    - {name: shared, mountPath: /shared}
+    - {name: settings, mountPath: /settings}
+    - {name: settings, mountPath: /one, subPath: color}
+    - {name: hidden, mountPath: /hidden}
+    - {name: facts, mountPath: /facts}
+    - {name: memory, mountPath: /memory}
+  volumes:
+  - {name: shared, emptyDir: {}}
+  - {name: memory, emptyDir: {medium: Memory, sizeLimit: 1Mi}}
+  - {name: settings, configMap: {name: settings}}
+  - {name: hidden, secret: {secretName: hidden}}
+  - name: facts
+    downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
+"#;
+
+#[test]
+fn a_pod_gets_what_it_asks_for() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    kubectl.run_with("apply -f -", EVERYTHING);
+    kubectl.run("wait --for=condition=Ready pod/everything --timeout=60s");
+    let inside = |script: &str| {
+        kubectl.run_of(&["exec", "everything", "-c", "main", "--", "sh", "-c", script]).trim().to_owned()
+    };
+    for (script, wanted) in [
+        ("cat /shared/file", "prepared"),
+        ("echo $PLAIN $COLOR $PASSWORD $POD $LIMIT $ALL_size", "x-$(COLOR) red s3cret everything 64 7"),
+        ("id -u; id -g", "1000\n2000"),
+        ("cat /settings/color /one", "redred"),
+        ("cat /hidden/password", "s3cret"),
+        ("cat /facts/labels", "app=\"everything\""),
+        ("hostname", "myself"),
+        ("touch /x 2>&1", "touch: /x: Read-only file system"),
+        (
+            "grep -E '^(CapEff|Seccomp|NoNewPrivs):' /proc/self/status | tr -d '\\t'",
+            "CapEff:0000000000000000\nNoNewPrivs:1\nSeccomp:2",
+        ),
+        ("echo $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT", "10.96.0.1:443"),
+        ("ls /var/run/secrets/kubernetes.io/serviceaccount", "ca.crt\nnamespace\ntoken"),
+        ("grep -c '10.96.0.10' /etc/resolv.conf", "1"),
+        ("df -m /memory | tail -1 | awk '{print $2}'", "1"),
+    ] {
+        let script = script.replace("touch /x 2>&1", "touch /x 2>&1 || true");
+        assert_eq!(inside(&script), wanted, "{script}");
+    }
+    assert_eq!(kubectl.field("pod/everything", ".status.qosClass"), "Burstable");
+
+    // A changed ConfigMap reaches its volume at once, not after a period.
+    kubectl.run_of(&["patch", "configmap", "settings", "-p", r#"{"data":{"color":"blue"}}"#]);
+    eventually("the change reaches the volume", std::time::Duration::from_secs(5), || {
+        let color = inside("cat /settings/color");
+        if color == "blue" { Ok(()) } else { Err(color) }
+    });
+}
+
+#[test]
+fn probes_hooks_and_restarts_do_their_work() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    kubectl.run_with(
+        "apply -f -",
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: probed}
+spec:
+  terminationGracePeriodSeconds: 5
+  containers:
+  - name: main
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "while :; do sleep 0.1; done"]
+    lifecycle:
+      postStart: {exec: {command: [sh, -c, "echo started > /tmp/hook"]}}
+    readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 1}
+    livenessProbe: {exec: {command: [sh, -c, "[ ! -e /tmp/sick ]"]}, periodSeconds: 1, failureThreshold: 1}
+"#,
+    );
+    wait_for(&kubectl, "pod/probed", ".status.phase", "Running");
+    assert_eq!(kubectl.run("exec probed -- cat /tmp/hook"), "started\n");
+    let ready = r#".status.conditions[?(@.type=="Ready")].status"#;
+    assert_eq!(kubectl.field("pod/probed", ready), "False");
+    kubectl.run("exec probed -- touch /tmp/ready");
+    wait_for(&kubectl, "pod/probed", ready, "True");
+    kubectl.run("exec probed -- touch /tmp/sick");
+    wait_for(&kubectl, "pod/probed", ".status.containerStatuses[0].restartCount", "1");
+    assert!(kubectl.run("get events").contains("Liveness probe failed"));
+}
+
+#[test]
+fn a_container_that_takes_too_much_memory_is_told_so() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    kubectl.run_with(
+        "apply -f -",
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: greedy}
+spec:
+  restartPolicy: Never
+  containers:
+  - name: main
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "exec tail /dev/zero"]
+    resources: {limits: {memory: 16Mi}}
+"#,
+    );
+    wait_for(&kubectl, "pod/greedy", ".status.containerStatuses[0].state.terminated.reason", "OOMKilled");
+    assert_eq!(kubectl.field("pod/greedy", ".status.phase"), "Failed");
+}
+
+#[test]
+fn every_node_runs_its_daemon() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    kubectl.run_with(
+        "apply -f -",
+        r#"
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec:
+      hostNetwork: true
+      containers: [{name: main, image: nginx, imagePullPolicy: IfNotPresent, command: [sh, -c, "sleep 3600"]}]
+"#,
+    );
+    kubectl.run("rollout status daemonset/agent --timeout=60s");
+    assert_eq!(kubectl.field("pods -l app=agent", ".items[*].status.podIP"), cluster.node_address());
+}
