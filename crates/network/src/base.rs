@@ -95,7 +95,10 @@ fn refuse(config: &Config, point: HookPoint) -> Chain {
     for range in &config.service_ranges {
         let within = Statement::Within { side: Side::Destination, range: *range, negated: false };
         let elsewhere = Statement::Local { side: Side::Destination, negated: true };
-        chain.rules.push(Rule::of(Family::of(range.addr()), [within, elsewhere, Statement::Reject]));
+        for answer in [Statement::Reset, Statement::Reject] {
+            let statements = [within.clone(), elsewhere.clone(), answer];
+            chain.rules.push(Rule::of(Family::of(range.addr()), statements));
+        }
     }
     chain
 }
@@ -173,8 +176,10 @@ chain postrouting { type nat hook postrouting priority 100 }
   meta nfproto ipv4 ip saddr 10.42.0.0/16 ip daddr != 10.42.0.0/16 ip daddr != 10.96.0.0/16 masquerade
   meta nfproto ipv6 ip6 saddr fd42::/48 ip6 daddr != fd42::/48 masquerade
 chain refuse-forward { type filter hook forward priority 0 }
+  meta nfproto ipv4 ip daddr 10.96.0.0/16 fib daddr type != local meta l4proto tcp reject with tcp reset
   meta nfproto ipv4 ip daddr 10.96.0.0/16 fib daddr type != local reject
 chain refuse-output { type filter hook output priority 0 }
+  meta nfproto ipv4 ip daddr 10.96.0.0/16 fib daddr type != local meta l4proto tcp reject with tcp reset
   meta nfproto ipv4 ip daddr 10.96.0.0/16 fib daddr type != local reject
 ";
         assert_eq!(rules.to_string(), expected);

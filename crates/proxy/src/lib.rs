@@ -1,1 +1,31 @@
-//! proxy.
+//! Services as kernel rules: kube-proxy's work on this node.
+//!
+//! [`Service`] and [`Slice`] are what is kept of a Service and of an
+//! EndpointSlice; [`plan`] turns one Service with its slices into elements of
+//! nftables maps (pure); [`Table`] keeps the plans of all and says what must
+//! change in the kernel when one does (pure); [`run`] follows the API and
+//! applies it. This crate never writes to the API.
+//!
+//! # The rules
+//!
+//! A packet to a service costs two hash lookups, however many services there
+//! are. The first maps address, protocol and port to a chain; the chain, one
+//! for each *number* of endpoints and shared by all services with that many,
+//! draws a random number; the second lookup maps address, protocol, port and
+//! that number to an endpoint. So a Service is only elements, and a change
+//! touches only its own.
+
+mod chains;
+mod model;
+mod plan;
+mod run;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use chains::{Picker, Reach, skeleton};
+pub use model::{Affinity, Endpoint, Service, ServicePort, Slice, SlicePort};
+pub use plan::{Node, Plan, plan};
+pub use run::{Proxy, run};
+pub use table::{Table, Update};

@@ -192,6 +192,7 @@ fn append(out: nft::Rule, statement: &Statement, family: Family) -> Result<nft::
         }
         Statement::Masquerade => out.expr(MasqExpr::new()),
         Statement::Source(address) => out.nat(nft::NatStatement::snat(*address)),
+        Statement::Reset => out.match_l4proto(libc::IPPROTO_TCP as u8).reject_tcp_reset(),
         Statement::Reject => out.reject(),
         Statement::Verdict(to) => out.expr(Expr::Verdict(verdict(to)?)),
     })

@@ -334,7 +334,11 @@ pub enum Statement {
     Masquerade,
     /// The source becomes this address.
     Source(IpAddr),
-    /// Answers with port unreachable: the connection is refused at once.
+    /// Answers TCP with a reset, and goes on with other protocols. (A sender's
+    /// kernel notes port unreachable for a connection that it is just opening
+    /// only with its second packet, a second later.)
+    Reset,
+    /// Answers with port unreachable.
     Reject,
     Verdict(Verdict),
 }

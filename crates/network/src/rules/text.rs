@@ -172,6 +172,7 @@ fn write_statement(f: &mut Formatter<'_>, statement: &Statement, family: Option<
         }
         Statement::Masquerade => write!(f, "masquerade"),
         Statement::Source(address) => write!(f, "snat {ip} to {address}"),
+        Statement::Reset => write!(f, "meta l4proto tcp reject with tcp reset"),
         Statement::Reject => write!(f, "reject"),
         Statement::Verdict(verdict) => write!(f, "{verdict}"),
     }

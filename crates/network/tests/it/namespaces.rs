@@ -128,10 +128,3 @@ pub fn command(program: &str, arguments: &str) -> String {
     assert!(output.status.success(), "{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
-
-/// How many packets left by a link, by its own count.
-pub fn sent(link: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
-    let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{link}:"))).unwrap();
-    line.split_whitespace().nth(9).unwrap().parse().unwrap()
-}
