@@ -9,13 +9,14 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::kubectl::{Kubectl, Ran, every_kubectl, run};
-use crate::namespace::{NODE_ADDRESS, Namespace};
+use crate::namespace::{NODE_ADDRESS, Namespace, Network};
 use crate::wait::eventually;
 
 /// How a cluster is started.
 #[derive(Clone, Debug)]
 pub struct Builder {
     role: &'static str,
+    address: &'static str,
     arguments: Vec<String>,
     images: Vec<PathBuf>,
 }
@@ -51,12 +52,27 @@ impl Builder {
         self.try_start().unwrap_or_else(|error| panic!("the cluster did not start: {error:#}"))
     }
 
-    fn try_start(self) -> Result<Cluster> {
+    /// Starts the program and does not wait.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    pub fn spawn(self) -> Cluster {
+        let mut cluster =
+            self.prepare().unwrap_or_else(|error| panic!("the cluster did not start: {error:#}"));
+        cluster.spawn();
+        cluster
+    }
+
+    fn prepare(self) -> Result<Cluster> {
         let namespace = Namespace::create()?;
         let directory = tempfile::Builder::new().prefix("corten-test-").tempdir()?;
         let guard = guard(&namespace, directory.path())?;
+        Ok(Cluster { child: None, guard, builder: self, namespace, directory })
+    }
+
+    fn try_start(self) -> Result<Cluster> {
         let images = self.images.clone();
-        let mut cluster = Cluster { child: None, guard, builder: self, namespace, directory };
+        let mut cluster = self.prepare()?;
         cluster.boot();
         for image in &images {
             cluster.corten(&["image", "import", &image.to_string_lossy()]).ok();
@@ -66,7 +82,7 @@ impl Builder {
 }
 
 /// The program under test: `CORTEN`, or the one built beside this test.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     if let Some(program) = std::env::var_os("CORTEN") {
         return program.into();
     }
@@ -105,7 +121,7 @@ impl Cluster {
     }
 
     pub fn builder() -> Builder {
-        Builder { role: "up", arguments: Vec::new(), images: Vec::new() }
+        Builder { role: "up", address: NODE_ADDRESS, arguments: Vec::new(), images: Vec::new() }
     }
 
     /// An API server alone: no controller, no node.
@@ -113,9 +129,15 @@ impl Cluster {
         Builder { role: "apiserver", ..Self::builder() }.start()
     }
 
+    /// An API server alone that the machine's own loopback reaches, for load
+    /// from this process.
+    pub fn api_server_on_loopback() -> Self {
+        Builder { role: "apiserver", address: "127.0.0.1", ..Self::builder() }.start()
+    }
+
     /// Where the API is served.
     pub fn address(&self) -> String {
-        format!("{NODE_ADDRESS}:6443")
+        format!("{}:6443", self.builder.address)
     }
 
     pub fn node_address(&self) -> &'static str {
@@ -128,6 +150,11 @@ impl Cluster {
 
     pub fn kubeconfig(&self) -> PathBuf {
         self.data_dir().join("kubeconfig")
+    }
+
+    /// The cluster's network, to be entered by a thread of its own.
+    pub fn network(&self) -> Network {
+        self.namespace.network()
     }
 
     /// What the program has logged so far.
@@ -145,7 +172,11 @@ impl Cluster {
 
     /// A command in the cluster's network.
     pub fn command(&self, program: &str) -> Command {
-        self.namespace.command(program)
+        if self.builder.address == NODE_ADDRESS {
+            self.namespace.command(program)
+        } else {
+            Command::new(program)
+        }
     }
 
     /// Runs a command in the cluster's network to its end.
@@ -186,7 +217,7 @@ impl Cluster {
     pub fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(self.directory.path().join("log"));
         let log = log.expect("the test's directory can be written");
-        let mut command = self.namespace.command(&program().to_string_lossy());
+        let mut command = self.command(&program().to_string_lossy());
         command
             .args([self.builder.role, "--bind", &self.address(), "--log-format", "json", "--data-dir"])
             .arg(self.data_dir())
@@ -202,26 +233,26 @@ impl Cluster {
     /// # Panics
     /// Where that takes a minute.
     pub fn ready(&mut self) {
-        let within = Duration::from_secs(60);
-        let wait = |cluster: &mut Self, what: &str, ask: &dyn Fn(&Self) -> Result<()>| {
-            eventually(what, within, || {
-                if let Some(status) = cluster.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
-                    panic!("the program ended with {status}:\n{}", cluster.log());
-                }
-                ask(cluster).map_err(|error| format!("{error:#}\n{}", cluster.log()))
-            });
-        };
-        wait(self, "the API server becomes ready", &|cluster| {
+        self.wait("the API server becomes ready", |cluster| {
             let ran = cluster.kubectl().try_run("get --raw /readyz");
             if ran.stdout == "ok" { Ok(()) } else { bail!("{}", ran.stderr) }
         });
         if self.builder.role == "up" {
-            wait(self, "the node becomes Ready", &|cluster| {
+            self.wait("the node becomes Ready", |cluster| {
                 let path = r#".items[*].status.conditions[?(@.type=="Ready")].status"#;
                 let ready = cluster.kubectl().field("nodes", path);
                 if ready == "True" { Ok(()) } else { bail!("Ready is {ready:?}") }
             });
         }
+    }
+
+    fn wait(&mut self, what: &str, ask: impl Fn(&Self) -> Result<()>) {
+        eventually(what, Duration::from_secs(60), || {
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+                panic!("the program ended with {status}:\n{}", self.log());
+            }
+            ask(self).map_err(|error| format!("{error:#}\n{}", self.log()))
+        });
     }
 
     /// kill -9.

@@ -95,7 +95,14 @@ impl Ran {
     /// # Panics
     /// Where it did not.
     pub fn ok(self) -> String {
-        assert!(self.succeeded(), "{} ended with {:?}:\n{}{}", self.command, self.code, self.stdout, self.stderr);
+        assert!(
+            self.succeeded(),
+            "{} ended with {:?}:\n{}{}",
+            self.command,
+            self.code,
+            self.stdout,
+            self.stderr
+        );
         self.stdout
     }
 

@@ -11,8 +11,8 @@ mod kubectl;
 mod namespace;
 mod wait;
 
-pub use cluster::{Builder, Cluster};
+pub use cluster::{Builder, Cluster, program};
 pub use images::nginx_archive;
 pub use kubectl::{Kubectl, Ran, every_kubectl};
-pub use namespace::Namespace;
+pub use namespace::{Namespace, Network};
 pub use wait::eventually;

@@ -46,11 +46,30 @@ impl Namespace {
         PathBuf::from("/run/netns").join(&self.name)
     }
 
+    pub fn network(&self) -> Network {
+        Network(self.path())
+    }
+
     /// A command inside. (`ip netns exec` would hide /sys/fs/cgroup.)
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
         command
+    }
+}
+
+/// A way into a namespace's network.
+pub struct Network(PathBuf);
+
+impl Network {
+    /// Moves the calling thread into the network, for good.
+    ///
+    /// # Panics
+    /// Where the namespace is gone.
+    pub fn enter(&self) {
+        let file = std::fs::File::open(&self.0).expect("the namespace is pinned");
+        nix::sched::setns(&file, nix::sched::CloneFlags::CLONE_NEWNET)
+            .expect("root may enter a network namespace");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use testkit::eventually;
 
-use crate::{PATIENCE, cluster, wait_for};
+use crate::{cluster, wait_for};
 
 const EVERYTHING: &str = r#"
 apiVersion: v1

@@ -1,0 +1,185 @@
+//! Server CPU of the API's operations, over TLS and with fsync on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use http_body_util::BodyExt;
+use testkit::Cluster;
+
+use crate::connection::Target;
+use crate::process::{cpu_seconds, of_program, pss_mib};
+use crate::report::Report;
+
+const JSON: &str = "application/json";
+const CLIENTS: usize = 64;
+
+pub fn measure(report: &mut Report) {
+    let cluster = Cluster::api_server_on_loopback();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(operations(report, &cluster));
+}
+
+/// A ConfigMap of about 1 KiB.
+fn config_map(name: &str) -> String {
+    let data = "x".repeat(900);
+    format!(
+        r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"key":"{data}"}}}}"#
+    )
+}
+
+/// A pod as a Deployment's would be.
+fn pod(at: usize) -> String {
+    format!(
+        r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"p-{at}","labels":{{"app":"bench","group":"g{}"}},
+        "ownerReferences":[{{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"bench-5d8f7c9b6d","uid":"1b671a64-40d5-491e-99b0-da01ff1f3341","controller":true,"blockOwnerDeletion":true}}]}},
+        "spec":{{"containers":[{{"name":"main","image":"registry.example/team/app:1.2.3","args":["--port","8080","--verbose"],
+        "ports":[{{"containerPort":8080,"name":"http"}}],"env":[{{"name":"A","value":"1"}},{{"name":"POD","valueFrom":{{"fieldRef":{{"fieldPath":"metadata.name"}}}}}}],
+        "resources":{{"requests":{{"cpu":"100m","memory":"128Mi"}},"limits":{{"cpu":"1","memory":"256Mi"}}}},
+        "readinessProbe":{{"httpGet":{{"path":"/healthz","port":"http"}},"periodSeconds":5}},
+        "volumeMounts":[{{"name":"data","mountPath":"/data"}}]}}],"volumes":[{{"name":"data","emptyDir":{{}}}}]}}}}"#,
+        at / 200
+    )
+}
+
+const SERVICE_ACCOUNT: &str = r#"{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}"#;
+
+struct Load {
+    target: Target,
+    pid: u32,
+}
+
+impl Load {
+    /// Runs `count` requests on [`CLIENTS`] connections and gives the server's
+    /// CPU in microseconds for each, and their rate.
+    async fn run(
+        &self,
+        count: usize,
+        clients: usize,
+        request: impl Fn(usize) -> (&'static str, String, &'static str, String) + Send + Sync + 'static,
+    ) -> (f64, f64) {
+        let next = Arc::new(AtomicUsize::new(0));
+        let request = Arc::new(request);
+        let mut connections = Vec::new();
+        for _ in 0..clients {
+            connections.push(self.target.connect().await);
+        }
+        let (cpu, start) = (cpu_seconds(self.pid), Instant::now());
+        let clients = connections.into_iter().map(|mut connection| {
+            let (next, request) = (next.clone(), request.clone());
+            async move {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= count {
+                        return;
+                    }
+                    let (method, path, kind, body) = request(at);
+                    connection.ask(method, &path, kind, &body).await;
+                }
+            }
+        });
+        futures::future::join_all(clients).await;
+        let seconds = start.elapsed().as_secs_f64();
+        ((cpu_seconds(self.pid) - cpu) * 1e6 / count as f64, count as f64 / seconds)
+    }
+}
+
+async fn operations(report: &mut Report, cluster: &Cluster) {
+    let load = Load { target: Target::read(&cluster.kubeconfig()), pid: cluster.pid() };
+    let mut admin = load.target.connect().await;
+    for namespace in ["bench", "pods"] {
+        let body = format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{namespace}"}}}}"#);
+        admin.ask("POST", "/api/v1/namespaces", JSON, &body).await;
+        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+        admin.ask("POST", &accounts, JSON, SERVICE_ACCOUNT).await;
+    }
+    const MAPS: &str = "/api/v1/namespaces/bench/configmaps";
+    const PODS: &str = "/api/v1/namespaces/pods/pods";
+    // Warms allocator and caches.
+    load.run(500, CLIENTS, |at| ("POST", MAPS.into(), JSON, config_map(&format!("warm-{at}")))).await;
+
+    let (cpu, rate) =
+        load.run(10_000, CLIENTS, |at| ("POST", MAPS.into(), JSON, config_map(&format!("c-{at}")))).await;
+    report.add("create 1 KiB ConfigMap, server CPU", cpu, "us", 150.0, 1173.0);
+    report.add("create 1 KiB ConfigMap, rate", rate, "/s", None, None);
+    let (cpu, rate) = load
+        .run(20_000, CLIENTS, |at| ("GET", format!("{MAPS}/c-{}", at % 10_000), JSON, String::new()))
+        .await;
+    report.add("get 1 KiB ConfigMap, server CPU", cpu, "us", None, 568.0);
+    report.add("get 1 KiB ConfigMap, rate", rate, "/s", None, None);
+    let (cpu, _) = load
+        .run(10_000, CLIENTS, |at| {
+            let patch = format!(r#"{{"data":{{"n":"{at}"}}}}"#);
+            ("PATCH", format!("{MAPS}/c-{at}"), "application/merge-patch+json", patch)
+        })
+        .await;
+    report.add("merge patch of a ConfigMap, server CPU", cpu, "us", None, 1546.0);
+    let (cpu, rate) = load.run(10_000, CLIENTS, |at| ("POST", PODS.into(), JSON, pod(at))).await;
+    report.add("create pod, server CPU", cpu, "us", 300.0, 1855.0);
+    report.add("create pod, rate", rate, "/s", None, None);
+
+    let (cpu, _) = load.run(20, 1, |_| ("GET", PODS.into(), JSON, String::new())).await;
+    report.add("list 10,000 pods, server CPU", cpu / 1000.0, "ms", None, 268.0);
+    let (cpu, _) = load
+        .run(200, 4, |at| ("GET", format!("{PODS}?labelSelector=group%3Dg{}", at % 50), JSON, String::new()))
+        .await;
+    report.add("list 200 of 10,000 pods by label, server CPU", cpu / 1000.0, "ms", None, 11.2);
+
+    watches(report, &load).await;
+    report.add(
+        "memory, 20,000 objects and 1,000 watches had",
+        pss_mib(&of_program(load.pid)),
+        "MiB",
+        None,
+        1195.0,
+    );
+}
+
+/// 1,000 watchers of one namespace; every change is delivered to each.
+async fn watches(report: &mut Report, load: &Load) {
+    const WATCHERS: usize = 1000;
+    const CHANGES: usize = 100;
+    let delivered = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..WATCHERS {
+        let mut connection = load.target.connect().await;
+        let path = "/api/v1/namespaces/watched/configmaps?watch=true&resourceVersion=0&timeoutSeconds=120";
+        let response = connection.start("GET", path, JSON, "").await;
+        assert!(response.status().is_success());
+        let delivered = delivered.clone();
+        tasks.push(tokio::spawn(async move {
+            let _connection = connection;
+            let mut body = response.into_body();
+            while let Some(Ok(frame)) = body.frame().await {
+                let lines =
+                    frame.data_ref().map_or(0, |data| data.iter().filter(|byte| **byte == b'\n').count());
+                delivered.fetch_add(lines, Ordering::Relaxed);
+            }
+        }));
+    }
+    let mut admin = load.target.connect().await;
+    admin
+        .ask(
+            "POST",
+            "/api/v1/namespaces",
+            JSON,
+            r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"watched"}}"#,
+        )
+        .await;
+    let cpu = cpu_seconds(load.pid);
+    for at in 0..CHANGES {
+        admin
+            .ask("POST", "/api/v1/namespaces/watched/configmaps", JSON, &config_map(&format!("w-{at}")))
+            .await;
+    }
+    let start = Instant::now();
+    while delivered.load(Ordering::Relaxed) < WATCHERS * CHANGES && start.elapsed() < Duration::from_secs(30)
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let count = delivered.load(Ordering::Relaxed);
+    assert_eq!(count, WATCHERS * CHANGES, "events were lost");
+    let each = (cpu_seconds(load.pid) - cpu) * 1e6 / count as f64;
+    report.add("watch, a delivery to 1,000 connections, server CPU", each, "us", None, 27.6);
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -1,0 +1,109 @@
+//! A keep-alive HTTP/1.1 connection over TLS with the administrator's certificate.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Where and how to connect.
+#[derive(Clone)]
+pub struct Target {
+    address: SocketAddr,
+    tls: TlsConnector,
+}
+
+impl Target {
+    pub fn read(kubeconfig: &Path) -> Self {
+        Self::try_read(kubeconfig).expect("the program wrote a kubeconfig")
+    }
+
+    /// None where the file is not whole yet.
+    pub fn try_read(kubeconfig: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(kubeconfig).ok()?;
+        let config: Value = serde_saphyr::from_str(&text).ok()?;
+        let cluster = &config["clusters"][0]["cluster"];
+        let user = &config["users"][0]["user"];
+        let pem = |value: &Value| STANDARD.decode(value.as_str().expect("embedded")).expect("base64");
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&pem(&cluster["certificate-authority-data"])) {
+            roots.add(certificate.expect("a certificate")).expect("an authority");
+        }
+        let chain = CertificateDer::pem_slice_iter(&pem(&user["client-certificate-data"]))
+            .collect::<Result<Vec<_>, _>>()
+            .expect("a certificate");
+        let key = PrivateKeyDer::from_pem_slice(&pem(&user["client-key-data"])).expect("a key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has them")
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .expect("the pair fits");
+        let server = cluster["server"].as_str()?.trim_start_matches("https://");
+        Some(Self { address: server.parse().ok()?, tls: TlsConnector::from(Arc::new(tls)) })
+    }
+
+    pub async fn connect(&self) -> Connection {
+        self.try_connect().await.expect("the server listens")
+    }
+
+    /// None where nobody listens yet.
+    pub async fn try_connect(&self) -> Option<Connection> {
+        let stream = TcpStream::connect(self.address).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        let name = ServerName::IpAddress(self.address.ip().into());
+        let stream = self.tls.connect(name, stream).await.ok()?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        Some(Connection { sender, host: self.address.to_string() })
+    }
+}
+
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    host: String,
+}
+
+impl Connection {
+    pub async fn start(&mut self, method: &str, path: &str, kind: &str, body: &str) -> Response<Incoming> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("Host", &self.host)
+            .header("Accept", "application/json")
+            .header("Content-Type", kind)
+            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+            .expect("a request");
+        self.sender.ready().await.expect("an open connection");
+        self.sender.send_request(request).await.expect("an answer")
+    }
+
+    /// Sends and reads the whole answer.
+    ///
+    /// # Panics
+    /// Where it is no success.
+    pub async fn ask(&mut self, method: &str, path: &str, kind: &str, body: &str) -> Bytes {
+        let (status, bytes) = self.try_ask(method, path, kind, body).await;
+        assert!(status.is_success(), "{method} {path}: {status}: {}", String::from_utf8_lossy(&bytes));
+        bytes
+    }
+
+    pub async fn try_ask(&mut self, method: &str, path: &str, kind: &str, body: &str) -> (StatusCode, Bytes) {
+        let response = self.start(method, path, kind, body).await;
+        let status = response.status();
+        (status, response.into_body().collect().await.expect("a body").to_bytes())
+    }
+}
