@@ -18,6 +18,9 @@ pub struct Node {
     pub name: String,
     /// The pod ranges of the cluster: who is inside.
     pub cluster_ranges: Vec<IpNet>,
+    /// Service addresses that the node answers itself (the cluster DNS): no
+    /// rule may lead their packets elsewhere, nor refuse them.
+    pub own_addresses: Vec<IpAddr>,
 }
 
 /// What one Service puts into the table.
@@ -92,7 +95,11 @@ pub(crate) fn plan_owned<'a>(
         families.dedup();
         for family in families {
             let backends = backends(port, family, &slices, node);
-            plan.port(service, port, family, &backends, &owns);
+            let served = |address, protocol, port| {
+                !node.own_addresses.contains(&address)
+                    && (service.cluster_ips.contains(&address) || owns(address, protocol, port))
+            };
+            plan.port(service, port, family, &backends, &served);
         }
     }
     plan
@@ -136,20 +143,19 @@ impl Plan {
         port: &ServicePort,
         family: Family,
         backends: &Backends,
-        owns: &impl Fn(IpAddr, Protocol, u16) -> bool,
+        served: &impl Fn(IpAddr, Protocol, u16) -> bool,
     ) {
         let protocol = port.protocol;
         let frontend = |address, port| Frontend { family, address, protocol, port };
-        let of_family =
-            |ips: &[IpAddr]| ips.iter().copied().filter(|ip| Family::of(*ip) == family).collect::<Vec<_>>();
-        for address in of_family(&service.cluster_ips) {
+        let chosen = |ips: &[IpAddr]| {
+            let ips = ips.iter().copied().filter(|ip| Family::of(*ip) == family);
+            ips.filter(|ip| served(*ip, protocol, port.port)).collect::<Vec<_>>()
+        };
+        for address in chosen(&service.cluster_ips) {
             let frontend = frontend(Some(address), port.port);
             self.internal(service, frontend, backends);
         }
-        for address in of_family(&service.external_ips) {
-            if !owns(address, protocol, port.port) {
-                continue;
-            }
+        for address in chosen(&service.external_ips) {
             let frontend = frontend(Some(address), port.port);
             self.external(service, frontend, backends);
         }

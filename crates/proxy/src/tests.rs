@@ -18,7 +18,11 @@ fn key(name: &str) -> ObjectKey {
 }
 
 fn node() -> Node {
-    Node { name: "here".into(), cluster_ranges: vec!["10.42.0.0/16".parse().unwrap()] }
+    Node {
+        name: "here".into(),
+        cluster_ranges: vec!["10.42.0.0/16".parse().unwrap()],
+        own_addresses: vec![ip("10.96.0.10")],
+    }
 }
 
 fn service(name: &str) -> Service {
@@ -175,6 +179,13 @@ fn headless_services_put_nothing_in_the_kernel() {
 }
 
 #[test]
+fn what_the_node_answers_itself_gets_no_rule() {
+    let service = Service { cluster_ips: vec![ip("10.96.0.10")], ..service("kube-dns") };
+    assert_eq!(elements(&service, &[]), "");
+    assert_eq!(elements(&service, &[&slice("kube-dns", &["10.42.0.1"])]), "");
+}
+
+#[test]
 fn one_endpoint_in_two_slices_counts_once() {
     let (one, two) = (slice("web", &["10.42.0.2/unready"]), slice("web", &["10.42.0.2"]));
     let service = service("web");
@@ -273,7 +284,7 @@ fn five_thousand_services_are_planned_quickly() {
     let start = tokio::time::Instant::now();
     let mut table = Table::new(node());
     for number in 0..5000u32 {
-        let address = IpAddr::from((0x0a60_0000 + number).to_be_bytes());
+        let address = IpAddr::from((0x0a60_1000 + number).to_be_bytes());
         let service = Service { cluster_ips: vec![address], ..service(&format!("s{number}")) };
         let slice = slice(&service.key.name, &["10.42.0.2", "10.42.0.3"]);
         table.set(&service.key, Some(&service), &[&slice], &mut Update::default());

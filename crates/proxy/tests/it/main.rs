@@ -30,6 +30,7 @@ fn node() -> Node {
     Node {
         name: "here".into(),
         cluster_ranges: vec!["10.42.0.0/16".parse().unwrap(), "fd42::/64".parse().unwrap()],
+        own_addresses: vec![address("10.96.0.10")],
     }
 }
 
@@ -281,9 +282,14 @@ fn udp_clients_move_on_when_their_endpoint_goes() {
 #[test]
 fn the_cluster_dns_address_is_the_nodes_own() {
     on_a_node(|| async {
-        let world = World::new().await;
+        let mut world = World::new().await;
         let (client, _) = world.pod("client").await;
         let node = Namespace::current();
+        // The Service is there, and has no endpoints.
+        let mut kube_dns = service();
+        kube_dns.cluster_ips = vec![address("10.96.0.10")];
+        kube_dns.ports.iter_mut().for_each(|port| (port.port, port.node_port) = (53, 0));
+        world.set(&kube_dns, &[]).await;
         node.serve_udp("dns", at("10.96.0.10", 53));
         node.serve_tcp("dns", at("10.96.0.10", 53));
         assert_eq!(client.ask_udp(at("10.96.0.10", 53)).unwrap(), "dns saw 10.42.0.2");
@@ -315,8 +321,19 @@ fn thousands_of_services() {
         let start = tokio::time::Instant::now();
         world.rules.replace(table.rules()).await.unwrap();
         let whole = start.elapsed();
-        let start = tokio::time::Instant::now();
         world.table = table;
+        let mut update = Update::default();
+        let one = Service {
+            key: ObjectKey::new("default", "one"),
+            cluster_ips: vec![address("10.96.0.6")],
+            ports: vec![ServicePort { node_port: 0, ..service().ports[0].clone() }],
+            ..Service::default()
+        };
+        let start = tokio::time::Instant::now();
+        world.table.set(&one.key, Some(&one), &refs, &mut update);
+        world.rules.change(&update.changes).await.unwrap();
+        println!("one more TCP service in {:?}", start.elapsed());
+        let start = tokio::time::Instant::now();
         world.set(&Service { cluster_ips: vec![address("10.96.0.7")], ..service() }, &backends).await;
         println!("5,000 services in {whole:?}, one more in {:?}", start.elapsed());
         assert_eq!(who(client.ask_tcp(at("10.96.0.7", 80))), "a");
