@@ -6,13 +6,24 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use api::facts;
+use apimachinery::Value;
+use apimachinery::schema::{self, Type};
 use arc_swap::ArcSwap;
 
-use crate::{Definition, Version};
+use crate::input::{self, Expected};
+use crate::{Definition, Storage, SubresourceKind, Version};
 
-/// A definition in service.
+/// A definition in service, with what the engine derives from it once.
 pub struct Resource {
     definition: Definition,
+    /// The zero value of each version's kind, kind and apiVersion set.
+    zeros: Vec<Value>,
+    /// The members of each version's kind but kind, apiVersion, metadata and status.
+    body_fields: Vec<Vec<&'static str>>,
+    /// The empty status of the stored version, where it is always written.
+    empty_status: Option<Value>,
+    has_status: bool,
     /// The revision of the last change below its prefix that this process made.
     changed: AtomicU64,
 }
@@ -26,6 +37,67 @@ impl Deref for Resource {
 }
 
 impl Resource {
+    fn new(definition: Definition) -> Self {
+        let types = facts::types();
+        let zero = |schema| schema::zero(types, Type::Struct(schema));
+        let zeros = definition
+            .versions
+            .iter()
+            .map(|version| {
+                let mut zero = version.schema.map_or_else(Value::object, zero);
+                let expected = Expected {
+                    group: &definition.group,
+                    version: &version.name,
+                    kind: &definition.kind,
+                    schema: version.schema,
+                };
+                input::complete(&mut zero, &expected);
+                zero
+            })
+            .collect();
+        let members = |schema| -> Vec<&'static str> {
+            let fields = types.get(schema).fields.iter().map(|field| field.json);
+            fields.filter(|name| !matches!(*name, "kind" | "apiVersion" | "metadata" | "status")).collect()
+        };
+        let body_fields =
+            definition.versions.iter().map(|version| version.schema.map_or_else(Vec::new, members)).collect();
+        let empty_status = match &definition.storage {
+            Storage::Stored { schema: Some(schema), .. } => {
+                Some(zero(*schema)["status"].clone()).filter(|status| !status.is_null())
+            }
+            _ => None,
+        };
+        let has_status =
+            definition.subresources.iter().any(|subresource| matches!(subresource.kind, SubresourceKind::Status));
+        Self { zeros, body_fields, empty_status, has_status, definition, changed: AtomicU64::new(1) }
+    }
+
+    /// The zero value of a version's kind: what a creation starts from.
+    pub(crate) fn zero(&self, version: usize) -> &Value {
+        &self.zeros[version]
+    }
+
+    /// The members of a version's kind but kind, apiVersion, metadata and
+    /// status; none for custom resources.
+    pub(crate) fn body_fields(&self, version: usize) -> &[&'static str] {
+        &self.body_fields[version]
+    }
+
+    /// Whether status is written through a subresource only.
+    pub(crate) fn has_status(&self) -> bool {
+        self.has_status
+    }
+
+    /// Drops whatever status a client sent with a new object.
+    pub(crate) fn reset_status(&self, object: &mut Value) {
+        match &self.empty_status {
+            Some(empty) => object.set("status", empty.clone()),
+            None => {
+                object.remove("status");
+            }
+        }
+    }
+
     /// Remembers a change; see [`Resource::changed`].
     pub(crate) fn touch(&self, revision: u64) {
         self.changed.fetch_max(revision, Ordering::Release);
@@ -71,7 +143,7 @@ impl Catalogue {
     pub fn new(definitions: impl IntoIterator<Item = Definition>) -> Self {
         let resources = definitions
             .into_iter()
-            .map(|definition| Arc::new(Resource { definition, changed: AtomicU64::new(1) }))
+            .map(|definition| Arc::new(Resource::new(definition)))
             .collect();
         Self::of(resources, 1)
     }
@@ -84,7 +156,7 @@ impl Catalogue {
     ) -> Self {
         let kept = self.resources.iter().filter(|resource| keep(resource)).cloned();
         let added =
-            added.into_iter().map(|definition| Arc::new(Resource { definition, changed: AtomicU64::new(1) }));
+            added.into_iter().map(|definition| Arc::new(Resource::new(definition)));
         Self::of(kept.chain(added).collect(), self.number + 1)
     }
 

@@ -7,13 +7,32 @@
 //!
 //! This crate never names a kind and is the only one that opens the store.
 
+mod admit;
+mod body;
 mod catalogue;
+mod connect;
+mod discovery;
+mod dispatch;
 mod extend;
+mod flow;
 mod generic;
 mod header;
+mod health;
+mod input;
+mod local;
+mod metrics;
+mod negotiate;
+mod openapi;
+mod output;
+mod paths;
+mod pipeline;
+mod query;
+mod respond;
+mod route;
 mod server;
 mod view;
 
+pub use body::Body;
 pub use catalogue::{Catalogue, Resource, SharedCatalogue};
 pub use extend::admission::{Admission, AdmissionPlugin, Notes, Operation};
 pub use extend::authorization::{Action, Authorizer, Decision, Verdict};
@@ -24,9 +43,11 @@ pub use extend::definition::{
     Version,
 };
 pub use extend::handler::{Answer, Call, Handler};
-pub use extend::identity::{Authenticator, Credentials, Identity, UserInfo};
+pub use extend::identity::{Authenticator, CertificateDer, Credentials, Identity, UserInfo};
 pub use extend::node::{NodeConnector, NodeStream};
-pub use extend::strategy::{Context, DeleteOptions, Grace, Orphaning, Plain, Strategy};
+pub use extend::strategy::{Context, DeleteOptions, Grace, NameRule, Orphaning, Plain, Strategy};
 pub use header::{Header, HeaderIndexer};
-pub use server::ApiServer;
+pub use local::LocalTransport;
+pub use metrics::Metrics;
+pub use server::{ApiServer, Builder, Page};
 pub use view::{Derived, Stored, View};

@@ -63,12 +63,7 @@ impl View {
     }
 
     /// Objects of a resource in the order of their keys; `namespace` "" is all.
-    pub fn list<'a>(
-        &'a self,
-        group: &str,
-        plural: &str,
-        namespace: &str,
-    ) -> Box<dyn Iterator<Item = Stored> + 'a> {
+    pub fn list(&self, group: &str, plural: &str, namespace: &str) -> Box<dyn Iterator<Item = Stored>> {
         let Some(resource) = self.catalogue.resource(group, plural).cloned() else {
             return Box::new(std::iter::empty());
         };
@@ -78,8 +73,9 @@ impl View {
         } else {
             format!("{prefix}{namespace}/")
         };
-        let entries = self.snapshot.range(&prefix, None);
-        Box::new(entries.map(move |entry| Stored { entry: entry.clone(), resource: resource.clone() }))
+        // Arcs alone are collected: a listing borrows nothing of its prefix.
+        let entries: Vec<Arc<Entry>> = self.snapshot.range(&prefix, None).cloned().collect();
+        Box::new(entries.into_iter().map(move |entry| Stored { entry, resource: resource.clone() }))
     }
 
     /// The index `T`, computed where its sources changed since the last time.

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use edge::Edge;
@@ -28,6 +29,15 @@ pub struct Peer {
     /// The client's chain, verified against the client authorities; empty
     /// where it showed none.
     pub certificates: Arc<[CertificateDer<'static>]>,
+    /// What the handler found out about this peer once, for its later requests.
+    pub memo: Arc<OnceLock<Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Peer {
+    /// A peer of which nothing is known yet.
+    pub fn new(address: SocketAddr, certificates: Arc<[CertificateDer<'static>]>) -> Self {
+        Self { address, certificates, memo: Arc::default() }
+    }
 }
 
 /// Answers requests.
@@ -140,7 +150,7 @@ impl<H: Handler> Acceptor<H> {
             };
             let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let certificates = certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
-            converse(stream, Peer { address, certificates }, limits, handler, stop, executor).await;
+            converse(stream, Peer::new(address, certificates), limits, handler, stop, executor).await;
         });
     }
 }

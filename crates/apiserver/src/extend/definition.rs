@@ -184,12 +184,12 @@ impl Selectable {
 
 impl Definition {
     /// `deployments.apps`, as messages name it.
-    pub fn group_resource(&self) -> apimachinery::GroupResource<'_> {
-        apimachinery::GroupResource { group: &self.group, resource: &self.resource }
+    pub fn group_resource(&self) -> apimachinery::status::GroupResource<'_> {
+        apimachinery::status::GroupResource { group: &self.group, resource: &self.resource }
     }
 
-    pub fn group_kind(&self) -> apimachinery::GroupKind<'_> {
-        apimachinery::GroupKind { group: &self.group, kind: &self.kind }
+    pub fn group_kind(&self) -> apimachinery::status::GroupKind<'_> {
+        apimachinery::status::GroupKind { group: &self.group, kind: &self.kind }
     }
 
     pub fn is_namespaced(&self) -> bool {

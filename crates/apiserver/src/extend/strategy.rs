@@ -11,9 +11,11 @@ use apimachinery::{Status, Value};
 use edge::Random;
 use jiff::Timestamp;
 
+pub use apimachinery::validation::meta::NameRule;
+
 use crate::{Companion, Definition, UserInfo, Version, View};
 
-pub use client::{DeleteOptions, Propagation};
+pub use client::DeleteOptions;
 
 /// What surrounds a write.
 #[derive(Clone, Copy)]
@@ -60,15 +62,14 @@ pub enum Orphaning {
 /// uid and times, the status (reset on create and kept on update, where there
 /// is a status subresource), the generation, ownership of fields, finalizers.
 pub trait Strategy: Send + Sync + 'static {
-    /// Conditional defaults, after those of the table, in the served version
+    /// Conditional defaults, before those of the table, in the served version
     /// `version` ("v1"). Idempotent; runs after decoding, after patches, and
     /// after each change by admission.
     fn default(&self, _version: &str, _object: &mut Value) {}
 
-    /// What is wrong with a name, or with the prefix of a generated one
-    /// (`field.Invalid` details of `metadata.name`). DNS-1123 subdomains by default.
-    fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
-        crate::generic::names::subdomain(name, prefix)
+    /// How objects may be called. DNS-1123 subdomains by default.
+    fn name_rule(&self) -> NameRule {
+        apimachinery::validation::dns1123_subdomain
     }
 
     /// Whether `metadata.generation` counts: 1 at creation, one more where
@@ -187,7 +188,7 @@ pub trait Strategy: Send + Sync + 'static {
     /// the name and the age.
     fn cells(&self, _version: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         let name = apimachinery::meta::name(object);
-        vec![name.into(), crate::generic::names::age(object, now).into()]
+        vec![name.into(), crate::generic::age(object, now).into()]
     }
 }
 

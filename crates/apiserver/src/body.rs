@@ -1,0 +1,57 @@
+//! Bodies of answers: bytes that are there, or a stream of them.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+/// The body of an answer. Streams end early where the server stops.
+pub enum Body {
+    /// All of it.
+    Full(Bytes),
+    /// As it comes; an error breaks the connection.
+    Stream(BoxStream<'static, Result<Bytes, std::io::Error>>),
+}
+
+impl Body {
+    pub fn empty() -> Self {
+        Body::Full(Bytes::new())
+    }
+
+    /// A stream that cannot fail.
+    pub(crate) fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Body::Stream(stream.map(Ok).boxed())
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        match self.get_mut() {
+            Body::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Body::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Body::Stream(stream) => {
+                stream.poll_next_unpin(context).map(|next| next.map(|chunk| chunk.map(Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Body::Full(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Body::Stream(_) => SizeHint::default(),
+        }
+    }
+}

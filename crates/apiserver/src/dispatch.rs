@@ -1,0 +1,333 @@
+//! From a verb on a resource to the engine.
+
+use std::sync::Arc;
+
+use api::facts;
+use apimachinery::field::{Errors, Path};
+use apimachinery::schema::{self, Strictness};
+use apimachinery::status::GroupKind;
+use apimachinery::{Status, Value, json, protobuf, validation};
+use bytes::Bytes;
+use client::{DeleteOptions, PatchKind, Preconditions, Propagation};
+
+use crate::generic::{Caller, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions};
+use crate::input::{self, Expected, Input};
+use crate::query::Query;
+use crate::{Admission, ApiServer, Call, Handler, Notes, Operation, Storage, SubresourceKind};
+
+/// A request that reached the engine.
+pub(crate) struct Work {
+    pub target: Target,
+    pub caller: Caller,
+    /// get, list, watch, create, update, patch, delete, deletecollection.
+    pub verb: &'static str,
+    pub query: Query,
+    /// In process: the options, which over HTTP stand in the query.
+    pub options: Option<WriteOptions>,
+    /// The body; for a patch it stands in [`Work::patch`].
+    pub input: Input,
+    pub patch: Option<(PatchKind, PatchBody)>,
+}
+
+/// A patch as it came.
+pub(crate) enum PatchBody {
+    Bytes(Bytes),
+    /// In process.
+    Tree(Value),
+}
+
+impl PatchBody {
+    pub fn read(self, kind: PatchKind) -> Result<Patch, Status> {
+        match self {
+            PatchBody::Bytes(bytes) => Patch::parse(kind, &bytes),
+            PatchBody::Tree(tree) => Patch::of(kind, tree),
+        }
+    }
+}
+
+/// The options of a write in process.
+pub(crate) fn local_options(options: &client::WriteOptions, force: bool) -> WriteOptions {
+    WriteOptions {
+        dry_run: options.dry_run,
+        field_manager: options.field_manager.clone().unwrap_or_default(),
+        validation: match options.field_validation {
+            Some("Strict") => FieldValidation::Strict,
+            Some("Ignore") => FieldValidation::Ignore,
+            _ => FieldValidation::Warn,
+        },
+        force,
+    }
+}
+
+impl ApiServer {
+    pub(crate) async fn dispatch(
+        self: &Arc<Self>,
+        work: Work,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, Status> {
+        let Work { target, caller, verb, query, options: given, input, patch } = work;
+        let options_of = |kind: &str, is_apply: bool| match given.clone() {
+            Some(options) => Ok(options),
+            None => write_options(&query, kind, is_apply),
+        };
+        if let Some(deprecation) = &target.version().deprecation {
+            warnings.push(deprecation.to_string());
+        }
+        if let Some(handler) = handler(&target) {
+            let options = options_of("CreateOptions", false)?;
+            return self.call_handler(handler, target, caller, verb, options, input, warnings).await;
+        }
+        let is_scale = matches!(
+            target.subresource().map(|subresource| &subresource.kind),
+            Some(SubresourceKind::Scale(_))
+        );
+        match verb {
+            "get" => self.get(&target),
+            "list" => {
+                let selection = Selection::of(&query.list_options()?, &target.resource, false)?;
+                Ok(Outcome::List(self.list(&target, &selection).await?))
+            }
+            "watch" => {
+                let selection = Selection::of(&query.list_options()?, &target.resource, true)?;
+                Ok(Outcome::Watch(Box::new(self.watch(&target, selection)?)))
+            }
+            "create" => {
+                let options = options_of("CreateOptions", false)?;
+                self.create(&target, &caller, input, &options, warnings).await
+            }
+            "update" => {
+                let options = options_of("UpdateOptions", false)?;
+                if is_scale {
+                    return self.rescale(&target, &caller, Sent::Whole(input), &options, warnings).await;
+                }
+                self.update(&target, &caller, input, &options, warnings).await
+            }
+            "patch" => {
+                let (kind, body) = patch.ok_or_else(Status::unsupported_media_type)?;
+                let is_apply = matches!(kind, PatchKind::Apply { .. });
+                let options = options_of("PatchOptions", is_apply)?;
+                if is_scale {
+                    return self.rescale(&target, &caller, Sent::Patch(body.read(kind)?), &options, warnings).await;
+                }
+                let patch = body.read(kind)?;
+                self.patch(&target, &caller, patch, &options, warnings).await
+            }
+            "delete" => {
+                let options = delete_options(&query, input)?;
+                self.delete(&target, &caller, &options, warnings).await
+            }
+            "deletecollection" => {
+                let options = delete_options(&query, input)?;
+                let selection = Selection::of(&query.list_options()?, &target.resource, false)?;
+                self.delete_collection(&target, &caller, &selection, &options, warnings).await
+            }
+            _ => Err(Status::method_not_allowed()),
+        }
+    }
+
+    /// Resources and subresources with code of their own.
+    #[allow(clippy::too_many_arguments)] // the parts of one request
+    async fn call_handler(
+        self: &Arc<Self>,
+        handler: Arc<dyn Handler>,
+        target: Target,
+        caller: Caller,
+        verb: &str,
+        options: WriteOptions,
+        input: Input,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, Status> {
+        let own = target.resource.kind.clone();
+        let version = target.version();
+        let (group, served, kind) =
+            match target.subresource().and_then(|subresource| subresource.body.clone()) {
+                Some((group, served, kind)) => (group, served, kind),
+                None => (target.resource.group.clone(), version.name.clone(), own),
+            };
+        let schema = facts::types().kind(&group, &served, &kind);
+        let takes_body = matches!(verb, "create" | "update");
+        let mut body = Value::Null;
+        if takes_body {
+            let expected = Expected { group: &group, version: &served, kind: &kind, schema };
+            body = input::decode(input, &expected, options.validation, warnings)?;
+            if let Some(defaults) = schema.and_then(facts::defaults) {
+                defaults.apply(facts::types(), &mut body);
+            }
+        }
+        let view = self.view();
+        if takes_body {
+            let admission = Admission {
+                operation: Operation::Create,
+                definition: &target.resource,
+                version,
+                namespace: &target.namespace,
+                name: &target.name,
+                subresource: &target.subresource,
+                user: &caller.user,
+                old: None,
+                options: &apimachinery::value::NULL,
+                dry_run: options.dry_run,
+                view: &view,
+                random: &*self.edge.random,
+                now: self.edge.clock.now(),
+            };
+            let mut notes = Notes::default();
+            self.mutate(&admission, &target.resource, &mut body, &mut notes)?;
+            self.validate(&admission, &body, &mut notes)?;
+            warnings.append(&mut notes.warnings);
+        }
+        let call = Call {
+            server: self,
+            definition: &target.resource,
+            version,
+            verb,
+            subresource: &target.subresource,
+            namespace: &target.namespace,
+            name: &target.name,
+            body,
+            user: &caller.user,
+            dry_run: options.dry_run,
+            view,
+            edge: &self.edge,
+        };
+        let mut answer = handler.call(call).await?;
+        warnings.append(&mut answer.warnings);
+        Ok(Outcome::Tree { code: answer.code, value: answer.object })
+    }
+}
+
+fn handler(target: &Target) -> Option<Arc<dyn Handler>> {
+    if target.subresource.is_empty() {
+        return match &target.resource.storage {
+            Storage::Virtual(handler) => Some(handler.clone()),
+            Storage::Stored { .. } => None,
+        };
+    }
+    match &target.subresource()?.kind {
+        SubresourceKind::Handler(handler) => Some(handler.clone()),
+        _ => None,
+    }
+}
+
+/// CreateOptions, UpdateOptions and PatchOptions, checked.
+fn write_options(query: &Query, kind: &str, is_apply: bool) -> Result<WriteOptions, Status> {
+    let mut errors = Errors::new();
+    let path = |name| Path::child(&Path::Root, name);
+    let manager = query.get("fieldManager").unwrap_or("").to_owned();
+    let force = query.get("force").is_some_and(|force| force != "false" && force != "0");
+    if kind == "PatchOptions" {
+        if is_apply {
+            if manager.is_empty() {
+                errors.required(&path("fieldManager"), "is required for apply patch");
+            }
+        } else if query.get("force").is_some() {
+            errors.forbidden(&path("force"), "may not be specified for non-apply patch");
+        }
+    }
+    validation::meta::field_manager(&manager, &path("fieldManager"), &mut errors);
+    let dry_run = check_dry_run(query.all("dryRun"), &mut errors);
+    let validation = match query.get("fieldValidation").unwrap_or("") {
+        "" | "Warn" => FieldValidation::Warn,
+        "Ignore" => FieldValidation::Ignore,
+        "Strict" => FieldValidation::Strict,
+        other => {
+            errors.not_supported(&path("fieldValidation"), other, &["", "Ignore", "Strict", "Warn"]);
+            FieldValidation::Warn
+        }
+    };
+    if !errors.is_empty() {
+        return Err(Status::invalid(GroupKind { group: "meta.k8s.io", kind }, "", &errors));
+    }
+    Ok(WriteOptions { dry_run, field_manager: manager, validation, force })
+}
+
+fn check_dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Errors) -> bool {
+    let values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    let path = Path::child(&Path::Root, "dryRun");
+    if values.iter().any(|value| *value != "All") {
+        let shown: Vec<Value> = values.iter().map(|value| Value::from(*value)).collect();
+        errors.not_supported(&path, Value::Array(shown), &["All"]);
+    }
+    !values.is_empty()
+}
+
+/// DeleteOptions of the body, or of the query where there is no body.
+fn delete_options(query: &Query, input: Input) -> Result<DeleteOptions, Status> {
+    let tree = match input {
+        Input::Nothing => None,
+        Input::Json(bytes) | Input::Yaml(bytes) | Input::Protobuf(bytes) if bytes.is_empty() => None,
+        input => Some(decode_delete_options(input)?),
+    };
+    let mut errors = Errors::new();
+    let mut options = DeleteOptions::default();
+    let policy;
+    let orphan;
+    match &tree {
+        Some(tree) => {
+            options.grace_period_seconds = tree["gracePeriodSeconds"].as_i64();
+            let text = |name: &str| tree["preconditions"][name].as_str().map(str::to_owned);
+            options.preconditions =
+                Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
+            policy = tree["propagationPolicy"].text().to_owned();
+            orphan = tree["orphanDependents"].as_bool();
+            options.dry_run = check_dry_run(tree["dryRun"].items().iter().map(Value::text), &mut errors);
+        }
+        None => {
+            options.grace_period_seconds = query.grace_period()?;
+            policy = query.get("propagationPolicy").unwrap_or("").to_owned();
+            orphan = query.get("orphanDependents").map(|value| value != "false" && value != "0");
+            options.dry_run = check_dry_run(query.all("dryRun"), &mut errors);
+        }
+    }
+    let path = Path::child(&Path::Root, "propagationPolicy");
+    if orphan.is_some() && !policy.is_empty() {
+        errors.invalid(&path, policy.as_str(), "orphanDependents and deletionPropagation cannot be both set");
+    }
+    options.propagation = match policy.as_str() {
+        "" => orphan.map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
+        "Orphan" => Some(Propagation::Orphan),
+        "Background" => Some(Propagation::Background),
+        "Foreground" => Some(Propagation::Foreground),
+        other => {
+            errors.not_supported(&path, other, &["Background", "Foreground", "Orphan", "nil"]);
+            None
+        }
+    };
+    if !errors.is_empty() {
+        return Err(Status::invalid(GroupKind { group: "meta.k8s.io", kind: "DeleteOptions" }, "", &errors));
+    }
+    Ok(options)
+}
+
+fn decode_delete_options(input: Input) -> Result<Value, Status> {
+    let types = facts::types();
+    let Some(schema) = types.by_name("apimachinery/pkg/apis/meta/v1.DeleteOptions") else {
+        return Err(Status::internal("the facts have no DeleteOptions"));
+    };
+    let bad = |why: String| {
+        Status::bad_request(format!("DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {why}"))
+    };
+    match input {
+        Input::Tree(tree) => Ok(tree),
+        Input::Nothing => Ok(Value::Null),
+        Input::Json(bytes) => {
+            json::type_meta(&bytes).map_err(|error| {
+                Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+            })?;
+            schema::decode_json(types, schema, &bytes, Strictness::Ignore)
+                .map(|decoded| decoded.value)
+                .map_err(|error| bad(error.to_string()))
+        }
+        Input::Yaml(bytes) => {
+            let converted =
+                apimachinery::yaml::to_json(&bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            schema::decode_json(types, schema, &converted.json, Strictness::Ignore)
+                .map(|decoded| decoded.value)
+                .map_err(|error| bad(error.to_string()))
+        }
+        Input::Protobuf(bytes) => {
+            let envelope = protobuf::open(&bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            protobuf::decode(types, schema, envelope.raw).map_err(|error| bad(error.to_string()))
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! create: POST to a collection, and the first half of a PUT that creates.
+
+use apimachinery::field::Errors;
+use apimachinery::{Status, Value, meta, name};
+
+use super::commit::{CommitError, Draft, Published, Was};
+use super::{Caller, Outcome, Target, WriteOptions, metadata};
+use crate::input::{self, Expected, Input};
+use crate::{Admission, ApiServer, Context, Notes, Operation, View};
+
+/// How often a generated name that is taken is generated again.
+const NAME_TRIES: usize = 8;
+/// How often a write whose companions moved runs again.
+const COMPANION_TRIES: usize = 64;
+
+impl ApiServer {
+    pub(crate) async fn create(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        input: Input,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, Status> {
+        let version = target.version();
+        let expected = Expected {
+            group: &target.resource.group,
+            version: &version.name,
+            kind: &target.resource.kind,
+            schema: version.schema,
+        };
+        let mut object = input::decode(input, &expected, options.validation, warnings)?;
+        metadata::match_namespace(&mut object, &target.resource, &target.namespace)?;
+        metadata::deduplicate_owners(&mut object, warnings);
+        metadata::default(&target.resource, version, &mut object);
+        let object = self.insert(target, caller, object, options, warnings).await?;
+        Ok(Outcome::Object { code: 201, object })
+    }
+
+    /// Everything from ownership on, for a decoded and defaulted object in the
+    /// version of the request.
+    pub(crate) async fn insert(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        mut object: Value,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Published, Status> {
+        let resource = &target.resource;
+        let now = self.edge.clock.now();
+        metadata::own_fields(target, caller, options, now, resource.zero(target.version), &mut object);
+        if let Some(conversion) = &target.version().conversion {
+            conversion.to_storage(&mut object)?;
+        }
+        // The same object is tried again with another name or other companions.
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut attempt = object.clone();
+            let made = self.insert_once(target, caller, &mut attempt, options, warnings).await;
+            match made {
+                Ok(published) => return Ok(published),
+                Err(CommitError::Refused(status)) => return Err(status),
+                Err(CommitError::Moved) => {
+                    let taken = meta::name(&attempt);
+                    let generated = meta::name(&object).is_empty();
+                    if !generated {
+                        return Err(Status::already_exists(resource.group_resource(), taken));
+                    }
+                    if tries >= NAME_TRIES {
+                        return Err(Status::generate_name_conflict(resource.group_resource(), taken, 1));
+                    }
+                }
+                Err(CommitError::CompanionMoved) if tries < COMPANION_TRIES => {}
+                Err(CommitError::CompanionMoved) => {
+                    return Err(Status::server_timeout(resource.group_resource(), "create", 1));
+                }
+            }
+        }
+    }
+
+    async fn insert_once(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        object: &mut Value,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Published, CommitError> {
+        let view = self.view();
+        let mut notes = Notes::default();
+        self.prepare_new(target, caller, object, options, &view, &mut notes, warnings)
+            .map_err(CommitError::Refused)?;
+        let resource = &target.resource;
+        let draft = Draft::of(resource, object).map_err(CommitError::Refused)?;
+        let key = target.key(meta::name(object));
+        if options.dry_run {
+            if view.snapshot().get(&key).is_some() {
+                return Err(CommitError::Moved);
+            }
+            return Ok(Published {
+                resource: resource.clone(),
+                bytes: draft.bytes,
+                splice: draft.splice,
+                revision: 0,
+            });
+        }
+        let ttl = resource.strategy.time_to_live(object);
+        self.put(resource, key, Was::Absent, draft, ttl, notes.companions).await
+    }
+
+    /// Mutating admission, preparation, validation, validating admission,
+    /// allocation.
+    #[allow(clippy::too_many_arguments)] // the pipeline's state, threaded through once
+    fn prepare_new(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        object: &mut Value,
+        options: &WriteOptions,
+        view: &View,
+        notes: &mut Notes,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Status> {
+        let resource = &target.resource;
+        let now = self.edge.clock.now();
+        // A namespace is in itself, for admission.
+        let given_name = meta::name(object).to_owned();
+        let is_namespace = resource.group.is_empty() && resource.kind == "Namespace";
+        let admission = Admission {
+            operation: Operation::Create,
+            definition: resource,
+            version: target.version(),
+            namespace: if is_namespace { &given_name } else { &target.namespace },
+            name: &given_name,
+            subresource: "",
+            user: &caller.user,
+            old: None,
+            options: &apimachinery::value::NULL,
+            dry_run: options.dry_run,
+            view,
+            random: &*self.edge.random,
+            now,
+        };
+        self.mutate(&admission, resource, object, notes)?;
+        metadata::deduplicate_owners(object, warnings);
+
+        if !meta::resource_version(object).is_empty() {
+            return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
+        }
+        if given_name.is_empty() {
+            let prefix = object["metadata"]["generateName"].text();
+            if !prefix.is_empty() {
+                let generated = name::generate(prefix, |bound| self.edge.random.below(bound));
+                object.set_at(&["metadata", "name"], generated);
+            }
+        }
+        let name = meta::name(object).to_owned();
+        let context = Context {
+            definition: resource,
+            version: target.version(),
+            namespace: &target.namespace,
+            name: &name,
+            subresource: "",
+            user: &caller.user,
+            now,
+            dry_run: options.dry_run,
+            view,
+            random: &*self.edge.random,
+        };
+        self.fill_system_fields(object);
+        let metadata_tree = object.entry("metadata");
+        metadata_tree.remove("deletionTimestamp");
+        metadata_tree.remove("deletionGracePeriodSeconds");
+        let strategy = &resource.strategy;
+        if strategy.has_generation() {
+            metadata_tree.set("generation", 1i64);
+        }
+        if resource.has_status() {
+            resource.reset_status(object);
+        }
+        strategy.prepare_create(&context, object);
+
+        let mut errors = Errors::new();
+        metadata::validate_new(resource, object, &mut errors);
+        errors.append(strategy.validate_create(&context, object));
+        if !errors.is_empty() {
+            return Err(Status::invalid(resource.group_kind(), &name, &errors));
+        }
+        warnings.extend(strategy.warnings(&context, object, None));
+        let admission = Admission { name: &name, ..admission };
+        self.validate(&admission, object, notes)?;
+        strategy.allocate(&context, object, None, &mut notes.companions)?;
+        warnings.append(&mut notes.warnings);
+        Ok(())
+    }
+}

@@ -1,0 +1,320 @@
+//! delete and deletecollection: preconditions, grace, finalizers, propagation.
+
+use apimachinery::status::Details;
+use apimachinery::{Status, Value, meta, time};
+use client::Propagation;
+use jiff::{SignedDuration, Timestamp};
+use store::Entry;
+
+use super::commit::{CommitError, Draft, Published, Was, tree_of};
+use super::{Caller, Outcome, Selection, Target};
+use crate::{Admission, ApiServer, Context, DeleteOptions, Grace, Notes, Operation, Orphaning, Strategy, View};
+
+const TRIES: usize = 64;
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// What is to become of an object.
+#[derive(Debug, PartialEq)]
+enum Plan {
+    /// It stays as it is: its deletion is under way.
+    Pending,
+    /// It is changed and stays, marked.
+    Keep(Value),
+    /// It goes. The tree is what it looked like at last.
+    Remove(Value),
+}
+
+impl ApiServer {
+    pub(crate) async fn delete(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        options: &DeleteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, Status> {
+        let key = target.key(&target.name);
+        for _ in 0..TRIES {
+            let view = self.view();
+            let Some(entry) = view.snapshot().get(&key).cloned() else {
+                return Err(target.not_found());
+            };
+            match self.delete_once(target, caller, options, &view, &entry, warnings).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(CommitError::Refused(status)) => return Err(status),
+                Err(CommitError::Moved | CommitError::CompanionMoved) => {}
+            }
+        }
+        Err(Status::server_timeout(target.resource.group_resource(), "delete", 1))
+    }
+
+    async fn delete_once(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        options: &DeleteOptions,
+        view: &View,
+        entry: &Entry,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, CommitError> {
+        let resource = &target.resource;
+        let now = self.edge.clock.now();
+        let refused = CommitError::Refused;
+        let old = tree_of(resource, &entry.value, entry.revision);
+        check_preconditions(target, options, &old, entry.revision).map_err(refused)?;
+
+        let is_namespace = resource.group.is_empty() && resource.kind == "Namespace";
+        let admission = Admission {
+            operation: Operation::Delete,
+            definition: resource,
+            version: target.version(),
+            namespace: if is_namespace { &target.name } else { &target.namespace },
+            name: &target.name,
+            subresource: "",
+            user: &caller.user,
+            old: Some(&old),
+            options: &apimachinery::value::NULL,
+            dry_run: options.dry_run,
+            view,
+            random: &*self.edge.random,
+            now,
+        };
+        let mut notes = Notes::default();
+        let mut nothing = Value::Null;
+        self.mutate(&admission, resource, &mut nothing, &mut notes).map_err(refused)?;
+        self.validate(&admission, &Value::Null, &mut notes).map_err(refused)?;
+        warnings.append(&mut notes.warnings);
+        let context = Context {
+            definition: resource,
+            version: target.version(),
+            namespace: &target.namespace,
+            name: &target.name,
+            subresource: "",
+            user: &caller.user,
+            now,
+            dry_run: options.dry_run,
+            view,
+            random: &*self.edge.random,
+        };
+        let strategy = resource.strategy.as_ref();
+        strategy.may_delete(&context, &old).map_err(refused)?;
+
+        match plan(strategy, &context, &old, options, now) {
+            Plan::Pending => Ok(Outcome::Object { code: 200, object: Published::of(resource, entry) }),
+            Plan::Keep(mut object) => {
+                let draft = Draft::of(resource, &mut object).map_err(refused)?;
+                let object = if options.dry_run || draft.bytes == entry.value {
+                    let Draft { bytes, splice, .. } = draft;
+                    Published { resource: resource.clone(), bytes, splice, revision: entry.revision }
+                } else {
+                    let was = Was::At(entry.revision);
+                    self.put(resource, entry.key.clone(), was, draft, None, notes.companions).await?
+                };
+                Ok(Outcome::Object { code: 200, object })
+            }
+            Plan::Remove(mut object) => {
+                let mut revision = entry.revision;
+                if !options.dry_run {
+                    strategy
+                        .allocate(&context, &mut Value::Null, Some(&old), &mut notes.companions)
+                        .map_err(refused)?;
+                    revision = self.remove(resource, entry.key.clone(), revision, notes.companions).await?;
+                }
+                if !strategy.returns_deleted() {
+                    return Ok(Outcome::Tree { code: 200, value: deleted(target, &old).to_value() });
+                }
+                let Draft { bytes, splice, .. } = Draft::of(resource, &mut object).map_err(refused)?;
+                let object = Published { resource: resource.clone(), bytes, splice, revision };
+                Ok(Outcome::Object { code: 200, object })
+            }
+        }
+    }
+
+    /// Deletes what a list would give, one by one; answers with that list.
+    pub(crate) async fn delete_collection(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        selection: &Selection,
+        options: &DeleteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, Status> {
+        let listed = self.list(target, selection).await?;
+        for entry in &listed.entries {
+            let key = entry.key.as_str();
+            let mut parts = key.rsplit('/');
+            let name = parts.next().unwrap_or("").to_owned();
+            let mut one = Target { name, ..target.clone() };
+            if target.resource.is_namespaced() {
+                one.namespace = parts.next().unwrap_or("").to_owned();
+            }
+            match self.delete(&one, caller, options, warnings).await {
+                Ok(_) => {}
+                Err(status) if status.is("NotFound") => {}
+                Err(status) => return Err(status),
+            }
+        }
+        Ok(Outcome::List(listed))
+    }
+}
+
+/// The answer to a deletion that leaves nothing.
+fn deleted(target: &Target, old: &Value) -> Status {
+    Status::success(
+        0,
+        Some(Details {
+            name: target.name.clone(),
+            group: target.resource.group.to_string(),
+            kind: target.resource.resource.to_string(),
+            uid: meta::uid(old).to_owned(),
+            ..Details::default()
+        }),
+    )
+}
+
+fn check_preconditions(
+    target: &Target,
+    options: &DeleteOptions,
+    old: &Value,
+    revision: u64,
+) -> Result<(), Status> {
+    let conflict = |why: String| Err(Status::conflict(target.resource.group_resource(), &target.name, &why));
+    let uid = meta::uid(old);
+    if let Some(wanted) = &options.preconditions.uid
+        && wanted != uid
+    {
+        return conflict(format!(
+            "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). The object might have \
+             been deleted and then recreated"
+        ));
+    }
+    if let Some(wanted) = &options.preconditions.resource_version
+        && *wanted != revision.to_string()
+    {
+        return conflict(format!(
+            "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record \
+             ({revision}). The object might have been modified"
+        ));
+    }
+    Ok(())
+}
+
+/// rest.BeforeDelete and what follows from it, as one decision.
+fn plan(
+    strategy: &dyn Strategy,
+    context: &Context<'_>,
+    old: &Value,
+    options: &DeleteOptions,
+    now: Timestamp,
+) -> Plan {
+    let mut object = old.clone();
+    let mut keeps = false;
+    if meta::is_terminating(old) {
+        match shortened(old, options) {
+            Shortened::No if graceful(strategy, context, old, options) => return Plan::Pending,
+            Shortened::No => {}
+            Shortened::To { grace, at } => {
+                let metadata = object.entry("metadata");
+                metadata.set("deletionTimestamp", time::format(at));
+                metadata.set("deletionGracePeriodSeconds", grace);
+                keeps = grace > 0;
+            }
+        }
+    } else {
+        match strategy.grace(context, old, options) {
+            Grace::Unsupported => {}
+            Grace::None => mark(strategy, context, &mut object, now, 0),
+            Grace::Seconds(grace) => {
+                mark(strategy, context, &mut object, now, grace);
+                keeps = grace > 0;
+            }
+        }
+    }
+    let changed_finalizers = set_propagation(strategy, &mut object, options);
+    let held = meta::finalizers(&object).next().is_some() || strategy.is_held(&object);
+    if held && !meta::is_terminating(&object) {
+        mark(strategy, context, &mut object, now, 0);
+    }
+    if held && !keeps && !changed_finalizers && meta::is_terminating(old) && object == *old {
+        return Plan::Pending;
+    }
+    if keeps || held { Plan::Keep(object) } else { Plan::Remove(object) }
+}
+
+/// Whether the kind knows grace at all.
+fn graceful(strategy: &dyn Strategy, context: &Context<'_>, old: &Value, options: &DeleteOptions) -> bool {
+    strategy.grace(context, old, options) != Grace::Unsupported
+        && !old["metadata"]["deletionGracePeriodSeconds"].is_null()
+}
+
+fn mark(strategy: &dyn Strategy, context: &Context<'_>, object: &mut Value, now: Timestamp, grace: i64) {
+    let at = now.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now);
+    let generation = meta::generation(object);
+    let metadata = object.entry("metadata");
+    metadata.set("deletionTimestamp", time::format(at));
+    metadata.set("deletionGracePeriodSeconds", grace);
+    if generation > 0 {
+        metadata.set("generation", generation + 1);
+    }
+    strategy.mark_deleted(context, object);
+}
+
+#[derive(Debug, PartialEq)]
+enum Shortened {
+    No,
+    To { grace: i64, at: Timestamp },
+}
+
+/// A deletion under way can only be made to end earlier.
+fn shortened(old: &Value, options: &DeleteOptions) -> Shortened {
+    let metadata = &old["metadata"];
+    let (Some(grace), Some(was)) = (options.grace_period_seconds, metadata["deletionGracePeriodSeconds"].as_i64())
+    else {
+        return Shortened::No;
+    };
+    // A negative period counts as one second.
+    let grace = if grace < 0 { 1 } else { grace };
+    if grace >= was {
+        return Shortened::No;
+    }
+    let Some(at) = metadata["deletionTimestamp"].as_str().and_then(time::parse) else { return Shortened::No };
+    let at = at.saturating_add(SignedDuration::from_secs(grace - was)).unwrap_or(at);
+    Shortened::To { grace, at }
+}
+
+/// Adds or removes the finalizers of the garbage collector by the policy that
+/// was asked for; whether they changed.
+fn set_propagation(strategy: &dyn Strategy, object: &mut Value, options: &DeleteOptions) -> bool {
+    if strategy.orphaning() == Orphaning::Unsupported {
+        return false;
+    }
+    let has = |name: &str| meta::finalizers(object).any(|finalizer| finalizer == name);
+    let (orphan, foreground) = match options.propagation {
+        Some(Propagation::Orphan) => (true, false),
+        Some(Propagation::Foreground) => (false, true),
+        Some(Propagation::Background) => (false, false),
+        None if has(ORPHAN) => (true, false),
+        None if has(FOREGROUND) => (false, true),
+        None => (strategy.orphaning() == Orphaning::Orphan, false),
+    };
+    if has(ORPHAN) == orphan && has(FOREGROUND) == foreground {
+        return false;
+    }
+    let mut finalizers: Vec<Value> = meta::finalizers(object)
+        .filter(|finalizer| !matches!(*finalizer, ORPHAN | FOREGROUND))
+        .map(Value::from)
+        .collect();
+    if orphan {
+        finalizers.push(ORPHAN.into());
+    }
+    if foreground {
+        finalizers.push(FOREGROUND.into());
+    }
+    let metadata = object.entry("metadata");
+    if finalizers.is_empty() {
+        metadata.remove("finalizers");
+    } else {
+        metadata.set("finalizers", finalizers);
+    }
+    true
+}

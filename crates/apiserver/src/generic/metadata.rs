@@ -1,0 +1,161 @@
+//! What the engine does to metadata and defaults of every kind.
+
+use std::collections::BTreeSet;
+
+use api::facts;
+use apimachinery::field::{Errors, Path};
+use apimachinery::managed_fields::{self, Set, Shape, Write};
+use apimachinery::{Status, Value, meta, table, time, validation};
+use jiff::Timestamp;
+
+use super::{Caller, Target, WriteOptions};
+use crate::catalogue::Resource;
+use crate::{Storage, Version};
+
+/// How long ago the object was created, in the words of tables; `<unknown>`
+/// without a creation time.
+pub(crate) fn age(object: &Value, now: Timestamp) -> String {
+    match object["metadata"]["creationTimestamp"].as_str().and_then(time::parse) {
+        None => "<unknown>".to_owned(),
+        Some(created) => table::human_duration(now.duration_since(created).as_secs()),
+    }
+}
+
+/// Defaults of a served version: the strategy's, which depend on the object,
+/// then those of the table, which find the rest.
+pub(crate) fn default(resource: &Resource, version: &Version, object: &mut Value) {
+    resource.strategy.default(&version.name, object);
+    if let Some(schema) = version.schema
+        && let Some(defaults) = facts::defaults(schema)
+    {
+        defaults.apply(facts::types(), object);
+    }
+}
+
+/// Defaults of the stored version.
+pub(crate) fn default_in_storage(resource: &Resource, object: &mut Value) {
+    let Storage::Stored { api_version, schema, .. } = &resource.storage else { return };
+    let version = api_version.rsplit('/').next().unwrap_or(api_version);
+    resource.strategy.default(version, object);
+    if let Some(schema) = schema
+        && let Some(defaults) = facts::defaults(*schema)
+    {
+        defaults.apply(facts::types(), object);
+    }
+}
+
+/// The object's namespace becomes the request's, or is refused.
+pub(crate) fn match_namespace(object: &mut Value, resource: &Resource, namespace: &str) -> Result<(), Status> {
+    let own = meta::namespace(object);
+    if !resource.is_namespaced() {
+        if !own.is_empty()
+            && let Some(metadata) = object.get_mut("metadata")
+        {
+            metadata.remove("namespace");
+        }
+        return Ok(());
+    }
+    if own.is_empty() {
+        object.set_at(&["metadata", "namespace"], namespace);
+    } else if own != namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    Ok(())
+}
+
+/// Drops owner references that repeat a uid and warns of them.
+pub(crate) fn deduplicate_owners(object: &mut Value, warnings: &mut Vec<String>) {
+    let owners = &object["metadata"]["ownerReferences"];
+    if owners.items().len() < 2 {
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    let mut repeated = BTreeSet::new();
+    for owner in owners.items() {
+        if !seen.insert(owner["uid"].text()) {
+            repeated.insert(owner["uid"].text().to_owned());
+        }
+    }
+    if repeated.is_empty() {
+        return;
+    }
+    warnings.push(format!(
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+         reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        repeated.into_iter().collect::<Vec<_>>().join(", ")
+    ));
+    let mut seen: Vec<Value> = Vec::new();
+    if let Some(Value::Array(owners)) = object.entry("metadata").get_mut("ownerReferences") {
+        owners.retain(|owner| {
+            let new = !seen.contains(&owner["uid"]);
+            seen.push(owner["uid"].clone());
+            new
+        });
+    }
+}
+
+/// Records who set what, for a write of `object` over `live` (both in the
+/// version of the request).
+pub(crate) fn own_fields(
+    target: &Target,
+    caller: &Caller,
+    options: &WriteOptions,
+    now: Timestamp,
+    live: &Value,
+    object: &mut Value,
+) {
+    let shape = match target.version().schema {
+        Some(schema) => Shape::of(facts::types(), schema),
+        None => Shape::Deduced,
+    };
+    managed_fields::update(
+        shape,
+        live,
+        object,
+        &Write {
+            manager: &options.manager(&caller.agent),
+            api_version: &target.api_version(),
+            subresource: &target.subresource,
+            time: &time::format(now),
+            reset: &reset_fields(target),
+            forget: false,
+        },
+    );
+}
+
+/// The fields that a write of the target resets to what they were.
+pub(crate) fn reset_fields(target: &Target) -> Set {
+    let mut paths: Vec<&[&str]> = target.resource.strategy.reset_fields().to_vec();
+    let has_status = target.resource.has_status();
+    if target.subresource.is_empty() && has_status {
+        paths.push(&["status"]);
+    }
+    let members = &target.resource.body_fields(target.version);
+    let single: Vec<[&str; 1]> = members.iter().map(|member| [*member]).collect();
+    if target.subresource == "status" {
+        paths.extend(single.iter().map(|path| &path[..]));
+    }
+    Set::of_fields(&paths)
+}
+
+/// Object metadata of a new object.
+pub(crate) fn validate_new(resource: &Resource, object: &Value, errors: &mut Errors) {
+    let path = Path::child(&Path::Root, "metadata");
+    validation::meta::validate(&object["metadata"], &rules(resource), &path, errors);
+}
+
+/// Object metadata of a changed object.
+pub(crate) fn validate_changed(resource: &Resource, object: &Value, old: &Value, errors: &mut Errors) {
+    let path = Path::child(&Path::Root, "metadata");
+    validation::meta::validate_update(&object["metadata"], &old["metadata"], &rules(resource), &path, errors);
+}
+
+fn rules(resource: &Resource) -> validation::meta::Rules {
+    validation::meta::Rules {
+        namespaced: resource.is_namespaced(),
+        name: resource.strategy.name_rule(),
+        known_finalizers: matches!(resource.storage, Storage::Stored { schema: Some(_), .. }),
+    }
+}

@@ -1,0 +1,89 @@
+//! Writes that handlers make of their own, past the pipeline that their
+//! request has already walked: a binding's pod, an eviction's pod and budget.
+
+use std::sync::Arc;
+
+use apimachinery::{Status, Value};
+use store::Key;
+
+use super::commit::{CommitError, Draft, Was, tree_of};
+use super::{Caller, Outcome, Target};
+use crate::{ApiServer, Companion, DeleteOptions, UserInfo, View};
+
+const TRIES: usize = 64;
+
+/// What a handler makes of the stored tree, and what is committed with it.
+pub type Modify<'a> =
+    &'a mut (dyn FnMut(&mut Value, &View) -> Result<Vec<Companion>, Status> + Send);
+
+impl ApiServer {
+    /// Reads a stored object, lets `change` write on it and commits; again on
+    /// the newer one where somebody came between. Neither admission nor
+    /// validation looks at it. Gives the tree as committed, with its revision.
+    ///
+    /// # Errors
+    /// 404, what `change` refuses, or the store's refusal.
+    pub async fn modify(
+        &self,
+        (group, plural): (&str, &str),
+        (namespace, name): (&str, &str),
+        dry_run: bool,
+        change: Modify<'_>,
+    ) -> Result<Value, Status> {
+        let catalogue = self.catalogue();
+        let Some(resource) = catalogue.resource(group, plural) else {
+            return Err(Status::internal(format!("no resource {plural} in {group:?}")));
+        };
+        let key = Key::from(resource.key(namespace, name).unwrap_or_default());
+        for _ in 0..TRIES {
+            let view = self.view();
+            let Some(entry) = view.snapshot().get(&key).cloned() else {
+                return Err(Status::not_found(resource.group_resource(), name));
+            };
+            let mut object = tree_of(resource, &entry.value, entry.revision);
+            let companions = change(&mut object, &view)?;
+            if dry_run {
+                return Ok(object);
+            }
+            let draft = Draft::of(resource, &mut object)?;
+            if draft.bytes == entry.value && companions.is_empty() {
+                return Ok(object);
+            }
+            let ttl = resource.strategy.time_to_live(&object);
+            match self.put(resource, key.clone(), Was::At(entry.revision), draft, ttl, companions).await {
+                Ok(published) => return Ok(published.tree()),
+                Err(CommitError::Refused(status)) => return Err(status),
+                Err(CommitError::Moved | CommitError::CompanionMoved) => {}
+            }
+        }
+        Err(Status::server_timeout(resource.group_resource(), "update", 1))
+    }
+
+    /// Deletes an object as `user` would, admission included.
+    ///
+    /// # Errors
+    /// As a DELETE request.
+    pub async fn delete_as(
+        &self,
+        user: &Arc<UserInfo>,
+        (group, plural): (&str, &str),
+        (namespace, name): (&str, &str),
+        options: &DeleteOptions,
+    ) -> Result<(), Status> {
+        let catalogue = self.catalogue();
+        let Some(resource) = catalogue.resource(group, plural) else {
+            return Err(Status::internal(format!("no resource {plural} in {group:?}")));
+        };
+        let target = Target {
+            resource: resource.clone(),
+            version: 0,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource: String::new(),
+        };
+        let caller = Caller { user: user.clone(), agent: "".into() };
+        match self.delete(&target, &caller, options, &mut Vec::new()).await? {
+            Outcome::Object { .. } | Outcome::Tree { .. } | Outcome::List(_) | Outcome::Watch(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! patch: JSON, merge and strategic patches, run again whenever the object moved.
+
+use api::facts;
+use apimachinery::field::{Errors, Path};
+use apimachinery::patch::{self, json::Patch as JsonPatch};
+use apimachinery::schema::{self, Strictness};
+use apimachinery::status::GroupKind;
+use apimachinery::{Status, Value, json};
+use bytes::Bytes;
+use client::PatchKind;
+
+use super::{Caller, FieldValidation, Outcome, Target, WriteOptions, metadata};
+use crate::ApiServer;
+use crate::input::{self, Expected};
+
+/// A patch that was read once.
+pub(crate) enum Patch {
+    Json(JsonPatch, String),
+    Merge(Value),
+    Strategic(Value),
+}
+
+impl Patch {
+    pub fn parse(kind: PatchKind, body: &Bytes) -> Result<Self, Status> {
+        Ok(match kind {
+            PatchKind::Json => Patch::Json(JsonPatch::parse(body).map_err(refused)?, String::from_utf8_lossy(body).into_owned()),
+            PatchKind::Merge => Patch::Merge(patch::merge::parse(body).map_err(refused)?),
+            PatchKind::Strategic => Patch::Strategic(patch::strategic::parse(body).map_err(refused)?),
+            PatchKind::Apply { .. } => return Err(Status::unsupported_media_type()),
+        })
+    }
+
+    /// From a tree, in process.
+    pub fn of(kind: PatchKind, body: Value) -> Result<Self, Status> {
+        match kind {
+            PatchKind::Merge => Ok(Patch::Merge(body)),
+            PatchKind::Strategic => Ok(Patch::Strategic(body)),
+            _ => Self::parse(kind, &Bytes::from(json::to_string(&body))),
+        }
+    }
+
+    /// What becomes of `live`, decoded as its kind.
+    pub fn apply_to(
+        &self,
+        live: &Value,
+        expected: &Expected<'_>,
+        validation: FieldValidation,
+        warnings: &mut Vec<String>,
+    ) -> Result<Value, Status> {
+        let mut problems = Vec::new();
+        let mut patched = match self {
+            Patch::Json(patch, _) => {
+                problems.extend_from_slice(patch.problems());
+                patch.apply(live.clone()).map_err(refused)?
+            }
+            Patch::Merge(patch) => {
+                let mut patched = live.clone();
+                patch::merge::apply(&mut patched, patch.clone());
+                patched
+            }
+            Patch::Strategic(patch) => match expected.schema {
+                Some(schema) => {
+                    patch::strategic::apply(facts::types(), schema, live.clone(), patch.clone()).map_err(refused)?
+                }
+                None => return Err(Status::unsupported_media_type()),
+            },
+        };
+        match expected.schema {
+            Some(schema) => {
+                let strictness = match validation {
+                    FieldValidation::Ignore => Strictness::Ignore,
+                    _ => Strictness::Report,
+                };
+                let found = schema::normalize(facts::types(), schema, &mut patched, strictness)
+                    .map_err(|error| self.invalid(live, &error.to_string()))?;
+                problems.extend(found);
+            }
+            None => json::sort_deep(&mut patched),
+        }
+        if !problems.is_empty() {
+            match validation {
+                FieldValidation::Ignore => {}
+                FieldValidation::Warn => warnings.extend(problems),
+                FieldValidation::Strict => {
+                    let why = format!("strict decoding error: {}", problems.join(", "));
+                    return Err(self.invalid(live, &why));
+                }
+            }
+        }
+        input::complete(&mut patched, expected);
+        Ok(patched)
+    }
+
+    /// 422 for a patch after which the object is none of its kind.
+    fn invalid(&self, live: &Value, why: &str) -> Status {
+        let shown = match self {
+            Patch::Json(patch, _) => patch.apply(live.clone()).map(|tree| json::to_string(&tree)).unwrap_or_default(),
+            Patch::Merge(patch) => {
+                let mut patched = live.clone();
+                patch::merge::apply(&mut patched, patch.clone());
+                json::to_string(&patched)
+            }
+            Patch::Strategic(patch) => go_map(patch),
+        };
+        let mut errors = Errors::new();
+        errors.invalid(&Path::child(&Path::Root, "patch"), shown, why);
+        Status::invalid(GroupKind { group: "", kind: "" }, "", &errors)
+    }
+}
+
+fn refused(error: patch::Error) -> Status {
+    error.status()
+}
+
+/// A tree as Go's `%+v` prints maps.
+fn go_map(value: &Value) -> String {
+    match value {
+        Value::Object(object) => {
+            let mut members: Vec<(&str, &Value)> = object.iter().collect();
+            members.sort_by_key(|(name, _)| *name);
+            let members: Vec<String> =
+                members.iter().map(|(name, member)| format!("{name}:{}", go_map(member))).collect();
+            format!("map[{}]", members.join(" "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(go_map).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".to_owned(),
+        other => json::to_string(other),
+    }
+}
+
+impl ApiServer {
+    pub(crate) async fn patch(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        patch: Patch,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, Status> {
+        let resource = target.resource.clone();
+        let index = target.version;
+        let mut make = |live: Option<&Value>, warnings: &mut Vec<String>| {
+            let version = &resource.versions[index];
+            let expected = Expected {
+                group: &resource.group,
+                version: &version.name,
+                kind: &resource.kind,
+                schema: version.schema,
+            };
+            let live = live.ok_or_else(|| target.not_found())?;
+            let mut patched = patch.apply_to(live, &expected, options.validation, warnings)?;
+            metadata::deduplicate_owners(&mut patched, warnings);
+            metadata::default(&resource, version, &mut patched);
+            Ok(patched)
+        };
+        self.change(target, caller, options, warnings, "", false, &mut make).await
+    }
+}

@@ -1,0 +1,131 @@
+//! The scale subresource: an autoscaling/v1 Scale over an object's fields.
+
+use apimachinery::field::{Errors, Path};
+use apimachinery::labels::Selector;
+use apimachinery::{Key, Status, Value, meta};
+
+use super::patch::Patch;
+use super::{Caller, Outcome, Target, WriteOptions};
+use crate::input::{self, Expected, Input};
+use crate::{ApiServer, Scale, ScaleSelector, SubresourceKind, Text};
+
+fn at<'a>(object: &'a Value, path: &[Text]) -> &'a Value {
+    path.iter().fold(object, |value, name| value.get(name))
+}
+
+/// The Scale of an object.
+pub(crate) fn of(scale: &Scale, object: &Value) -> Result<Value, Status> {
+    let mut metadata = Value::object();
+    for name in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if !object["metadata"][name].is_null() {
+            metadata.set(name, object["metadata"][name].clone());
+        }
+    }
+    let mut spec = Value::object();
+    if let Some(replicas) = at(object, &scale.replicas).as_i64().filter(|replicas| *replicas != 0) {
+        spec.set("replicas", replicas);
+    }
+    let mut status = Value::object();
+    status.set("replicas", at(object, &scale.status_replicas).as_i64().unwrap_or(0));
+    let selector = match &scale.selector {
+        ScaleSelector::Structured(path) => {
+            let selector = Selector::of_label_selector(at(object, path))
+                .map_err(|error| Status::internal(error.to_string()))?;
+            if selector.is_nothing() { String::new() } else { selector.to_string() }
+        }
+        ScaleSelector::Map(path) => {
+            let labels = at(object, path).members().map(|(key, value)| (key, value.text()));
+            Selector::of_labels(labels).to_string()
+        }
+        ScaleSelector::Text(path) => at(object, path).text().to_owned(),
+        ScaleSelector::None => String::new(),
+    };
+    if !selector.is_empty() {
+        status.set("selector", selector);
+    }
+    let mut made = Value::object();
+    made.set("kind", "Scale");
+    made.set("apiVersion", "autoscaling/v1");
+    made.set("metadata", metadata);
+    made.set("spec", spec);
+    made.set("status", status);
+    Ok(made)
+}
+
+/// What a scale write sends: a whole Scale, or a patch of one.
+pub(crate) enum Sent {
+    Whole(Input),
+    Patch(Patch),
+}
+
+impl ApiServer {
+    pub(crate) async fn rescale(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        sent: Sent,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, Status> {
+        let Some(SubresourceKind::Scale(scale)) = target.subresource().map(|subresource| subresource.kind.clone())
+        else {
+            return Err(Status::no_such_resource());
+        };
+        let schema = api::facts::types().kind("autoscaling", "v1", "Scale");
+        let expected = Expected { group: "autoscaling", version: "v1", kind: "Scale", schema };
+        let sent = match sent {
+            Sent::Whole(input) => Wanted::Scale(input::decode(input, &expected, options.validation, warnings)?),
+            Sent::Patch(patch) => Wanted::Patch(patch),
+        };
+        let mut make = |live: Option<&Value>, warnings: &mut Vec<String>| {
+            let live = live.ok_or_else(|| target.not_found())?;
+            let wanted = match &sent {
+                Wanted::Scale(scale) => scale.clone(),
+                Wanted::Patch(patch) => patch.apply_to(&of(&scale, live)?, &expected, options.validation, warnings)?,
+            };
+            let replicas = check(&wanted, target)?;
+            let mut object = live.clone();
+            let revision = meta::resource_version(&wanted);
+            if revision.is_empty() {
+                object.entry("metadata").remove("resourceVersion");
+            } else {
+                object.entry("metadata").set("resourceVersion", revision);
+            }
+            let place = scale.replicas.iter().fold(&mut object, |value, name| value.entry(Key::from(name.clone())));
+            *place = Value::from(replicas);
+            Ok(object)
+        };
+        let outcome = self.change(target, caller, options, warnings, "", false, &mut make).await?;
+        match outcome {
+            Outcome::Object { object, .. } => {
+                Ok(Outcome::Tree { code: 200, value: of(&scale, &object.tree())? })
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+enum Wanted {
+    Scale(Value),
+    Patch(Patch),
+}
+
+/// The replicas that a Scale asks for.
+fn check(wanted: &Value, target: &Target) -> Result<i64, Status> {
+    let name = meta::name(wanted);
+    if !name.is_empty() && name != target.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.name
+        )));
+    }
+    let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas < 0 {
+        let mut errors = Errors::new();
+        let spec = Path::child(&Path::Root, "spec");
+        errors.invalid(&spec.child("replicas"), replicas, "must be greater than or equal to 0");
+        let kind = apimachinery::status::GroupKind { group: "autoscaling", kind: "Scale" };
+        return Err(Status::invalid(kind, &target.name, &errors));
+    }
+    Ok(replicas)
+}

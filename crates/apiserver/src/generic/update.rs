@@ -1,0 +1,378 @@
+//! update: PUT of an object or of one of its subresources, and everything that
+//! PUT and PATCH share from ownership on.
+
+use apimachinery::field::{Errors, Path};
+use apimachinery::{Status, Value, meta};
+use store::Entry;
+
+use super::commit::{CommitError, Draft, Published, Was, set_revision, tree_of};
+use super::{Caller, Outcome, Target, WriteOptions, metadata};
+use crate::input::{self, Expected, Input};
+use crate::{Admission, ApiServer, Context, Notes, Operation, Strategy, SubresourceKind, View};
+
+/// How often a write that others overtook runs again before it gives up.
+const TRIES: usize = 64;
+
+const STALE: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+/// What makes the new object of the one there is (in the version of the
+/// request, with its resourceVersion); None where there is none yet.
+pub(crate) type Make<'a> = &'a mut (dyn FnMut(Option<&Value>, &mut Vec<String>) -> Result<Value, Status> + Send);
+
+impl ApiServer {
+    pub(crate) async fn update(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        input: Input,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, Status> {
+        let version = target.version();
+        let expected = Expected {
+            group: &target.resource.group,
+            version: &version.name,
+            kind: &target.resource.kind,
+            schema: version.schema,
+        };
+        let mut sent = input::decode(input, &expected, options.validation, warnings)?;
+        check_name(&sent, &target.name)?;
+        metadata::match_namespace(&mut sent, &target.resource, &target.namespace)?;
+        metadata::deduplicate_owners(&mut sent, warnings);
+        metadata::default(&target.resource, version, &mut sent);
+        let uid = meta::uid(&sent).to_owned();
+        let may_create = target.subresource.is_empty() && target.resource.strategy.creates_on_update();
+        let mut make = |_: Option<&Value>, _: &mut Vec<String>| Ok(sent.clone());
+        self.change(target, caller, options, warnings, &uid, may_create, &mut make).await
+    }
+
+    /// Reads, makes, checks and commits until nobody comes between.
+    #[allow(clippy::too_many_arguments)] // one write's state, threaded through once
+    pub(crate) async fn change(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+        uid: &str,
+        may_create: bool,
+        make: Make<'_>,
+    ) -> Result<Outcome, Status> {
+        let resource = &target.resource;
+        let key = target.key(&target.name);
+        for _ in 0..TRIES {
+            let view = self.view();
+            let mut said = Vec::new();
+            let Some(entry) = view.snapshot().get(&key).cloned() else {
+                if !may_create {
+                    return Err(target.not_found());
+                }
+                let object = make(None, &mut said)?;
+                match self.insert(target, caller, object, options, &mut said).await {
+                    Err(status) if status.is("AlreadyExists") => continue,
+                    Err(status) => return Err(status),
+                    Ok(object) => {
+                        warnings.append(&mut said);
+                        return Ok(Outcome::Object { code: 201, object });
+                    }
+                }
+            };
+            let attempt = self.change_once(target, caller, options, &mut said, uid, &view, &entry, make).await;
+            match attempt {
+                Ok(object) => {
+                    warnings.append(&mut said);
+                    return Ok(Outcome::Object { code: 200, object });
+                }
+                Err(CommitError::Refused(status)) => return Err(status),
+                Err(CommitError::Moved | CommitError::CompanionMoved) => {}
+            }
+        }
+        Err(Status::conflict(resource.group_resource(), &target.name, STALE))
+    }
+
+    #[allow(clippy::too_many_arguments)] // as above
+    async fn change_once(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+        uid: &str,
+        view: &View,
+        entry: &Entry,
+        make: Make<'_>,
+    ) -> Result<Published, CommitError> {
+        let resource = &target.resource;
+        let old = tree_of(resource, &entry.value, entry.revision);
+        let mut notes = Notes::default();
+        let mut object = self
+            .prepare_change(target, caller, options, warnings, uid, view, entry, &old, make, &mut notes)
+            .map_err(CommitError::Refused)?;
+
+        let ends = ends_by_update(resource.strategy.as_ref(), &object, &old);
+        let draft = Draft::of(resource, &mut object).map_err(CommitError::Refused)?;
+        let revision = entry.revision;
+        let published = |draft: &Draft, revision| Published {
+            resource: resource.clone(),
+            bytes: draft.bytes.clone(),
+            splice: draft.splice,
+            revision,
+        };
+        if options.dry_run || (!ends && notes.companions.is_empty() && draft.bytes == entry.value) {
+            return Ok(published(&draft, revision));
+        }
+        if ends {
+            let answer = published(&draft, revision);
+            let revision = self.remove(resource, entry.key.clone(), revision, notes.companions).await?;
+            return Ok(Published { revision, ..answer });
+        }
+        let ttl = resource.strategy.time_to_live(&object);
+        self.put(resource, entry.key.clone(), Was::At(revision), draft, ttl, notes.companions).await
+    }
+
+    /// Make, own, mutating admission, preparation, validation, validating
+    /// admission, allocation. Gives the tree in the stored version.
+    #[allow(clippy::too_many_arguments)] // as above
+    fn prepare_change(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+        uid: &str,
+        view: &View,
+        entry: &Entry,
+        old: &Value,
+        make: Make<'_>,
+        notes: &mut Notes,
+    ) -> Result<Value, Status> {
+        let resource = &target.resource;
+        let now = self.edge.clock.now();
+        let live_uid = meta::uid(old);
+        if !uid.is_empty() && uid != live_uid {
+            return Err(Status::conflict(
+                resource.group_resource(),
+                &target.name,
+                &format!(
+                    "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
+                     Precondition failed: UID in precondition: {uid}, UID in object meta: {live_uid}",
+                    entry.key
+                ),
+            ));
+        }
+        let converted;
+        let live = match &target.version().conversion {
+            None => old,
+            Some(conversion) => {
+                let mut tree = old.clone();
+                conversion.from_storage(&mut tree)?;
+                converted = tree;
+                &converted
+            }
+        };
+        let mut object = make(Some(live), warnings)?;
+        metadata::own_fields(target, caller, options, now, live, &mut object);
+        if let Some(conversion) = &target.version().conversion {
+            conversion.to_storage(&mut object)?;
+        }
+
+        let is_namespace = resource.group.is_empty() && resource.kind == "Namespace";
+        let admission = Admission {
+            operation: Operation::Update,
+            definition: resource,
+            version: target.version(),
+            namespace: if is_namespace { &target.name } else { &target.namespace },
+            name: &target.name,
+            subresource: &target.subresource,
+            user: &caller.user,
+            old: Some(old),
+            options: &apimachinery::value::NULL,
+            dry_run: options.dry_run,
+            view,
+            random: &*self.edge.random,
+            now,
+        };
+        self.mutate(&admission, resource, &mut object, notes)?;
+        self.check_revision(target, &mut object, entry.revision)?;
+
+        let context = Context {
+            definition: resource,
+            version: target.version(),
+            namespace: &target.namespace,
+            name: &target.name,
+            subresource: &target.subresource,
+            user: &caller.user,
+            now,
+            dry_run: options.dry_run,
+            view,
+            random: &*self.edge.random,
+        };
+        let strategy = resource.strategy.as_ref();
+        let errors = match target.subresource().map(|subresource| &subresource.kind) {
+            Some(SubresourceKind::Status) => {
+                keep_body(&mut object, old);
+                strategy.prepare_status(&context, &mut object, old);
+                keep_system_fields(&mut object, old);
+                let mut errors = Errors::new();
+                metadata::validate_changed(resource, &object, old, &mut errors);
+                errors.append(strategy.validate_status(&context, &object, old));
+                errors
+            }
+            Some(SubresourceKind::Object(other)) => {
+                self.prepare_own(target, other.as_ref(), &context, &mut object, old)
+            }
+            _ => {
+                if resource.has_status() {
+                    keep_status(&mut object, old);
+                }
+                self.prepare_own(target, strategy, &context, &mut object, old)
+            }
+        };
+        if !errors.is_empty() {
+            return Err(Status::invalid(resource.group_kind(), &target.name, &errors));
+        }
+        warnings.extend(strategy.warnings(&context, &object, Some(old)));
+        self.validate(&admission, &object, notes)?;
+        if target.subresource.is_empty() {
+            strategy.allocate(&context, &mut object, Some(old), &mut notes.companions)?;
+        }
+        warnings.append(&mut notes.warnings);
+        Ok(object)
+    }
+
+    /// Preparation and validation by a strategy's update methods.
+    fn prepare_own(
+        &self,
+        target: &Target,
+        strategy: &dyn Strategy,
+        context: &Context<'_>,
+        object: &mut Value,
+        old: &Value,
+    ) -> Errors {
+        strategy.prepare_update(context, object, old);
+        keep_system_fields(object, old);
+        if target.resource.strategy.has_generation() {
+            let generation = meta::generation(old);
+            let changed = target.resource.strategy.changes_generation(object, old);
+            object.entry("metadata").set("generation", generation + i64::from(changed));
+        } else if meta::generation(object) == 0 && meta::generation(old) != 0 {
+            object.entry("metadata").set("generation", meta::generation(old));
+        }
+        let mut errors = Errors::new();
+        metadata::validate_changed(&target.resource, object, old, &mut errors);
+        errors.append(strategy.validate_update(context, object, old));
+        errors
+    }
+
+    /// The resourceVersion that was sent must be the one there is; without one
+    /// the write is unconditional where the kind allows that.
+    fn check_revision(&self, target: &Target, object: &mut Value, current: u64) -> Result<(), Status> {
+        let resource = &target.resource;
+        let sent = meta::resource_version(object);
+        let revision: u64 = match sent {
+            "" => 0,
+            text => parse_revision(text).map_err(Status::unknown)?,
+        };
+        if revision == 0 {
+            if !resource.strategy.allows_unconditional_update() {
+                let mut errors = Errors::new();
+                let metadata = Path::child(&Path::Root, "metadata");
+                errors.invalid(&metadata.child("resourceVersion"), 0i64, "must be specified for an update");
+                let mut status = Status::invalid(
+                    apimachinery::status::GroupKind { group: &resource.group, kind: &resource.resource },
+                    &target.name,
+                    &errors,
+                );
+                status.code = 422;
+                return Err(status);
+            }
+            set_revision(object, current);
+        } else if revision != current {
+            return Err(Status::conflict(resource.group_resource(), &target.name, STALE));
+        }
+        Ok(())
+    }
+}
+
+/// As Go's strconv.ParseUint, with its words.
+pub(crate) fn parse_revision(text: &str) -> Result<u64, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(revision) if digits => Ok(revision),
+        _ if digits => Err(format!("strconv.ParseUint: parsing {text:?}: value out of range")),
+        _ => Err(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")),
+    }
+}
+
+fn check_name(object: &Value, name: &str) -> Result<(), Status> {
+    let own = meta::name(object);
+    if own.is_empty() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )));
+    }
+    if own != name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({own}) does not match the name on the URL ({name})"
+        )));
+    }
+    Ok(())
+}
+
+/// A write of the status changes metadata and status alone.
+fn keep_body(object: &mut Value, old: &Value) {
+    let status = object.remove("status");
+    let metadata = object.remove("metadata");
+    let mut kept = old.clone();
+    kept.set("metadata", metadata.unwrap_or_default());
+    match status {
+        Some(status) => kept.set("status", status),
+        None => {
+            kept.remove("status");
+        }
+    }
+    *object = kept;
+}
+
+/// A write of the object leaves its status.
+fn keep_status(object: &mut Value, old: &Value) {
+    match &old["status"] {
+        Value::Null => {
+            object.remove("status");
+        }
+        status => object.set("status", status.clone()),
+    }
+}
+
+/// What no update changes: uid (where none was sent), creation and deletion times.
+fn keep_system_fields(object: &mut Value, old: &Value) {
+    let was = &old["metadata"];
+    let metadata = object.entry("metadata");
+    if metadata["uid"].text().is_empty() {
+        metadata.set("uid", was["uid"].clone());
+    }
+    for name in ["creationTimestamp", "deletionTimestamp"] {
+        if was[name].is_null() {
+            metadata.remove(name);
+        } else {
+            metadata.set(name, was[name].clone());
+        }
+    }
+    if was["deletionGracePeriodSeconds"].is_null() {
+        if was["deletionTimestamp"].is_null() {
+            metadata.remove("deletionGracePeriodSeconds");
+        }
+    } else if metadata["deletionGracePeriodSeconds"].is_null() {
+        metadata.set("deletionGracePeriodSeconds", was["deletionGracePeriodSeconds"].clone());
+    }
+    metadata.remove("selfLink");
+}
+
+/// An update that removes the last thing that held a deleted object deletes it.
+fn ends_by_update(strategy: &dyn Strategy, object: &Value, old: &Value) -> bool {
+    meta::finalizers(object).next().is_none()
+        && meta::is_terminating(old)
+        && old["metadata"]["deletionGracePeriodSeconds"].as_i64() == Some(0)
+        && !strategy.is_held(object)
+}

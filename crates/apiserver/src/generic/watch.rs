@@ -1,0 +1,189 @@
+//! watch: what happens to the objects of a list, from a revision on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::Status;
+use edge::Tasks;
+use store::{Entry, Event, Scope, Watch};
+use tokio::time::Instant;
+
+use super::list::prefix;
+use super::selection::revision_number;
+use super::{Selection, Target};
+use crate::ApiServer;
+use crate::catalogue::Resource;
+
+/// How often a quiet watch that wants bookmarks gets one.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// Watches without a timeout end after this to twice this.
+const LEAST_TIMEOUT: u64 = 1800;
+
+/// Something to be told to a watcher.
+pub(crate) enum Item {
+    Added(Arc<Entry>),
+    Modified(Arc<Entry>),
+    /// The object as it was at last, and the revision at which it went.
+    Deleted(Arc<Entry>, u64),
+    Bookmark {
+        revision: u64,
+        ends_initial_events: bool,
+    },
+    /// The watch cannot go on.
+    Error(Status),
+}
+
+/// A running watch.
+pub(crate) struct Watching {
+    pub resource: Arc<Resource>,
+    /// Index into the resource's versions.
+    pub version: usize,
+    watch: Option<Watch>,
+    /// What is told before the store is asked.
+    initial: VecDeque<Item>,
+    selection: Selection,
+    deadline: Instant,
+    bookmark: Option<Instant>,
+    told: u64,
+    tasks: Tasks,
+}
+
+impl ApiServer {
+    pub(crate) fn watch(&self, target: &Target, selection: Selection) -> Result<Watching, Status> {
+        let resource = &target.resource;
+        let revision = revision_number(&selection.revision).map_err(|why| {
+            Status::unknown(format!("resourceVersion: Invalid value: {:?}: {why}", selection.revision))
+        })?;
+        let prefix = prefix(target);
+        let mut scope = match selection.required_name() {
+            Some(name) if !target.namespace.is_empty() || !resource.is_namespaced() => {
+                Scope::prefix(format!("{prefix}{name}"))
+            }
+            _ => Scope::prefix(prefix.clone()),
+        };
+        if let Some(trigger) = selection.trigger(resource) {
+            scope = scope.with_trigger(trigger);
+        }
+        let with_state = match selection.initial_events {
+            Some(asked) => asked,
+            None => revision == 0,
+        };
+        let mut initial = VecDeque::new();
+        let mut after = revision;
+        if with_state || revision == 0 {
+            let snapshot = self.store.snapshot();
+            after = snapshot.revision();
+            if with_state {
+                let trigger = scope.trigger.clone();
+                let chosen: Box<dyn Iterator<Item = &Arc<Entry>>> = match &trigger {
+                    Some(trigger) => Box::new(snapshot.by_trigger(&prefix, trigger)),
+                    None => Box::new(snapshot.range(&scope.prefix, None)),
+                };
+                let chosen = chosen.filter(|entry| selection.matches(resource, entry));
+                initial.extend(chosen.map(|entry| Item::Added(entry.clone())));
+            }
+            if selection.initial_events == Some(true) && selection.bookmarks {
+                initial.push_back(Item::Bookmark { revision: after, ends_initial_events: true });
+            }
+        }
+        let watch = match self.store.watch(scope, after) {
+            Ok(watch) => Some(watch),
+            Err(error) => {
+                initial.clear();
+                initial.push_back(Item::Error(watch_error(error, after)));
+                None
+            }
+        };
+        let seconds = selection
+            .timeout_seconds
+            .filter(|seconds| *seconds > 0)
+            .unwrap_or_else(|| LEAST_TIMEOUT + self.edge.random.below(LEAST_TIMEOUT));
+        let now = Instant::now();
+        let deadline = now + Duration::from_secs(seconds.min(365 * 24 * 3600));
+        let bookmark = selection.bookmarks.then(|| now + BOOKMARK_EVERY);
+        Ok(Watching {
+            resource: resource.clone(),
+            version: target.version,
+            watch,
+            initial,
+            selection,
+            deadline,
+            bookmark,
+            told: after,
+            tasks: self.edge.tasks.clone(),
+        })
+    }
+}
+
+fn watch_error(error: store::Error, asked: u64) -> Status {
+    match error {
+        store::Error::Compacted { oldest } => {
+            Status::expired(format!("too old resource version: {asked} ({oldest})"))
+        }
+        error => ApiServer::store_error(error),
+    }
+}
+
+impl Watching {
+    /// The next things to be told, at least one; None at the end. May be
+    /// dropped while it waits.
+    pub async fn next(&mut self) -> Option<Vec<Item>> {
+        if !self.initial.is_empty() {
+            let most = self.initial.len().min(64);
+            return Some(self.initial.drain(..most).collect());
+        }
+        loop {
+            let watch = self.watch.as_mut()?;
+            let timer = self.bookmark.map_or(self.deadline, |bookmark| bookmark.min(self.deadline));
+            let batch = tokio::select! {
+                biased;
+                batch = watch.next_batch() => Some(batch),
+                () = tokio::time::sleep_until(timer) => None,
+                () = self.tasks.stopped() => return None,
+            };
+            match batch {
+                Some(Ok(events)) => {
+                    let items: Vec<Item> = events.iter().filter_map(|event| self.item(event)).collect();
+                    if !items.is_empty() {
+                        return Some(items);
+                    }
+                }
+                Some(Err(error)) => {
+                    self.watch = None;
+                    if matches!(error, store::Error::Closed) {
+                        return None;
+                    }
+                    return Some(vec![Item::Error(watch_error(error, self.told))]);
+                }
+                None => {
+                    let now = Instant::now();
+                    if now >= self.deadline {
+                        return None;
+                    }
+                    self.bookmark = Some(now + BOOKMARK_EVERY);
+                    let revision = watch.progress();
+                    if revision > self.told {
+                        self.told = revision;
+                        return Some(vec![Item::Bookmark { revision, ends_initial_events: false }]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an event is to this watcher.
+    fn item(&mut self, event: &Event) -> Option<Item> {
+        self.told = self.told.max(event.revision);
+        let matching = |entry: &Option<Arc<Entry>>| {
+            entry.clone().filter(|entry| self.selection.matches(&self.resource, entry))
+        };
+        match (matching(&event.previous), matching(&event.current)) {
+            (None, Some(current)) => Some(Item::Added(current)),
+            (Some(_), Some(current)) => Some(Item::Modified(current)),
+            // What left the selection is shown as it is now, at its new revision.
+            (Some(previous), None) => Some(Item::Deleted(previous, event.revision)),
+            (None, None) => None,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Bodies in: JSON, YAML, protobuf or a tree becomes a canonical tree of the
+//! kind that is expected, or the refusal that Kubernetes would send.
+
+use api::facts;
+use apimachinery::json::{self, DecodeError};
+use apimachinery::protobuf;
+use apimachinery::schema::{self, Strictness, TypeId};
+use apimachinery::{Key, Status, Value};
+use bytes::Bytes;
+
+use crate::generic::FieldValidation;
+
+/// A body as it came.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Input {
+    #[default]
+    Nothing,
+    Json(Bytes),
+    Yaml(Bytes),
+    Protobuf(Bytes),
+    /// In process.
+    Tree(Value),
+}
+
+/// What kind a body should be.
+#[derive(Clone, Copy)]
+pub(crate) struct Expected<'a> {
+    pub group: &'a str,
+    pub version: &'a str,
+    pub kind: &'a str,
+    /// None for custom resources.
+    pub schema: Option<TypeId>,
+}
+
+impl Expected<'_> {
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `X in version "v1" cannot be handled as a Y: why`.
+    fn refuse(&self, kind: &str, version: &str, why: &str) -> Status {
+        Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", self.kind))
+    }
+
+    /// `the object provided is unrecognized …`.
+    fn unrecognized(&self, why: &str, body: &[u8]) -> Status {
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({})",
+            self.kind,
+            summary(body)
+        ))
+    }
+}
+
+/// The beginning of a body, as messages show it.
+fn summary(body: &[u8]) -> String {
+    const MOST: usize = 30;
+    let shown = &body[..body.len().min(MOST)];
+    let mut text = match body.first() {
+        None => return "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(shown).into_owned(),
+        Some(_) => shown.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if body.len() > MOST {
+        text.push_str(" ...");
+    }
+    text
+}
+
+/// Decodes `input`. Unknown and duplicate fields are dropped, refused or left
+/// in `warnings` as `validation` says.
+pub(crate) fn decode(
+    input: Input,
+    expected: &Expected<'_>,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Value, Status> {
+    let strictness =
+        if validation == FieldValidation::Ignore { Strictness::Ignore } else { Strictness::Report };
+    let (mut value, problems) = match input {
+        Input::Nothing => return Err(expected.unrecognized("EOF", &[])),
+        Input::Json(bytes) => decode_json(&bytes, expected, strictness)?,
+        Input::Yaml(bytes) => {
+            let (bytes, mut yaml_problems) = yaml_to_json(&bytes, expected)?;
+            let (value, problems) = decode_json(&bytes, expected, strictness)?;
+            yaml_problems.extend(problems);
+            (value, yaml_problems)
+        }
+        Input::Protobuf(bytes) => (decode_protobuf(&bytes, expected)?, Vec::new()),
+        Input::Tree(value) => decode_tree(value, expected, strictness)?,
+    };
+    complete(&mut value, expected);
+    report(problems, expected, &value, validation, warnings)?;
+    Ok(value)
+}
+
+/// Strict problems become an error, warnings or nothing.
+fn report(
+    problems: Vec<String>,
+    expected: &Expected<'_>,
+    value: &Value,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<(), Status> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    match validation {
+        FieldValidation::Ignore => {}
+        FieldValidation::Warn => warnings.extend(problems),
+        FieldValidation::Strict => {
+            let why = format!("strict decoding error: {}", problems.join(", "));
+            return Err(expected.refuse(value["kind"].text(), expected.version, &why));
+        }
+    }
+    Ok(())
+}
+
+fn decode_json(
+    bytes: &[u8],
+    expected: &Expected<'_>,
+    strictness: Strictness,
+) -> Result<(Value, Vec<String>), Status> {
+    let Some(schema) = expected.schema else {
+        return decode_custom(bytes, expected, strictness);
+    };
+    let decoded = match schema::decode_json(facts::types(), schema, bytes, strictness) {
+        Ok(decoded) if is_expected(&decoded.value, expected) => return Ok((decoded.value, decoded.problems)),
+        other => other,
+    };
+    // Upstream reads version and kind first, so that their errors go before.
+    let meta = json::type_meta(bytes).map_err(|error| {
+        expected.unrecognized(&format!("couldn't get version/kind; json parse error: {error}"), bytes)
+    })?;
+    check_kind(&meta.api_version, &meta.kind, expected)?;
+    match decoded {
+        Ok(decoded) => Ok((decoded.value, decoded.problems)),
+        Err(error) => {
+            let kind = if meta.kind.is_empty() { expected.kind } else { &meta.kind };
+            Err(expected.refuse(kind, expected.version, &error.to_string()))
+        }
+    }
+}
+
+fn decode_custom(
+    bytes: &[u8],
+    expected: &Expected<'_>,
+    strictness: Strictness,
+) -> Result<(Value, Vec<String>), Status> {
+    let meta = json::type_meta(bytes).map_err(|error| {
+        expected.unrecognized(&format!("couldn't get version/kind; json parse error: {error}"), bytes)
+    })?;
+    check_kind(&meta.api_version, &meta.kind, expected)?;
+    let refuse = |error: DecodeError| expected.refuse(expected.kind, expected.version, &error.to_string());
+    if strictness == Strictness::Report {
+        let parsed = json::parse_reporting(bytes).map_err(refuse)?;
+        Ok((parsed.value, parsed.problems))
+    } else {
+        Ok((json::parse(bytes).map_err(refuse)?, Vec::new()))
+    }
+}
+
+fn decode_tree(
+    mut value: Value,
+    expected: &Expected<'_>,
+    strictness: Strictness,
+) -> Result<(Value, Vec<String>), Status> {
+    let text = |name: &str| value[name].text().to_owned();
+    check_kind(&text("apiVersion"), &text("kind"), expected)?;
+    let Some(schema) = expected.schema else {
+        json::sort_deep(&mut value);
+        return Ok((value, Vec::new()));
+    };
+    let problems = schema::normalize(facts::types(), schema, &mut value, strictness)
+        .map_err(|error| expected.refuse(expected.kind, expected.version, &error.to_string()))?;
+    Ok((value, problems))
+}
+
+fn decode_protobuf(bytes: &[u8], expected: &Expected<'_>) -> Result<Value, Status> {
+    let Some(schema) = expected.schema else {
+        return Err(Status::unsupported_media_type());
+    };
+    let envelope = protobuf::open(bytes).map_err(|error| expected.unrecognized(&error.to_string(), bytes))?;
+    check_kind(&envelope.api_version, &envelope.kind, expected)?;
+    let kind = if envelope.kind.is_empty() { expected.kind } else { &envelope.kind };
+    let body = protobuf::decode(facts::types(), schema, envelope.raw)
+        .map_err(|error| expected.refuse(kind, expected.version, &error.to_string()))?;
+    Ok(body)
+}
+
+fn yaml_to_json(bytes: &[u8], expected: &Expected<'_>) -> Result<(Bytes, Vec<String>), Status> {
+    match apimachinery::yaml::to_json(bytes) {
+        Ok(converted) => Ok((Bytes::from(converted.json), converted.problem.into_iter().collect())),
+        Err(error) => Err(expected.unrecognized(&format!("error converting YAML to JSON: {error}"), bytes)),
+    }
+}
+
+fn is_expected(value: &Value, expected: &Expected<'_>) -> bool {
+    value["kind"].text() == expected.kind && {
+        let api_version = value["apiVersion"].text();
+        match api_version.split_once('/') {
+            Some((group, version)) => group == expected.group && version == expected.version,
+            None => expected.group.is_empty() && api_version == expected.version,
+        }
+    }
+}
+
+/// Whether a body that says it is `kind` of `api_version` can be taken.
+fn check_kind(api_version: &str, kind: &str, expected: &Expected<'_>) -> Result<(), Status> {
+    let (group, version) = match api_version.split_once('/') {
+        Some((group, version)) => (group, version),
+        None if api_version.is_empty() => (expected.group, expected.version),
+        None => ("", api_version),
+    };
+    let kind = if kind.is_empty() { expected.kind } else { kind };
+    if (group, version, kind) == (expected.group, expected.version, expected.kind) {
+        return Ok(());
+    }
+    let full = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    if expected.schema.is_none() {
+        // Custom resources are decoded as what they say; only then they are compared.
+        if kind == expected.kind {
+            return Err(wrong_version(&full, expected));
+        }
+        return Err(Status::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {}: converting ({full}, Kind={kind}) to ({}, \
+             Kind={}): unknown conversion",
+            expected.kind,
+            expected.api_version(),
+            expected.kind
+        )));
+    }
+    if facts::types().kind(group, version, kind).is_none() && !was_served(group, version) {
+        return Err(expected.refuse(
+            kind,
+            version,
+            &format!("no kind {kind:?} is registered for version {full:?} in scheme \"pkg/runtime/scheme.go:111\""),
+        ));
+    }
+    if kind == expected.kind {
+        return Err(wrong_version(&full, expected));
+    }
+    let package = if expected.group.is_empty() { "core" } else { expected.group.split('.').next().unwrap_or("") };
+    Err(expected.refuse(
+        kind,
+        version,
+        &format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", expected.kind),
+    ))
+}
+
+/// Groups that Kubernetes still reads but no longer serves.
+fn was_served(group: &str, version: &str) -> bool {
+    group == "extensions" && version == "v1beta1"
+}
+
+fn wrong_version(full: &str, expected: &Expected<'_>) -> Status {
+    Status::bad_request(format!(
+        "the API version in the data ({full}) does not match the expected API version ({})",
+        expected.api_version()
+    ))
+}
+
+/// Puts kind and apiVersion where canonical trees have them: first.
+pub(crate) fn complete(value: &mut Value, expected: &Expected<'_>) {
+    if is_expected(value, expected) {
+        return;
+    }
+    let Value::Object(object) = value else { return };
+    object.remove("kind");
+    object.remove("apiVersion");
+    if expected.schema.is_none() {
+        object.insert("apiVersion", expected.api_version());
+        object.insert("kind", expected.kind);
+        object.sort();
+        return;
+    }
+    let members = object.raw_mut();
+    members.insert(0, (Key::Borrowed("kind"), Value::from(expected.kind)));
+    members.insert(1, (Key::Borrowed("apiVersion"), Value::from(expected.api_version())));
+}

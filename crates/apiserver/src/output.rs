@@ -1,0 +1,399 @@
+//! Outcomes out: stored bytes as they are, or made into another version,
+//! protobuf, YAML, a table or bare metadata.
+
+use std::sync::Arc;
+
+use api::facts;
+use apimachinery::schema::TypeId;
+use apimachinery::table::{self, IncludeObject};
+use apimachinery::{Status, Value, json, protobuf, yaml};
+use bytes::Bytes;
+use edge::Clock;
+use jiff::Timestamp;
+
+use crate::catalogue::Resource;
+use crate::generic::{Item, Listed, Published, Watching, write_json};
+use crate::negotiate::{Format, Shape, Wanted};
+use crate::{Header, Storage};
+
+/// About how much of a list goes out at once.
+const CHUNK: usize = 64 * 1024;
+
+/// An encoded answer's media type.
+pub(crate) fn media_type(format: Format, is_watch: bool) -> &'static str {
+    match (format, is_watch) {
+        (Format::Json, _) => "application/json",
+        (Format::Yaml, false) => "application/yaml",
+        (Format::Yaml, true) => "application/yaml;stream=watch",
+        (Format::Protobuf, false) => "application/vnd.kubernetes.protobuf",
+        (Format::Protobuf, true) => "application/vnd.kubernetes.protobuf;stream=watch",
+    }
+}
+
+/// A tree with its kind, in the format.
+pub(crate) fn encode(value: &Value, wanted: Wanted) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    match wanted.format {
+        Format::Json if wanted.pretty => {
+            let text = serde_json::to_string_pretty(&Pretty(value)).unwrap_or_default();
+            out.extend_from_slice(text.as_bytes());
+        }
+        Format::Json => {
+            json::encode(value, &mut out);
+            out.push(b'\n');
+        }
+        Format::Yaml => out.extend_from_slice(yaml::to_string(value).unwrap_or_default().as_bytes()),
+        Format::Protobuf => match type_of(value) {
+            Some(schema) => protobuf::encode_object(facts::types(), schema, value, &mut out),
+            None => {
+                json::encode(value, &mut out);
+                out.push(b'\n');
+            }
+        },
+    }
+    out
+}
+
+struct Pretty<'a>(&'a Value);
+
+impl serde::Serialize for Pretty<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde::Serialize::serialize(self.0, serializer)
+    }
+}
+
+fn type_of(value: &Value) -> Option<TypeId> {
+    let (api_version, kind) = (value["apiVersion"].text(), value["kind"].text());
+    facts::types().kind_of(api_version, kind).or_else(|| facts::types().kind_of("v1", kind))
+}
+
+/// Whether stored bytes are what the client wants.
+fn as_stored(resource: &Resource, version: usize, wanted: Wanted) -> bool {
+    wanted.format == Format::Json
+        && wanted.shape == Shape::Object
+        && !wanted.pretty
+        && is_stored_version(resource, version)
+}
+
+pub(crate) fn is_stored_version(resource: &Resource, version: usize) -> bool {
+    let version = &resource.versions[version];
+    version.conversion.is_none()
+        && match &resource.storage {
+            Storage::Stored { api_version, .. } => *api_version == resource.api_version(&version.name),
+            Storage::Virtual(_) => false,
+        }
+}
+
+/// The tree of an object in the version of the request.
+pub(crate) fn in_version(resource: &Resource, version: usize, mut tree: Value) -> Result<Value, Status> {
+    if is_stored_version(resource, version) {
+        return Ok(tree);
+    }
+    let served = &resource.versions[version];
+    match &served.conversion {
+        Some(conversion) => conversion.from_storage(&mut tree)?,
+        None => tree.set("apiVersion", resource.api_version(&served.name)),
+    }
+    Ok(tree)
+}
+
+/// One object.
+pub(crate) fn object(
+    object: &Published,
+    version: usize,
+    wanted: Wanted,
+    now: Timestamp,
+) -> Result<Vec<u8>, Status> {
+    if as_stored(&object.resource, version, wanted) {
+        let mut out = Vec::with_capacity(object.bytes.len() + 64);
+        object.write_json(&mut out);
+        out.push(b'\n');
+        return Ok(out);
+    }
+    let tree = in_version(&object.resource, version, object.tree())?;
+    Ok(encode(&shaped(&object.resource, version, tree, wanted.shape, now, true), wanted))
+}
+
+/// A tree as the object, a table of it, or its metadata.
+fn shaped(
+    resource: &Resource,
+    version: usize,
+    tree: Value,
+    shape: Shape,
+    now: Timestamp,
+    with_columns: bool,
+) -> Value {
+    match shape {
+        Shape::Object => tree,
+        Shape::Metadata => table::partial_object_metadata(&tree),
+        Shape::Table(include) => {
+            let mut metadata = Value::object();
+            metadata.set("resourceVersion", tree["metadata"]["resourceVersion"].clone());
+            let rows = vec![row(resource, version, &tree, include, now)];
+            table::table(metadata, &columns(resource, version, with_columns), rows)
+        }
+    }
+}
+
+fn row(resource: &Resource, version: usize, tree: &Value, include: IncludeObject, now: Timestamp) -> Value {
+    let cells = resource.strategy.cells(&resource.versions[version], tree, now);
+    table::row(cells, tree, include)
+}
+
+fn columns(resource: &Resource, version: usize, with: bool) -> Vec<table::Column> {
+    if !with {
+        return Vec::new();
+    }
+    let column = |column: &crate::Column| table::Column {
+        name: column.name.to_string(),
+        ty: column.kind.to_string(),
+        format: column.format.to_string(),
+        description: column.description.to_string(),
+        priority: column.priority,
+    };
+    resource.versions[version].columns.iter().map(column).collect()
+}
+
+/// What precedes the items of a list in JSON.
+fn list_head(listed: &Listed) -> Value {
+    let mut metadata = Value::object();
+    metadata.set("resourceVersion", listed.revision.to_string());
+    if !listed.continue_token.is_empty() {
+        metadata.set("continue", listed.continue_token.as_str());
+    }
+    if let Some(remaining) = listed.remaining {
+        metadata.set("remainingItemCount", remaining as i64);
+    }
+    metadata
+}
+
+/// A list, as chunks that are made when they are asked for. `Err` before the
+/// first byte only.
+pub(crate) fn list(
+    listed: Listed,
+    wanted: Wanted,
+    now: Timestamp,
+) -> Result<Box<dyn Iterator<Item = Bytes> + Send>, Status> {
+    if as_stored(&listed.resource, listed.version, wanted) {
+        return Ok(Box::new(StoredList::new(listed)));
+    }
+    let resource = listed.resource.clone();
+    let trees = listed.entries.iter().map(|entry| {
+        let tree = Published::of(&resource, entry).tree();
+        in_version(&resource, listed.version, tree)
+    });
+    let metadata = list_head(&listed);
+    let whole = match wanted.shape {
+        Shape::Table(include) => {
+            let rows: Result<Vec<Value>, Status> =
+                trees.map(|tree| tree.map(|tree| row(&resource, listed.version, &tree, include, now))).collect();
+            table::table(metadata, &columns(&resource, listed.version, true), rows?)
+        }
+        Shape::Metadata => {
+            let trees: Vec<Value> = trees.collect::<Result<_, _>>()?;
+            table::partial_object_metadata_list(metadata, &trees)
+        }
+        Shape::Object => {
+            let items: Vec<Value> = trees
+                .map(|tree| {
+                    tree.map(|mut tree| {
+                        // Items of built-in lists do not repeat their kind.
+                        if resource.versions[listed.version].schema.is_some() {
+                            tree.remove("kind");
+                            tree.remove("apiVersion");
+                        }
+                        tree
+                    })
+                })
+                .collect::<Result<_, _>>()?;
+            let mut list = Value::object();
+            list.set("kind", &*resource.list_kind);
+            list.set("apiVersion", resource.api_version(&resource.versions[listed.version].name));
+            list.set("metadata", metadata);
+            list.set("items", items);
+            list
+        }
+    };
+    Ok(Box::new(std::iter::once(Bytes::from(encode(&whole, wanted)))))
+}
+
+/// A list in the stored version: slices of what is there, 64 KiB at a time.
+struct StoredList {
+    listed: Listed,
+    next: usize,
+    /// How many bytes of an item's beginning its kind takes, which lists leave out.
+    is_built_in: bool,
+    done: bool,
+}
+
+impl StoredList {
+    fn new(listed: Listed) -> Self {
+        let is_built_in = listed.resource.versions[listed.version].schema.is_some();
+        Self { listed, next: 0, is_built_in, done: false }
+    }
+}
+
+impl Iterator for StoredList {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.done {
+            return None;
+        }
+        let rest = self.listed.entries.len() - self.next;
+        let mut out = Vec::with_capacity(if rest > 8 { CHUNK + 8192 } else { 8192 });
+        if self.next == 0 {
+            let resource = &self.listed.resource;
+            let api_version = resource.api_version(&resource.versions[self.listed.version].name);
+            if self.is_built_in {
+                out.extend_from_slice(b"{\"kind\":");
+                json::write_string(&resource.list_kind, &mut out);
+                out.extend_from_slice(b",\"apiVersion\":");
+                json::write_string(&api_version, &mut out);
+                out.extend_from_slice(b",\"metadata\":");
+                json::encode(&list_head(&self.listed), &mut out);
+                out.extend_from_slice(b",\"items\":[");
+            } else {
+                out.extend_from_slice(b"{\"apiVersion\":");
+                json::write_string(&api_version, &mut out);
+                out.extend_from_slice(b",\"items\":[");
+            }
+        }
+        while let Some(entry) = self.listed.entries.get(self.next) {
+            if self.next > 0 {
+                out.push(b',');
+            }
+            self.next += 1;
+            let splice = entry.header::<Header>().map(|header| header.splice).unwrap_or_default();
+            let start = out.len();
+            write_json(&entry.value, splice, entry.revision, &mut out);
+            if self.is_built_in {
+                drop_kind(&mut out, start);
+            }
+            if out.len() >= CHUNK {
+                return Some(Bytes::from(out));
+            }
+        }
+        if self.is_built_in {
+            out.extend_from_slice(b"]}\n");
+        } else {
+            let resource = &self.listed.resource;
+            out.extend_from_slice(b"],\"kind\":");
+            json::write_string(&resource.list_kind, &mut out);
+            out.extend_from_slice(b",\"metadata\":");
+            json::encode(&list_head(&self.listed), &mut out);
+            out.extend_from_slice(b"}\n");
+        }
+        self.done = true;
+        Some(Bytes::from(out))
+    }
+}
+
+/// Takes `"kind":…,"apiVersion":…,` off the object that begins at `start`.
+fn drop_kind(out: &mut Vec<u8>, start: usize) {
+    const METADATA: &[u8] = b"\"metadata\":";
+    let object = &out[start..];
+    if !object.starts_with(b"{\"kind\":") {
+        return;
+    }
+    // Neither a kind nor a version holds a quote, so the first hit is the member.
+    let reach = object.len().min(512);
+    if let Some(at) = object[..reach].windows(METADATA.len()).position(|window| window == METADATA) {
+        out.drain(start + 1..start + at);
+    }
+}
+
+/// Events of a watch as a stream of chunks.
+pub(crate) fn watch(
+    watching: Box<Watching>,
+    wanted: Wanted,
+    clock: Arc<dyn Clock>,
+) -> impl futures::Stream<Item = Bytes> + Send {
+    let state = (watching, true);
+    futures::stream::unfold(state, move |(mut watching, mut first)| {
+        let clock = clock.clone();
+        async move {
+            let items = watching.next().await?;
+            let mut out = Vec::with_capacity(4096);
+            for item in items {
+                event(&watching, item, wanted, clock.now(), &mut first, &mut out);
+            }
+            Some((Bytes::from(out), (watching, first)))
+        }
+    })
+}
+
+/// Appends one event.
+fn event(
+    watching: &Watching,
+    item: Item,
+    wanted: Wanted,
+    now: Timestamp,
+    first: &mut bool,
+    out: &mut Vec<u8>,
+) {
+    let (resource, version) = (&watching.resource, watching.version);
+    let (kind, published) = match item {
+        Item::Added(entry) => ("ADDED", Published::of(resource, &entry)),
+        Item::Modified(entry) => ("MODIFIED", Published::of(resource, &entry)),
+        Item::Deleted(entry, revision) => {
+            ("DELETED", Published { revision, ..Published::of(resource, &entry) })
+        }
+        Item::Bookmark { revision, ends_initial_events } => {
+            let bookmark = bookmark(resource, version, revision, ends_initial_events, wanted.shape);
+            return tree_event("BOOKMARK", &bookmark, wanted, out);
+        }
+        Item::Error(status) => return tree_event("ERROR", &status.to_value(), wanted, out),
+    };
+    if as_stored(resource, version, wanted) {
+        out.extend_from_slice(b"{\"type\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\",\"object\":");
+        published.write_json(out);
+        out.extend_from_slice(b"}\n");
+        return;
+    }
+    match in_version(resource, version, published.tree()) {
+        Ok(tree) => {
+            let shown = shaped(resource, version, tree, wanted.shape, now, *first);
+            *first = false;
+            tree_event(kind, &shown, wanted, out);
+        }
+        Err(status) => tree_event("ERROR", &status.to_value(), wanted, out),
+    }
+}
+
+fn tree_event(kind: &str, tree: &Value, wanted: Wanted, out: &mut Vec<u8>) {
+    match wanted.format {
+        Format::Protobuf => protobuf::write_watch_event(kind, &encode(tree, wanted), out),
+        Format::Json | Format::Yaml => {
+            out.extend_from_slice(b"{\"type\":\"");
+            out.extend_from_slice(kind.as_bytes());
+            out.extend_from_slice(b"\",\"object\":");
+            json::encode(tree, out);
+            out.extend_from_slice(b"}\n");
+        }
+    }
+}
+
+/// An object of the kind that has a revision and nothing else.
+fn bookmark(resource: &Resource, version: usize, revision: u64, ends: bool, shape: Shape) -> Value {
+    let mut metadata = Value::object();
+    metadata.set("resourceVersion", revision.to_string());
+    if ends {
+        metadata.set_at(&["annotations", "k8s.io/initial-events-end"], "true");
+    }
+    match shape {
+        Shape::Metadata => {
+            let mut object = Value::object();
+            object.set("metadata", metadata);
+            table::partial_object_metadata(&object)
+        }
+        Shape::Table(_) => table::table(metadata, &[], Vec::new()),
+        Shape::Object => {
+            let mut object = resource.zero(version).clone();
+            object.set("metadata", metadata);
+            object
+        }
+    }
+}

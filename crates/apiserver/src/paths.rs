@@ -1,0 +1,93 @@
+//! Paths of no resource: discovery, OpenAPI, health, version, metrics.
+
+use std::sync::Arc;
+
+use api::facts;
+use apimachinery::Status;
+use http::{Method, Response};
+
+use crate::body::Body;
+use crate::negotiate::Wanted;
+use crate::pipeline::Head;
+use crate::{ApiServer, UserInfo, output, respond};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The paths that `/` lists beside those of groups.
+const LISTED: [&str; 13] = [
+    "/.well-known/openid-configuration",
+    "/api",
+    "/api/v1",
+    "/apis",
+    "/healthz",
+    "/livez",
+    "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openid/v1/jwks",
+    "/readyz",
+    "/version",
+    "/healthz/ping",
+];
+
+impl ApiServer {
+    pub(crate) async fn serve_path(self: &Arc<Self>, head: &Head, _user: &Arc<UserInfo>) -> Response<Body> {
+        let path = head.path.as_str();
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
+        let parts: Vec<&str> = path.trim_end_matches('/').split('/').skip(1).collect();
+        if let [endpoint @ ("healthz" | "livez" | "readyz"), check @ ..] = parts.as_slice() {
+            return self.health(head, endpoint, check);
+        }
+        if !reads && matches!(parts.first(), Some(&("version" | "metrics" | "openapi" | "api" | "apis"))) {
+            return respond::status(&Status::method_not_allowed(), Wanted::JSON);
+        }
+        match parts.as_slice() {
+            [] => self.list_paths(),
+            ["version"] => {
+                let body = serde_json::to_string_pretty(&facts::version()).unwrap_or_default();
+                respond::plain(200, "application/json", body)
+            }
+            ["metrics"] => respond::plain(200, "text/plain; version=0.0.4; charset=utf-8", self.metrics.write()),
+            ["openapi", ..] => self.serve_openapi(head, &parts[1..]),
+            ["api" | "apis", ..] => {
+                self.discover(path, &head.headers).unwrap_or_else(respond::no_such_page)
+            }
+            _ => match self.pages.iter().find(|(page, _)| *page == path.trim_end_matches('/')) {
+                Some((_, page)) => {
+                    let (media_type, body) = page(&self.view());
+                    respond::plain(200, media_type, body)
+                }
+                None => respond::no_such_page(),
+            },
+        }
+    }
+
+    fn health(&self, head: &Head, endpoint: &str, check: &[&str]) -> Response<Body> {
+        let exclude: Vec<&str> = head.query.all("exclude").collect();
+        let verbose = head.query.get("verbose").is_some();
+        match self.health_report(endpoint, &check.join("/"), verbose, &exclude) {
+            Some((code, text)) => {
+                let mut response = respond::plain(code, TEXT, text);
+                response.headers_mut().insert(
+                    http::header::X_CONTENT_TYPE_OPTIONS,
+                    http::HeaderValue::from_static("nosniff"),
+                );
+                response
+            }
+            None => respond::no_such_page(),
+        }
+    }
+
+    fn list_paths(&self) -> Response<Body> {
+        let catalogue = self.catalogue.load();
+        let mut paths: Vec<String> = LISTED.iter().map(|path| (*path).to_owned()).collect();
+        for (group, versions) in catalogue.groups().iter().filter(|(group, _)| !group.is_empty()) {
+            paths.push(format!("/apis/{group}"));
+            paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
+        }
+        paths.sort();
+        let mut list = apimachinery::Value::object();
+        list.set("paths", paths.into_iter().map(apimachinery::Value::from).collect::<Vec<_>>());
+        respond::plain(200, "application/json", output::encode(&list, Wanted::JSON))
+    }
+}

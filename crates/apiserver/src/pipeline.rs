@@ -1,0 +1,576 @@
+//! The way of a request, from top to bottom:
+//!
+//! authentication → audit → impersonation → flow control → authorization →
+//! the engine (`dispatch.rs`, `generic/`) → answer (`respond.rs`).
+//!
+//! Audit has its place between authentication and impersonation and writes
+//! nothing yet.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::Status;
+use bytes::Bytes;
+use client::PatchKind;
+use futures::FutureExt;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, Method, Request, Response};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serve::Peer;
+use tokio::time::Instant;
+
+use crate::body::Body;
+use crate::dispatch::{PatchBody, Work};
+use crate::generic::{Caller, Target};
+use crate::metrics::Counted;
+use crate::negotiate::{self, Wanted};
+use crate::query::Query;
+use crate::route::{self, Route};
+use crate::{
+    Action, ApiServer, Credentials, Identity, Storage, SubresourceKind, UserInfo, Verdict, View, respond,
+};
+
+/// The longest body of a request (upstream's limit).
+const MAX_BODY: usize = 3 * 1024 * 1024;
+/// How long a request that is no watch or stream may take, its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The head of a request, and what was found out about it.
+pub(crate) struct Head {
+    pub method: Method,
+    pub path: String,
+    pub query: Query,
+    pub headers: HeaderMap,
+    pub extensions: http::Extensions,
+}
+
+impl ApiServer {
+    /// Answers one request. A panic on the way ends this request alone.
+    pub async fn handle<B>(self: &Arc<Self>, request: Request<B>, peer: &Peer) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match AssertUnwindSafe(self.walk(request, peer)).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                self.metrics.panicked();
+                tracing::error!("a request ended in a panic");
+                respond::status(&Status::internal("the server met a bug while it worked on this request"), Wanted::JSON)
+            }
+        }
+    }
+
+    async fn walk<B>(self: &Arc<Self>, request: Request<B>, peer: &Peer) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let started = Instant::now();
+        let (parts, body) = request.into_parts();
+        let head = Head {
+            path: parts.uri.path().to_owned(),
+            query: Query::parse(parts.uri.query().unwrap_or("")),
+            method: parts.method,
+            headers: parts.headers,
+            extensions: parts.extensions,
+        };
+        let route = route::parse(&head.path);
+        let view = self.view();
+
+        // authentication
+        let identity = match self.authenticate(&head, peer, &view) {
+            Ok(identity) => identity,
+            Err(status) => return respond::status(&status, Wanted::JSON),
+        };
+        // impersonation
+        let user = match self.impersonate(&head, identity.user, &view) {
+            Ok(user) => user,
+            Err(status) => return respond::status(&status, Wanted::JSON),
+        };
+        let verb = verb(&head, route.as_ref());
+        let is_long = verb == "watch" || route.as_ref().is_some_and(is_stream);
+        // flow control
+        let place = if is_long { None } else { self.flow.enter() };
+        if !is_long && place.is_none() {
+            self.metrics.rejected();
+            return respond::status(&Status::too_many_requests_generic(), Wanted::JSON);
+        }
+        // authorization
+        if let Err(status) = self.may(&head, route.as_ref(), verb, &user, &view) {
+            return respond::status(&status, self.wanted_or_json(&head));
+        }
+        drop(view);
+
+        let writes = !matches!(verb, "get" | "list" | "watch");
+        let gauge = self.metrics.enter(writes);
+        let counted = route.clone();
+        let response = match route {
+            None => self.serve_path(&head, &user).await,
+            Some(route) if is_long => self.serve_resource(head, route, verb, user, body).await,
+            Some(route) => {
+                let serving = self.serve_resource(head, route, verb, user, body);
+                match tokio::time::timeout(REQUEST_TIMEOUT, serving).await {
+                    Ok(response) => response,
+                    Err(_) => respond::status(
+                        &Status::timeout("request did not complete within the allotted timeout", 0),
+                        Wanted::JSON,
+                    ),
+                }
+            }
+        };
+        drop(gauge);
+        let route = counted.unwrap_or_default();
+        self.metrics.count(
+            &Counted {
+                verb: if verb.is_empty() { "get" } else { verb },
+                group: &route.group,
+                version: &route.version,
+                resource: &route.resource,
+                subresource: &route.subresource,
+                scope: match (&*route.resource, &*route.name, &*route.namespace) {
+                    ("", _, _) => "",
+                    (_, "", "") => "cluster",
+                    (_, "", _) => "namespace",
+                    _ => "resource",
+                },
+            },
+            response.status().as_u16(),
+            (!is_long).then(|| started.elapsed()),
+        );
+        response
+    }
+
+    fn wanted_or_json(&self, head: &Head) -> Wanted {
+        let wanted = negotiate::accept(&head.headers, true, false).unwrap_or(Wanted::JSON);
+        Wanted { shape: negotiate::Shape::Object, ..wanted }
+    }
+
+    /// The first authenticator that knows the proof; the certificate's answer
+    /// is remembered with the connection.
+    fn authenticate(&self, head: &Head, peer: &Peer, view: &View) -> Result<Identity, Status> {
+        let bearer = bearer(&head.headers);
+        let has_own_proof = bearer.is_some() || head.headers.contains_key("x-remote-user");
+        if !has_own_proof
+            && let Some(known) = peer.memo.get()
+            && let Some(identity) = known.downcast_ref::<Identity>()
+        {
+            return Ok(identity.clone());
+        }
+        let credentials = Credentials {
+            certificates: &peer.certificates,
+            bearer: bearer.as_deref(),
+            headers: &head.headers,
+            now: self.edge.clock.now(),
+        };
+        let mut failed = false;
+        for authenticator in &self.authenticators {
+            match authenticator.authenticate(&credentials, view) {
+                Ok(Some(mut identity)) => {
+                    with_group(&mut identity.user, "system:authenticated");
+                    if !has_own_proof {
+                        // Another request of this connection may have been first.
+                        let _ = peer.memo.set(Arc::new(identity.clone()));
+                    }
+                    return Ok(identity);
+                }
+                Ok(None) => {}
+                Err(why) => {
+                    failed = true;
+                    tracing::debug!(why, "a proof of identity does not hold");
+                }
+            }
+        }
+        if failed || bearer.is_some() || !self.anonymous {
+            return Err(Status::unauthorized());
+        }
+        let user = Arc::new(UserInfo::new("system:anonymous", &["system:unauthenticated"]));
+        Ok(Identity { user, audiences: Vec::new() })
+    }
+
+    /// Acts as another user where the headers ask for it and rights allow it.
+    fn impersonate(&self, head: &Head, user: Arc<UserInfo>, view: &View) -> Result<Arc<UserInfo>, Status> {
+        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let name = text("impersonate-user");
+        let uid = text("impersonate-uid");
+        let groups: Vec<&str> =
+            head.headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok()).collect();
+        let extra: Vec<(String, String)> = head
+            .headers
+            .iter()
+            .filter_map(|(header, value)| {
+                let key = header.as_str().strip_prefix("impersonate-extra-")?;
+                Some((crate::query::decode(key, false).into_owned(), value.to_str().ok()?.to_owned()))
+            })
+            .collect();
+        if name.is_empty() {
+            if !groups.is_empty() || !extra.is_empty() || !uid.is_empty() {
+                let why = "requested impersonation without impersonating a user".to_owned();
+                return Err(Status::internal(why));
+            }
+            return Ok(user);
+        }
+        let mut made = UserInfo { uid: uid.to_owned(), ..UserInfo::new(name, &groups) };
+        let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        let mut asked: Vec<(&str, &str, &str, &str, &str)> = Vec::new();
+        match account {
+            Some((namespace, account)) => {
+                asked.push(("", "serviceaccounts", "", namespace, account));
+                if groups.is_empty() {
+                    made.groups =
+                        vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
+                }
+            }
+            None => asked.push(("", "users", "", "", name)),
+        }
+        asked.extend(groups.iter().map(|group| ("", "groups", "", "", *group)));
+        if !uid.is_empty() {
+            asked.push(("authentication.k8s.io", "uids", "", "", uid));
+        }
+        for (key, value) in &extra {
+            asked.push(("authentication.k8s.io", "userextras", key, "", value));
+            made.extra.entry(key.clone()).or_default().push(value.clone());
+        }
+        for (group, resource, subresource, namespace, name) in asked {
+            let action = Action {
+                user: &user,
+                verb: "impersonate",
+                is_resource: true,
+                group,
+                version: if group.is_empty() { "" } else { "v1" },
+                resource,
+                subresource,
+                namespace,
+                name,
+                path: "",
+                field_selector: "",
+                label_selector: "",
+            };
+            self.allow(&action, view)?;
+        }
+        let mut made = Arc::new(made);
+        if name == "system:anonymous" {
+            with_group(&mut made, "system:unauthenticated");
+        } else if !made.is_in("system:unauthenticated") {
+            with_group(&mut made, "system:authenticated");
+        }
+        Ok(made)
+    }
+
+    /// Whether the user may do what the request asks.
+    fn may(
+        &self,
+        head: &Head,
+        route: Option<&Route>,
+        verb: &str,
+        user: &Arc<UserInfo>,
+        view: &View,
+    ) -> Result<(), Status> {
+        let selected;
+        let action = match route {
+            Some(route) => {
+                let mut name = route.name.as_str();
+                if name.is_empty() && matches!(verb, "list" | "watch" | "deletecollection") {
+                    // A selector for one name is a request for that name.
+                    selected = head
+                        .query
+                        .get("fieldSelector")
+                        .and_then(|text| apimachinery::fields::Selector::parse(text).ok())
+                        .and_then(|fields| fields.required("metadata.name").map(str::to_owned))
+                        .unwrap_or_default();
+                    name = &selected;
+                }
+                Action {
+                    user,
+                    verb,
+                    is_resource: true,
+                    group: &route.group,
+                    version: &route.version,
+                    resource: &route.resource,
+                    subresource: &route.subresource,
+                    namespace: &route.namespace,
+                    name,
+                    path: &head.path,
+                    field_selector: head.query.get("fieldSelector").unwrap_or(""),
+                    label_selector: head.query.get("labelSelector").unwrap_or(""),
+                }
+            }
+            None => Action {
+                user,
+                verb: &head.method.as_str().to_ascii_lowercase(),
+                is_resource: false,
+                group: "",
+                version: "",
+                resource: "",
+                subresource: "",
+                namespace: "",
+                name: "",
+                path: &head.path,
+                field_selector: "",
+                label_selector: "",
+            },
+        };
+        self.allow(&action, view)
+    }
+
+    /// The refusal in upstream's words, unless the action is allowed.
+    pub(crate) fn allow(&self, action: &Action<'_>, view: &View) -> Result<(), Status> {
+        let decision = self.authorize(action, view);
+        if decision.verdict == Verdict::Allow {
+            return Ok(());
+        }
+        let mut why = refusal(action);
+        if !decision.reason.is_empty() {
+            why = format!("{why}: {}", decision.reason);
+        }
+        let resource =
+            apimachinery::status::GroupResource { group: action.group, resource: action.resource };
+        Err(Status::forbidden(resource, action.name, &why))
+    }
+
+    /// A path of a resource.
+    async fn serve_resource<B>(
+        self: &Arc<Self>,
+        head: Head,
+        route: Route,
+        verb: &'static str,
+        user: Arc<UserInfo>,
+        body: B,
+    ) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let catalogue = self.catalogue.load_full();
+        let Some((resource, version)) = catalogue.find(&route.group, &route.version, &route.resource) else {
+            let known = catalogue.groups().iter().any(|(group, _)| *group == route.group);
+            if !known {
+                return respond::no_such_page();
+            }
+            return respond::status(&Status::no_such_resource(), self.wanted_or_json(&head));
+        };
+        let has_protobuf = version.schema.is_some();
+        let index = resource.versions.iter().position(|have| std::ptr::eq(have, version)).unwrap_or(0);
+        let is_namespace = resource.group.is_empty() && resource.resource == "namespaces";
+        let target = Target {
+            resource: resource.clone(),
+            version: index,
+            namespace: if resource.is_namespaced() && !is_namespace { route.namespace.clone() } else { String::new() },
+            name: route.name.clone(),
+            subresource: route.subresource.clone(),
+        };
+        if let Err(status) = check_served(&target, &route, verb) {
+            let mut response = respond::status(&status, self.wanted_or_json(&head));
+            if head.method == Method::HEAD {
+                *response.body_mut() = Body::empty();
+            }
+            return response;
+        }
+        let kind = target.subresource().map(|subresource| &subresource.kind);
+        if matches!(kind, Some(SubresourceKind::PodStream | SubresourceKind::Proxy)) {
+            return self.connect(head, &route, &target, user, body).await;
+        }
+        let wanted = match negotiate::accept(&head.headers, has_protobuf, true) {
+            Ok(wanted) => wanted,
+            Err(status) => return respond::status(&status, Wanted::JSON),
+        };
+        let wanted = Wanted { pretty: wanted.pretty || is_pretty(&head), ..wanted };
+        let wanted = with_include(wanted, &head);
+        let refused = Wanted { shape: negotiate::Shape::Object, ..wanted };
+        let gzip = head
+            .headers
+            .get(ACCEPT_ENCODING)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|text| text.split(',').any(|coding| coding.trim().starts_with("gzip")));
+        let mut warnings = Vec::new();
+        let outcome = self.run(head, target, verb, user, body, has_protobuf, &mut warnings).await;
+        let mut response = outcome
+            .and_then(|outcome| self.respond(outcome, index, wanted, gzip))
+            .unwrap_or_else(|status| respond::status(&status, refused));
+        respond::add_warnings(&mut response, &warnings);
+        response
+    }
+
+    #[allow(clippy::too_many_arguments)] // the parts of one request
+    async fn run<B>(
+        self: &Arc<Self>,
+        head: Head,
+        target: Target,
+        verb: &'static str,
+        user: Arc<UserInfo>,
+        body: B,
+        has_protobuf: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<crate::generic::Outcome, Status>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut input = crate::input::Input::Nothing;
+        let mut patch = None;
+        if matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection") {
+            let kind = if verb == "patch" { Some(patch_kind(&head, &target)?) } else { None };
+            let bytes = read_body(body).await?;
+            match kind {
+                Some(kind) => patch = Some((kind, PatchBody::Bytes(bytes))),
+                None => input = negotiate::input(&head.headers, bytes, has_protobuf)?,
+            }
+        }
+        let agent = head.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+        let caller = Caller { user, agent: agent.into() };
+        self.dispatch(Work { target, caller, verb, query: head.query, options: None, input, patch }, warnings).await
+    }
+}
+
+/// The body, 3 MiB at most.
+pub(crate) async fn read_body<B>(body: B) -> Result<Bytes, Status>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = || Status::request_entity_too_large(format!("limit is {MAX_BODY}"));
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}"))),
+    }
+}
+
+/// What the request does, in the words of rights; "" for paths of no resource.
+fn verb(head: &Head, route: Option<&Route>) -> &'static str {
+    let Some(route) = route else { return "" };
+    let named = !route.name.is_empty();
+    match head.method {
+        Method::GET | Method::HEAD if route.is_watch => "watch",
+        Method::GET | Method::HEAD if named => "get",
+        Method::GET | Method::HEAD if head.query.is_set("watch") => "watch",
+        Method::GET | Method::HEAD => "list",
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE if named => "delete",
+        Method::DELETE => "deletecollection",
+        _ => "",
+    }
+}
+
+/// Requests without an end in sight.
+fn is_stream(route: &Route) -> bool {
+    matches!(&*route.subresource, "exec" | "attach" | "portforward" | "log" | "proxy")
+}
+
+/// 404 where the path has no such subresource, 405 where it has no such verb.
+fn check_served(target: &Target, route: &Route, verb: &str) -> Result<(), Status> {
+    if !route.rest.is_empty() && !matches!(&*route.subresource, "proxy") {
+        return Err(Status::no_such_resource());
+    }
+    if route.subresource.is_empty() {
+        let of_object = matches!(verb, "get" | "update" | "patch" | "delete");
+        let in_namespace = !target.resource.is_namespaced() || !target.namespace.is_empty();
+        let fits = match verb {
+            "create" => target.name.is_empty() && in_namespace,
+            "deletecollection" => in_namespace,
+            "list" => true,
+            "watch" => true,
+            _ => of_object && !target.name.is_empty() && in_namespace,
+        };
+        if fits && target.resource.has_verb(verb) {
+            return Ok(());
+        }
+        return Err(Status::method_not_allowed());
+    }
+    let Some(subresource) = target.subresource() else { return Err(Status::no_such_resource()) };
+    let connects = matches!(subresource.kind, SubresourceKind::PodStream | SubresourceKind::Proxy);
+    if connects || subresource.verbs.iter().any(|have| have == verb) {
+        return Ok(());
+    }
+    Err(Status::method_not_allowed())
+}
+
+/// How the patch of this request is written.
+fn patch_kind(head: &Head, target: &Target) -> Result<PatchKind, Status> {
+    let is_custom = matches!(&target.resource.storage, Storage::Stored { schema: None, .. });
+    match negotiate::content_type(&head.headers) {
+        "application/json-patch+json" => Ok(PatchKind::Json),
+        "application/merge-patch+json" => Ok(PatchKind::Merge),
+        "application/strategic-merge-patch+json" if !is_custom => Ok(PatchKind::Strategic),
+        "application/apply-patch+yaml" => Ok(PatchKind::Apply { force: head.query.is_set("force") }),
+        _ => {
+            let mut accepted = vec!["application/json-patch+json", "application/merge-patch+json"];
+            if !is_custom {
+                accepted.push("application/strategic-merge-patch+json");
+            }
+            accepted.push("application/apply-patch+yaml");
+            accepted.push("application/apply-patch+cbor");
+            Err(Status::unknown_body_format(&accepted))
+        }
+    }
+}
+
+fn is_pretty(head: &Head) -> bool {
+    match head.query.get("pretty") {
+        Some(value) => value != "false" && value != "0",
+        None => {
+            let agent = head.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+            ["curl", "Wget", "Mozilla/5.0"].iter().any(|browser| agent.starts_with(browser))
+        }
+    }
+}
+
+/// `includeObject` of a table.
+fn with_include(wanted: Wanted, head: &Head) -> Wanted {
+    let include = head.query.get("includeObject").and_then(|text| apimachinery::table::IncludeObject::parse(text).ok());
+    match (wanted.shape, include) {
+        (negotiate::Shape::Table(_), Some(include)) => {
+            Wanted { shape: negotiate::Shape::Table(include), ..wanted }
+        }
+        _ => wanted,
+    }
+}
+
+/// The bearer token of the header, or of a WebSocket's protocols.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    const PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(header) = header {
+        let (scheme, token) = header.trim().split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
+    }
+    let protocols = headers.get("sec-websocket-protocol")?.to_str().ok()?;
+    let encoded = protocols.split(',').find_map(|protocol| protocol.trim().strip_prefix(PROTOCOL))?;
+    use base64::Engine;
+    let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(encoded).ok()?;
+    String::from_utf8(decoded).ok()
+}
+
+fn with_group(user: &mut Arc<UserInfo>, group: &str) {
+    if !user.is_in(group) {
+        Arc::make_mut(user).groups.push(group.to_owned());
+    }
+}
+
+/// `User "x" cannot get resource "pods" in API group "" in the namespace "y"`.
+fn refusal(action: &Action<'_>) -> String {
+    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let user = &action.user.name;
+    if !action.is_resource {
+        return safe(&format!("User {user:?} cannot {} path {:?}", action.verb, action.path));
+    }
+    let resource = if action.subresource.is_empty() {
+        action.resource.to_owned()
+    } else {
+        format!("{}/{}", action.resource, action.subresource)
+    };
+    let (verb, group) = (action.verb, action.group);
+    let place = if action.namespace.is_empty() {
+        "at the cluster scope".to_owned()
+    } else {
+        format!("in the namespace {:?}", action.namespace)
+    };
+    safe(&format!("User {user:?} cannot {verb} resource {resource:?} in API group {group:?} {place}"))
+}

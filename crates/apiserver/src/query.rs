@@ -1,0 +1,140 @@
+//! The query of a request, as options.
+
+use std::borrow::Cow;
+
+use apimachinery::Status;
+use client::ListOptions;
+
+/// Names and values in the order of the query, decoded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub fn parse(text: &str) -> Self {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name, true).into_owned(), decode(value, true).into_owned())
+        });
+        Self(pairs.collect())
+    }
+
+    /// The first value of `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+
+    /// True but for absent, `false` and `0`: `watch=maybe` is a watch.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.get(name).is_some_and(truth)
+    }
+
+    fn number(&self, name: &str) -> Result<Option<i64>, Status> {
+        match self.get(name) {
+            None | Some("") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| {
+                let why = if text.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit()) {
+                    "value out of range"
+                } else {
+                    "invalid syntax"
+                };
+                Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
+            }),
+        }
+    }
+
+    /// meta/v1 ListOptions.
+    pub fn list_options(&self) -> Result<ListOptions, Status> {
+        let text = |name: &str| self.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
+        Ok(ListOptions {
+            label_selector: text("labelSelector"),
+            field_selector: text("fieldSelector"),
+            limit: self.number("limit")?.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(0),
+            continue_token: text("continue"),
+            resource_version: text("resourceVersion"),
+            resource_version_match: match self.get("resourceVersionMatch") {
+                None | Some("") => None,
+                Some("Exact") => Some("Exact"),
+                Some("NotOlderThan") => Some("NotOlderThan"),
+                Some(other) => return Err(unknown_match(other, self)),
+            },
+            allow_watch_bookmarks: self.is_set("allowWatchBookmarks"),
+            send_initial_events: self.get("sendInitialEvents").map(truth),
+            timeout_seconds: self.number("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()),
+        })
+    }
+
+    /// `gracePeriodSeconds` of a deletion.
+    pub fn grace_period(&self) -> Result<Option<i64>, Status> {
+        self.number("gracePeriodSeconds")
+    }
+}
+
+/// 422 for a resourceVersionMatch that is none.
+fn unknown_match(value: &str, query: &Query) -> Status {
+    use apimachinery::field::{Errors, Path};
+    let mut errors = Errors::new();
+    let path = Path::child(&Path::Root, "resourceVersionMatch");
+    if query.get("resourceVersion").unwrap_or("").is_empty() {
+        errors.forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+    }
+    if query.is_set("watch") {
+        errors.not_supported(&path, value, &["NotOlderThan"]);
+    } else {
+        errors.not_supported(&path, value, &["Exact", "NotOlderThan", ""]);
+    }
+    Status::invalid(apimachinery::status::GroupKind { group: "meta.k8s.io", kind: "ListOptions" }, "", &errors)
+}
+
+fn truth(value: &str) -> bool {
+    !value.eq_ignore_ascii_case("false") && value != "0"
+}
+
+/// Undoes percent-encoding; `plus` reads `+` as a space. What is no UTF-8
+/// becomes replacement letters.
+pub(crate) fn decode(text: &str, plus: bool) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| byte == b'%' || (plus && byte == b'+')) {
+        return Cow::Borrowed(text);
+    }
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = |at: usize| bytes.get(at).and_then(|byte| (*byte as char).to_digit(16));
+        match bytes[at] {
+            b'%' => match (hex(at + 1), hex(at + 2)) {
+                (Some(high), Some(low)) => {
+                    out.push((high * 16 + low) as u8);
+                    at += 2;
+                }
+                _ => out.push(b'%'),
+            },
+            b'+' if plus => out.push(b' '),
+            byte => out.push(byte),
+        }
+        at += 1;
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_read_as_go_reads_them() {
+        let query = Query::parse("labelSelector=a%3Db%2Cc&watch=maybe&x=1+2&limit=5&x=3");
+        assert_eq!(query.get("labelSelector"), Some("a=b,c"));
+        assert!(query.is_set("watch") && !query.is_set("dryRun"));
+        assert_eq!(query.get("x"), Some("1 2"));
+        assert_eq!(query.all("x").count(), 2);
+        assert_eq!(query.list_options().unwrap().limit, 5);
+        assert_eq!(
+            Query::parse("limit=x").list_options().unwrap_err().message,
+            "strconv.ParseInt: parsing \"x\": invalid syntax"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! The one place where answers become HTTP.
+
+use apimachinery::Status;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use http::{Response, StatusCode};
+
+use crate::body::Body;
+use crate::generic::Outcome;
+use crate::negotiate::{Format, Wanted};
+use crate::{ApiServer, output};
+
+/// Answers beyond this are compressed for clients that can read it.
+const COMPRESS_FROM: usize = 128 * 1024;
+
+/// A small answer of this type.
+pub(crate) fn plain(code: u16, media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::Full(body.into()));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+/// A refusal.
+pub(crate) fn status(status: &Status, wanted: Wanted) -> Response<Body> {
+    let body = output::encode(&status.to_value(), wanted);
+    let mut response = plain(status.code, output::media_type(wanted.format, false), body);
+    if let Some(seconds) =
+        status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0)
+    {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// What Go's ServeMux says of a path that nobody serves.
+pub(crate) fn no_such_page() -> Response<Body> {
+    let mut response = plain(404, "text/plain; charset=utf-8", "404 page not found\n");
+    response.headers_mut().insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A Warning header for each text, each text once.
+pub(crate) fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
+    let mut said: Vec<&str> = Vec::new();
+    for warning in warnings {
+        if said.contains(&warning.as_str()) || warning.is_empty() {
+            continue;
+        }
+        said.push(warning);
+        let mut text = String::from("299 - \"");
+        for letter in warning.chars() {
+            match letter {
+                '"' | '\\' => {
+                    text.push('\\');
+                    text.push(letter);
+                }
+                letter if letter.is_control() => {}
+                letter => text.push(letter),
+            }
+        }
+        text.push('"');
+        if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+            response.headers_mut().append(http::header::WARNING, value);
+        }
+    }
+}
+
+impl ApiServer {
+    /// What came of a request, in the form that the client wants.
+    pub(crate) fn respond(
+        &self,
+        outcome: Outcome,
+        version: usize,
+        wanted: Wanted,
+        gzip: bool,
+    ) -> Result<Response<Body>, Status> {
+        let now = self.edge.clock.now();
+        let media_type = output::media_type(wanted.format, false);
+        match outcome {
+            Outcome::Object { code, object } => {
+                Ok(plain(code, media_type, output::object(&object, version, wanted, now)?))
+            }
+            Outcome::Tree { code, value } => Ok(plain(code, media_type, output::encode(&value, wanted))),
+            Outcome::List(listed) => {
+                let mut chunks = output::list(listed, wanted, now)?;
+                let first = chunks.next().unwrap_or_default();
+                let second = chunks.next();
+                let total = first.len() + second.as_ref().map_or(0, Bytes::len);
+                if second.is_none() && (!gzip || total < COMPRESS_FROM) {
+                    return Ok(plain(200, media_type, first));
+                }
+                let chunks = [first].into_iter().chain(second).chain(chunks);
+                let mut response = plain(200, media_type, Bytes::new());
+                if gzip && total >= COMPRESS_FROM.min(64 * 1024) {
+                    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+                    *response.body_mut() = Body::stream(futures::stream::iter(compressed(chunks)));
+                } else {
+                    *response.body_mut() = Body::stream(futures::stream::iter(chunks));
+                }
+                Ok(response)
+            }
+            Outcome::Watch(watching) => {
+                let media_type = output::media_type(wanted.format, true);
+                let media_type = if wanted.format == Format::Yaml { "application/json" } else { media_type };
+                let mut response = plain(200, media_type, Bytes::new());
+                let gauge = self.metrics.watcher();
+                let events = output::watch(watching, wanted, self.edge.clock.clone());
+                *response.body_mut() = Body::stream(Counted { events: Box::pin(events), _gauge: gauge });
+                Ok(response)
+            }
+        }
+    }
+}
+
+/// A watch's events, counted as long as they come.
+struct Counted<S> {
+    events: std::pin::Pin<Box<S>>,
+    _gauge: crate::metrics::WatcherGauge,
+}
+
+impl<S: futures::Stream> futures::Stream for Counted<S> {
+    type Item = S::Item;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<S::Item>> {
+        self.get_mut().events.as_mut().poll_next(context)
+    }
+}
+
+/// Chunks as one gzip stream, at upstream's level.
+fn compressed(chunks: impl Iterator<Item = Bytes> + Send) -> impl Iterator<Item = Bytes> + Send {
+    use std::io::Write;
+    let mut encoder = Some(GzEncoder::new(Vec::with_capacity(32 * 1024), Compression::new(1)));
+    let mut chunks = chunks.fuse();
+    std::iter::from_fn(move || {
+        let writer = encoder.as_mut()?;
+        loop {
+            let Some(chunk) = chunks.next() else {
+                let rest = encoder.take()?.finish().unwrap_or_default();
+                return Some(Bytes::from(rest));
+            };
+            // Writing to memory cannot fail.
+            let _ = writer.write_all(&chunk);
+            if writer.get_ref().len() >= 16 * 1024 {
+                return Some(Bytes::from(std::mem::take(writer.get_mut())));
+            }
+        }
+    })
+}
