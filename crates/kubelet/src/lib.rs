@@ -13,9 +13,15 @@
 
 mod config;
 mod container;
+mod context;
+mod drain;
 mod drivers;
 mod error;
+mod kubelet;
+mod logs;
+mod node;
 mod pod;
+mod probes;
 mod quantity;
 mod references;
 mod sandbox;
@@ -23,7 +29,10 @@ mod services;
 mod status;
 #[cfg(test)]
 mod testing;
+mod volumes;
 
 pub use config::{Config, LogLimits};
+pub use drain::drain;
 pub use drivers::{Attachment, Drivers, Images, PodNetwork, PortMapping};
 pub use error::Error;
+pub use kubelet::Kubelet;

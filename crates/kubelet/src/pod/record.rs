@@ -33,6 +33,10 @@ pub struct PodRecord {
     /// `status.podIPs`; kept after the end.
     pub addresses: Vec<IpAddr>,
     pub volumes: Step,
+    /// Something that the volumes show has changed.
+    pub stale: bool,
+    /// When a token must be renewed.
+    pub refresh_at: Option<Timestamp>,
     pub containers: BTreeMap<String, ContainerRecord>,
     /// Set when the pod began to be stopped.
     pub stopping: Option<Stopping>,
@@ -67,6 +71,7 @@ pub enum Operation {
     Sandbox,
     StopSandbox,
     Volumes,
+    Refresh,
     Unmount,
     Image(String),
     Start(String),
@@ -218,6 +223,8 @@ impl PodRecord {
             sandboxes: 0,
             addresses: Vec::new(),
             volumes: Step::Pending,
+            stale: false,
+            refresh_at: None,
             containers,
             stopping: None,
             cleaned: false,

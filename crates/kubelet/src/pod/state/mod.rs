@@ -27,6 +27,7 @@ mod tests;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Container;
 
+use super::backoff::Failure;
 use super::record::{ContainerRecord, ImageStep, Operation, PodRecord, Stopping, Verdict};
 use super::spec::{PodExt, Role, restarts};
 
@@ -47,12 +48,16 @@ pub enum Action {
     CreateSandbox,
     StopSandbox,
     MountVolumes,
+    /// Brings what volumes show up to date.
+    RefreshVolumes,
     UnmountVolumes,
     EnsureImage { container: String },
     Start { container: String },
     Kill { container: String, deadline: Timestamp, message: String },
     /// Says in an event that the container waits before it is restarted.
     TellBackOff { container: String },
+    /// Says that the image is tried again later.
+    TellImageBackOff { container: String },
     /// Removes whatever the pod has on the node.
     Cleanup,
     /// Deletes the object, which only waited for the node.
@@ -70,7 +75,8 @@ impl Action {
             Action::EnsureImage { container } => Operation::Image(container.clone()),
             Action::Start { container } => Operation::Start(container.clone()),
             Action::Kill { container, .. } => Operation::Kill(container.clone()),
-            Action::TellBackOff { .. } => return None,
+            Action::RefreshVolumes => Operation::Refresh,
+            Action::TellBackOff { .. } | Action::TellImageBackOff { .. } => return None,
             Action::Cleanup => Operation::Cleanup,
             Action::Delete => Operation::Delete,
         })
@@ -138,6 +144,14 @@ pub fn plan(record: &PodRecord, now: Timestamp) -> Plan {
     };
     if let Some(deadline) = active_deadline(record).filter(|_| !stop_wanted(record)) {
         plan.wake_at(deadline);
+    }
+    if record.volumes.is_done() && matches!(state, State::Initializing | State::Running) {
+        match record.refresh_at {
+            _ if record.stale => plan.push(record, Action::RefreshVolumes),
+            Some(at) if now >= at => plan.push(record, Action::RefreshVolumes),
+            Some(at) => plan.wake_at(at),
+            None => {}
+        }
     }
     plan
 }
@@ -258,13 +272,30 @@ fn bring_up(plan: &mut Plan, record: &PodRecord, container: &Container, now: Tim
             Order::Wait
         }
         ImageStep::Failed(failure) if now < failure.until => {
-            plan.wake_at(failure.until);
+            wait_for_image(plan, record, name, failure, now);
             Order::GoOn
         }
         ImageStep::Unknown | ImageStep::Failed(_) => {
             plan.push(record, Action::EnsureImage { container: name.clone() });
             Order::Wait
         }
+    }
+}
+
+/// So long the error itself is shown before the back-off is.
+const SHOWN: SignedDuration = SignedDuration::from_secs(1);
+
+fn wait_for_image(plan: &mut Plan, record: &PodRecord, container: &str, failure: &Failure, now: Timestamp) {
+    plan.wake_at(failure.until);
+    if failure.reason != "ErrImagePull" {
+        return;
+    }
+    let failed = failure.until.saturating_sub(failure.delay).unwrap_or(now);
+    let tell_at = failed.saturating_add(SHOWN).unwrap_or(now);
+    if now >= tell_at {
+        plan.push(record, Action::TellImageBackOff { container: container.to_owned() });
+    } else {
+        plan.wake_at(tell_at);
     }
 }
 

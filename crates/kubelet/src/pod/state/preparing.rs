@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Action, Fate, Plan, State, fate, is_initialized};
+use super::{Action, Fate, Plan, State, fate, is_initialized, wait_for_image};
 use crate::pod::record::{ImageStep, PodRecord, Sandbox, Step};
 use crate::pod::spec::{PodExt, Role};
 
@@ -25,7 +25,9 @@ pub(super) fn plan(record: &PodRecord, now: Timestamp) -> Plan {
         let image = record.containers.get(&container).map(|own| &own.image);
         match image {
             Some(ImageStep::Present(_)) => {}
-            Some(ImageStep::Failed(failure)) if now < failure.until => plan.wake_at(failure.until),
+            Some(ImageStep::Failed(failure)) if now < failure.until => {
+                wait_for_image(&mut plan, record, &container, failure, now);
+            }
             _ => plan.push(record, Action::EnsureImage { container }),
         }
     }

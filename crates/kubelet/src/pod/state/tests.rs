@@ -7,7 +7,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use runtime::{ContainerId, SandboxId};
 
 use super::*;
-use crate::pod::backoff::Failure;
 use crate::pod::record::{Condemned, Exit, Instance, Sandbox, Step};
 use crate::testing;
 
