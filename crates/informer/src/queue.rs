@@ -1,8 +1,7 @@
 //! The work queue: each key once, never two workers on one key, delays and
 //! growing pauses after failures (client-go's `util/workqueue`).
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +33,9 @@ struct State<K> {
     /// Keys in `ready`, or to be put there once their worker is done.
     dirty: BTreeSet<K>,
     working: BTreeSet<K>,
-    delayed: BinaryHeap<Delayed<K>>,
+    /// When each delayed key is due: once a key, at its earliest time.
+    due: BTreeMap<K, Instant>,
+    by_time: BTreeSet<(Instant, K)>,
     failures: BTreeMap<K, u32>,
     stats: QueueStats,
 }
@@ -50,29 +51,6 @@ pub struct QueueStats {
     pub depth: usize,
 }
 
-struct Delayed<K> {
-    at: Instant,
-    key: K,
-}
-
-impl<K> PartialEq for Delayed<K> {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-impl<K> Eq for Delayed<K> {}
-impl<K> PartialOrd for Delayed<K> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl<K> Ord for Delayed<K> {
-    /// The earliest is the greatest, as a heap gives it out first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.at.cmp(&self.at)
-    }
-}
-
 impl<K: Ord + Clone> Default for Queue<K> {
     fn default() -> Self {
         Self::new()
@@ -86,7 +64,8 @@ impl<K: Ord + Clone> Queue<K> {
                 ready: VecDeque::new(),
                 dirty: BTreeSet::new(),
                 working: BTreeSet::new(),
-                delayed: BinaryHeap::new(),
+                due: BTreeMap::new(),
+                by_time: BTreeSet::new(),
                 failures: BTreeMap::new(),
                 stats: QueueStats::default(),
             }),
@@ -102,14 +81,16 @@ impl<K: Ord + Clone> Queue<K> {
         }
     }
 
-    /// Adds a key when `delay` has passed.
+    /// Adds a key when `delay` has passed. One that is delayed already comes
+    /// once, at the earlier of its times.
     pub fn add_after(&self, key: K, delay: Duration) {
         if delay.is_zero() {
             return self.add(key);
         }
         let at = Instant::now() + delay;
-        self.0.state.lock().delayed.push(Delayed { at, key });
-        self.0.changed.notify_one();
+        if self.0.state.lock().delay(key, at) {
+            self.0.changed.notify_one();
+        }
     }
 
     /// Adds a key after a pause that doubles with each failure since [`Queue::forget`].
@@ -147,7 +128,7 @@ impl<K: Ord + Clone> Queue<K> {
                     }
                     return key;
                 }
-                state.delayed.peek().map(|delayed| delayed.at)
+                state.by_time.first().map(|(at, _)| *at)
             };
             match wake {
                 Some(at) => tokio::select! {
@@ -194,9 +175,23 @@ impl<K: Ord + Clone> State<K> {
         free
     }
 
+    /// Whether the earliest time changed.
+    fn delay(&mut self, key: K, at: Instant) -> bool {
+        if let Some(known) = self.due.get(&key).copied() {
+            if known <= at {
+                return false;
+            }
+            self.by_time.remove(&(known, key.clone()));
+        }
+        self.due.insert(key.clone(), at);
+        self.by_time.insert((at, key));
+        self.by_time.first().is_some_and(|(first, _)| *first == at)
+    }
+
     fn release(&mut self, now: Instant) {
-        while self.delayed.peek().is_some_and(|delayed| delayed.at <= now) {
-            if let Some(Delayed { key, .. }) = self.delayed.pop() {
+        while self.by_time.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, key)) = self.by_time.pop_first() {
+                self.due.remove(&key);
                 self.add(key);
             }
         }
@@ -238,6 +233,19 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 2);
         assert_eq!(queue.next().await, "late");
         assert_eq!(start.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delayed_key_comes_once_and_early() {
+        let queue = Queue::new();
+        let start = Instant::now();
+        for seconds in [5, 2, 9] {
+            queue.add_after("a", Duration::from_secs(seconds));
+        }
+        assert_eq!(queue.next().await, "a");
+        assert_eq!(start.elapsed().as_secs(), 2);
+        queue.done(&"a");
+        assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
