@@ -5,9 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use client::{Resource, Transport};
 use edge::Edge;
-use informer::{Index, Informer, Options, Projection, Recorder, Whole};
+use informer::{Index, Informer, Options, Projection, Queue, Reconciler, Recorder, Whole};
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Namespace, Service};
 
+use crate::everything::Everything;
+use crate::nodes::NodeView;
 use crate::pods::PodView;
 
 /// Gives the transport of `system:serviceaccount:kube-system:NAME`; the name
@@ -19,23 +22,69 @@ pub type Identities = Arc<dyn Fn(&str) -> Arc<dyn Transport> + Send + Sync>;
 pub struct Context {
     pub edge: Edge,
     identities: Identities,
+    root_ca: Option<Arc<str>>,
     pods: OnceLock<Informer<PodView>>,
+    nodes: OnceLock<Informer<NodeView>>,
+    services: OnceLock<Informer<Whole<Service>>>,
+    namespaces: OnceLock<Informer<Whole<Namespace>>>,
     replica_sets: OnceLock<Informer<Whole<ReplicaSet>>>,
+    everything: OnceLock<Arc<Everything>>,
 }
 
 impl Context {
     pub fn new(edge: Edge, identities: Identities) -> Self {
-        Self { edge, identities, pods: OnceLock::new(), replica_sets: OnceLock::new() }
+        Self {
+            edge,
+            identities,
+            root_ca: None,
+            pods: OnceLock::new(),
+            nodes: OnceLock::new(),
+            services: OnceLock::new(),
+            namespaces: OnceLock::new(),
+            replica_sets: OnceLock::new(),
+            everything: OnceLock::new(),
+        }
     }
 
-    /// The transport of the controller `name` (`replicaset`, …).
-    pub fn transport(&self, name: &str) -> Arc<dyn Transport> {
-        (self.identities)(&format!("{name}-controller"))
+    /// The cluster authority's certificates (PEM) that every namespace gets;
+    /// without them none are published.
+    pub fn with_root_ca(mut self, pem: impl Into<Arc<str>>) -> Self {
+        self.root_ca = Some(pem.into());
+        self
     }
 
-    /// An event recorder that writes as `name`-controller.
-    pub fn recorder(&self, name: &'static str) -> Recorder {
-        Recorder::start(&self.edge, self.transport(name.trim_end_matches("-controller")), name, "")
+    pub(crate) fn root_ca(&self) -> Option<Arc<str>> {
+        self.root_ca.clone()
+    }
+
+    /// The transport of `system:serviceaccount:kube-system:IDENTITY`
+    /// (`replicaset-controller`, …).
+    pub fn transport(&self, identity: &str) -> Arc<dyn Transport> {
+        (self.identities)(identity)
+    }
+
+    /// An event recorder that writes as `identity` and calls itself so.
+    pub fn recorder(&self, identity: &'static str) -> Recorder {
+        Recorder::start(&self.edge, self.transport(identity), identity, "")
+    }
+
+    /// Starts `workers` workers on `queue` once every view in `synced` shows
+    /// its first list.
+    pub(crate) fn run<K, R>(
+        &self,
+        queue: Queue<K>,
+        reconciler: R,
+        workers: usize,
+        synced: impl Future<Output = ()> + Send + 'static,
+    ) where
+        K: Ord + Clone + std::fmt::Debug + Send + Sync + 'static,
+        R: Reconciler<K>,
+    {
+        let edge = self.edge.clone();
+        self.edge.tasks.spawn(async move {
+            synced.await;
+            informer::run(&edge, queue, Arc::new(reconciler), workers);
+        });
     }
 
     /// Starts an informer that is not shared, read as the controller manager.
@@ -43,17 +92,48 @@ impl Context {
         Informer::start(&self.edge, (self.identities)("kube-controller-manager"), resource, options)
     }
 
-    /// Every pod, indexed by [`OWNER`].
+    /// Every pod, indexed by [`OWNER`] and [`NODE`].
     pub fn pods(&self) -> &Informer<PodView> {
         self.pods.get_or_init(|| {
             self.informer(
                 Resource::new("", "v1", "pods"),
-                Options::indexed(vec![Index {
-                    name: OWNER,
-                    values: |pod: &PodView| pod.controller.iter().map(|owner| owner.uid.clone()).collect(),
-                }]),
+                Options::indexed(vec![
+                    Index {
+                        name: OWNER,
+                        values: |pod: &PodView| {
+                            pod.controller.iter().map(|owner| owner.uid.clone()).collect()
+                        },
+                    },
+                    Index {
+                        name: NODE,
+                        values: |pod: &PodView| {
+                            Some(pod.node.clone()).filter(|node| !node.is_empty()).into_iter().collect()
+                        },
+                    },
+                ]),
             )
         })
+    }
+
+    /// Every node.
+    pub fn nodes(&self) -> &Informer<NodeView> {
+        self.nodes.get_or_init(|| self.informer(Resource::new("", "v1", "nodes"), Options::default()))
+    }
+
+    /// Every Service.
+    pub fn services(&self) -> &Informer<Whole<Service>> {
+        self.services.get_or_init(|| self.informer(Resource::of::<Service>(), Options::default()))
+    }
+
+    /// Every namespace.
+    pub fn namespaces(&self) -> &Informer<Whole<Namespace>> {
+        self.namespaces.get_or_init(|| self.informer(Resource::of::<Namespace>(), Options::default()))
+    }
+
+    /// Every object of every resource, reduced to its metadata.
+    pub(crate) fn everything(&self) -> &Arc<Everything> {
+        self.everything
+            .get_or_init(|| Everything::start(&self.edge, (self.identities)("kube-controller-manager")))
     }
 
     /// Every ReplicaSet, indexed by [`OWNER`].
@@ -72,8 +152,10 @@ impl Context {
 
 /// The index of objects by the uid of their controller.
 pub(crate) const OWNER: &str = "owner";
+/// The index of pods by the node they are bound to.
+pub(crate) const NODE: &str = "node";
 
-fn controller_uid<K>(object: &K) -> Vec<String>
+pub(crate) fn controller_uid<K>(object: &K) -> Vec<String>
 where
     K: k8s_openapi::Metadata<Ty = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>,
 {

@@ -7,10 +7,25 @@
 mod claims;
 mod context;
 mod deployment;
+mod endpoints;
+mod endpointslice;
+mod everything;
 mod expectations;
+mod nodelifecycle;
+mod nodes;
+mod podgc;
 mod pods;
 mod replicaset;
+mod rootca;
+mod serviceaccount;
+mod services;
 mod table;
+mod tainteviction;
 
 pub use context::{Context, Identities};
 pub use table::start_all;
+
+/// Whether a creation was refused because its namespace goes: nothing is wrong.
+pub(crate) fn namespace_ends(error: &client::Error) -> bool {
+    error.is_forbidden() && error.to_string().contains("because it is being terminated")
+}

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use client::{Document, Error};
-use informer::{ObjectKey, Projection};
+use informer::{ObjectKey, Projection, Reference};
 use jiff::Timestamp;
 use k8s_openapi::Metadata;
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Affinity, ContainerStatus, Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 /// PodPhase.
@@ -49,11 +49,35 @@ pub struct PodView {
     pub host_network: bool,
     /// Name (or ""), number and protocol of every container port.
     pub ports: Vec<(String, i32, String)>,
-    /// Types of true conditions, such as `DisruptionTarget`.
-    pub conditions: Vec<String>,
+    /// Type and status of every condition, of an ended pod only.
+    pub conditions: Vec<(String, String)>,
+    pub finalizers: Vec<String>,
+    /// The node that an unbound pod is meant for by its affinity
+    /// (`metadata.name In [NODE]`), as a DaemonSet's pods are; "" for others.
+    pub aims_at: String,
+    /// `batch.kubernetes.io/job-completion-index`.
+    pub completion_index: Option<i32>,
+    /// `batch.kubernetes.io/job-index-failure-count`, with the ignored ones.
+    pub index_failures: i32,
+    /// When the last container of an ended pod finished.
+    pub finished: Option<Timestamp>,
+    /// Containers of a failed pod (init ones too) with a non-zero exit code.
+    pub exit_codes: Vec<(String, i32)>,
 }
 
 impl PodView {
+    /// The pod as events speak of it.
+    pub fn reference(&self) -> Reference {
+        Reference {
+            api_version: "v1",
+            kind: "Pod",
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            ..Reference::default()
+        }
+    }
+
     /// Neither ended nor on its way out.
     pub fn is_active(&self) -> bool {
         !self.terminating && !self.has_ended()
@@ -85,9 +109,26 @@ impl Projection for PodView {
         let conditions = status.conditions.unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         let annotations = metadata.annotations.unwrap_or_default();
-        let cost = annotations.get("controller.kubernetes.io/pod-deletion-cost");
-        let statuses = status.container_statuses.unwrap_or_default();
-        let ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
+        let number = |key: &str| annotations.get(key).and_then(|text| text.parse::<i32>().ok());
+        let mut statuses = status.container_statuses.unwrap_or_default();
+        let restarts = statuses.iter().map(|container| container.restart_count).max().unwrap_or(0);
+        let phase = match status.phase.as_deref() {
+            Some("Running") => Phase::Running,
+            Some("Succeeded") => Phase::Succeeded,
+            Some("Failed") => Phase::Failed,
+            Some("Unknown") => Phase::Unknown,
+            _ => Phase::Pending,
+        };
+        let ended = matches!(phase, Phase::Succeeded | Phase::Failed);
+        let finished = finish_time(&statuses).filter(|_| ended);
+        statuses.extend(status.init_container_statuses.unwrap_or_default());
+        let sidecars = spec
+            .init_containers
+            .iter()
+            .flatten()
+            .filter(|container| container.restart_policy.as_deref() == Some("Always"));
+        let ports =
+            spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
         Ok(Self {
             namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name.unwrap_or_default(),
@@ -100,20 +141,14 @@ impl Projection for PodView {
                 .find(|owner| owner.controller == Some(true)),
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             terminating: metadata.deletion_timestamp.is_some(),
-            phase: match status.phase.as_deref() {
-                Some("Running") => Phase::Running,
-                Some("Succeeded") => Phase::Succeeded,
-                Some("Failed") => Phase::Failed,
-                Some("Unknown") => Phase::Unknown,
-                _ => Phase::Pending,
-            },
+            phase,
             node: spec.node_name.clone().unwrap_or_default(),
             ready: ready.is_some_and(|condition| condition.status == "True"),
             ready_changed: ready
                 .and_then(|condition| condition.last_transition_time.as_ref())
                 .map(|time| time.0),
-            restarts: statuses.iter().map(|container| container.restart_count).max().unwrap_or(0),
-            deletion_cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
+            restarts,
+            deletion_cost: number("controller.kubernetes.io/pod-deletion-cost").unwrap_or(0),
             ips: status.pod_ips.unwrap_or_default().into_iter().map(|ip| ip.ip).collect(),
             hostname: spec.hostname.clone().unwrap_or_default(),
             subdomain: spec.subdomain.clone().unwrap_or_default(),
@@ -124,10 +159,17 @@ impl Projection for PodView {
                     (port.name.clone().unwrap_or_default(), port.container_port, protocol)
                 })
                 .collect(),
+            aims_at: spec.affinity.as_ref().and_then(aimed_node).unwrap_or_default(),
+            finalizers: metadata.finalizers.unwrap_or_default(),
+            completion_index: number("batch.kubernetes.io/job-completion-index"),
+            index_failures: number("batch.kubernetes.io/job-index-failure-count").unwrap_or(0)
+                + number("batch.kubernetes.io/job-index-ignored-failure-count").unwrap_or(0),
+            finished,
+            exit_codes: if phase == Phase::Failed { exit_codes(&statuses) } else { Vec::new() },
             conditions: conditions
                 .into_iter()
-                .filter(|condition| condition.status == "True")
-                .map(|condition| condition.type_)
+                .filter(|_| ended)
+                .map(|condition| (condition.type_, condition.status))
                 .collect(),
         })
     }
@@ -135,6 +177,30 @@ impl Projection for PodView {
     fn key(&self) -> ObjectKey {
         ObjectKey::new(self.namespace.clone(), self.name.clone())
     }
+}
+
+fn finish_time(statuses: &[ContainerStatus]) -> Option<Timestamp> {
+    let ends = statuses.iter().map(|container| {
+        container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref().map(|time| time.0)
+    });
+    // One that has not ended leaves the time unknown.
+    ends.collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+fn exit_codes(statuses: &[ContainerStatus]) -> Vec<(String, i32)> {
+    let codes = statuses.iter().filter_map(|container| {
+        let code = container.state.as_ref()?.terminated.as_ref()?.exit_code;
+        Some((container.name.clone(), code))
+    });
+    codes.filter(|(_, code)| *code != 0).collect()
+}
+
+fn aimed_node(affinity: &Affinity) -> Option<String> {
+    let affinity = affinity.node_affinity.as_ref()?;
+    let required = affinity.required_during_scheduling_ignored_during_execution.as_ref()?;
+    let fields = required.node_selector_terms.iter().flat_map(|term| term.match_fields.iter().flatten());
+    let by_name = fields.filter(|field| field.key == "metadata.name" && field.operator == "In");
+    by_name.filter_map(|field| field.values.as_ref()?.first().cloned()).next()
 }
 
 /// A new pod of `owner`'s template (`controller.GetPodFromTemplate`).

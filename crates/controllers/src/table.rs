@@ -1,18 +1,28 @@
 //! The table of controllers.
 
-use crate::{Context, deployment, replicaset};
+use crate::{
+    Context, deployment, endpoints, endpointslice, nodelifecycle, podgc, replicaset, rootca, serviceaccount,
+    tainteviction,
+};
 
-/// One controller: its name, as in upstream's identity `NAME-controller`, and
-/// how it is started.
+/// One controller: its folder's name, and how it is started.
 pub(crate) struct Controller {
     pub name: &'static str,
     pub start: fn(&Context),
 }
 
-/// Every controller, in the order of starting.
+/// Every controller, in the order of starting: first what a new node and its
+/// first pods wait for.
 pub(crate) const CONTROLLERS: &[Controller] = &[
+    Controller { name: "serviceaccount", start: serviceaccount::start },
+    Controller { name: "rootca", start: rootca::start },
+    Controller { name: "nodelifecycle", start: nodelifecycle::start },
     Controller { name: "deployment", start: deployment::start },
     Controller { name: "replicaset", start: replicaset::start },
+    Controller { name: "endpointslice", start: endpointslice::start },
+    Controller { name: "endpoints", start: endpoints::start },
+    Controller { name: "tainteviction", start: tainteviction::start },
+    Controller { name: "podgc", start: podgc::start },
 ];
 
 /// Starts every controller in the task group of the context's edge.

@@ -147,10 +147,12 @@ impl Deployments {
                 api.patch(set, Patch::merge(patch)).await.map(drop)
             }
             Action::Revision(revision) => {
-                let annotations = [(super::plan::REVISION.to_owned(), revision.clone())].into();
-                let patch = value!({"metadata": {"annotations": (strings(&annotations))}});
+                // The role may update Deployments and not patch them.
+                let mut updated = deployment.clone();
+                let annotations = updated.metadata.annotations.get_or_insert_default();
+                annotations.insert(super::plan::REVISION.to_owned(), revision.clone());
                 let api = Api::<Deployment>::namespaced(self.transport.clone(), key.namespace.clone());
-                api.patch(&key.name, Patch::merge(patch)).await.map(drop)
+                api.update(&updated).await.map(drop)
             }
             Action::DeleteSet { set, uid } => match api.delete(set, DeleteOptions::uid(uid.clone())).await {
                 Err(error) if error.is_not_found() => Ok(()),

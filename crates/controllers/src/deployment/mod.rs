@@ -63,7 +63,7 @@ pub fn start(context: &Context) {
 
     let reconciler = act::Deployments {
         edge: context.edge.clone(),
-        transport: context.transport("deployment"),
+        transport: context.transport("deployment-controller"),
         recorder: context.recorder("deployment-controller"),
         deployments: deployments.clone(),
         sets: sets.clone(),

@@ -150,7 +150,7 @@ impl ReplicaSets {
             if let Some(error) = first_error {
                 (0..left).for_each(|_| self.expectations.creation_seen(key));
                 // The namespace goes: nothing is wrong.
-                if error.is_forbidden() && error.to_string().contains("because it is being terminated") {
+                if crate::namespace_ends(&error) {
                     return None;
                 }
                 let message = format!("Error creating: {error}");

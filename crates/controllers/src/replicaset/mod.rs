@@ -45,7 +45,7 @@ pub fn start(context: &Context) {
 
     let reconciler = act::ReplicaSets {
         edge: context.edge.clone(),
-        transport: context.transport("replicaset"),
+        transport: context.transport("replicaset-controller"),
         recorder: context.recorder("replicaset-controller"),
         sets: sets.clone(),
         pods: pods.clone(),

@@ -1,0 +1,93 @@
+//! EndpointSlice: the addresses behind every Service with a selector, at most
+//! a hundred to a slice.
+//!
+//! Watches Services, pods, nodes and EndpointSlices; owns the slices that bear
+//! its name as `endpointslice.kubernetes.io/managed-by`. It never touches
+//! those of others, nor Services without a selector.
+
+mod act;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use client::Resource;
+use informer::{Index, ObjectKey, Options, Queue, Whole};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+use crate::context::NODE;
+use crate::{Context, services};
+
+/// The index of slices by `namespace/service`.
+const SERVICE: &str = "service";
+
+/// Starts the controller's watches and workers.
+pub fn start(context: &Context) {
+    let queue = Queue::<ObjectKey>::new();
+    let all = context.services().clone();
+    let pods = context.pods().clone();
+    let nodes = context.nodes().clone();
+    let slices = context.informer::<Whole<EndpointSlice>>(
+        Resource::of::<EndpointSlice>(),
+        Options {
+            label_selector: Some(format!("{}={}", plan::MANAGED_BY, plan::MANAGER)),
+            ..Options::indexed(vec![Index {
+                name: SERVICE,
+                values: |slice: &Whole<EndpointSlice>| {
+                    plan::service_of(&slice.0).map(|key| key.to_string()).into_iter().collect()
+                },
+            }])
+        },
+    );
+    let tracker = Arc::new(act::Tracker::default());
+
+    let changed = queue.clone();
+    all.on_change(move |change| changed.add(change.key.clone()));
+
+    let (changed, of_pods) = (queue.clone(), all.clone());
+    pods.on_change(move |change| services::enqueue_for_pod(&changed, &of_pods, &change));
+
+    // A slice shows its pods' zones and leaves out pods of missing nodes.
+    let (changed, of_nodes, on_node) = (queue.clone(), all.clone(), pods.clone());
+    nodes.on_change(move |change| {
+        let zone =
+            |node: Option<&Arc<crate::nodes::NodeView>>| node.map(|node| node.zone().map(str::to_owned));
+        if zone(change.old) == zone(change.new) {
+            return;
+        }
+        for pod in on_node.by_index(NODE, &change.key.name) {
+            let namespace = of_nodes.namespace(&pod.namespace);
+            for service in namespace.iter().filter(|service| services::selects(&service.0, &pod)) {
+                changed.add(ObjectKey::of(&service.metadata));
+            }
+        }
+    });
+
+    let (changed, seen) = (queue.clone(), tracker.clone());
+    slices.on_change(move |change| {
+        for slice in [change.old, change.new].into_iter().flatten() {
+            if let Some(service) = plan::service_of(&slice.0) {
+                if change.new.is_none() {
+                    seen.gone(&service, slice.metadata.uid.as_deref().unwrap_or_default());
+                }
+                changed.add(service);
+            }
+        }
+    });
+
+    let reconciler = act::EndpointSlices {
+        transport: context.transport("endpointslice-controller"),
+        services: all.clone(),
+        pods: pods.clone(),
+        nodes: nodes.clone(),
+        slices: slices.clone(),
+        tracker,
+    };
+    context.run(queue, reconciler, 5, async move {
+        all.synced().await;
+        pods.synced().await;
+        nodes.synced().await;
+        slices.synced().await;
+    });
+}

@@ -1,0 +1,54 @@
+//! Taint eviction: deletes pods from nodes whose NoExecute taints they do not
+//! tolerate, or no longer.
+//!
+//! Watches nodes and pods; owns neither.
+
+mod act;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use informer::{ObjectKey, Queue};
+
+use crate::Context;
+
+/// Starts the controller's watches and workers. Keys are nodes.
+pub fn start(context: &Context) {
+    let queue = Queue::<String>::new();
+    let nodes = context.nodes().clone();
+    let pods = context.pods().clone();
+
+    let changed = queue.clone();
+    nodes.on_change(move |change| {
+        let taints = |node: Option<&std::sync::Arc<crate::nodes::NodeView>>| {
+            node.map(|node| plan::no_execute(&node.taints)).unwrap_or_default()
+        };
+        if taints(change.old) != taints(change.new) || !taints(change.new).is_empty() {
+            changed.add(change.key.name.clone());
+        }
+    });
+
+    let (changed, of) = (queue.clone(), nodes.clone());
+    pods.on_change(move |change| {
+        let Some(new) = change.new.filter(|pod| !pod.node.is_empty()) else { return };
+        if change.old.is_some_and(|old| old.node == new.node) {
+            return;
+        }
+        let node = of.get(&ObjectKey::cluster(new.node.clone()));
+        if node.is_some_and(|node| !plan::no_execute(&node.taints).is_empty()) {
+            changed.add(new.node.clone());
+        }
+    });
+
+    let reconciler = act::Evictions {
+        edge: context.edge.clone(),
+        transport: context.transport("node-controller"),
+        recorder: context.recorder("node-controller"),
+        nodes: nodes.clone(),
+        seen: Default::default(),
+    };
+    context.run(queue, reconciler, 1, async move {
+        nodes.synced().await;
+        pods.synced().await;
+    });
+}
