@@ -16,6 +16,7 @@
 //! touches only its own.
 
 mod chains;
+mod health;
 mod model;
 mod plan;
 mod run;

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use client::{Document, Error};
 use informer::{ObjectKey, Projection};
-use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use network::Protocol;
@@ -30,8 +29,6 @@ pub struct Service {
     pub external_local: bool,
     /// Where a load balancer asks whether this node has endpoints; 0: nowhere.
     pub health_check_node_port: u16,
-    /// `loadBalancerSourceRanges`; empty: everybody.
-    pub source_ranges: Vec<IpNet>,
 }
 
 /// `sessionAffinity: ClientIP`.
@@ -123,13 +120,11 @@ impl From<core::Service> for Service {
             affinity,
             internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
             external_local: spec.external_traffic_policy.as_deref() == Some("Local"),
-            health_check_node_port: port(spec.health_check_node_port.unwrap_or(0)),
-            source_ranges: spec
-                .load_balancer_source_ranges
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|range| range.trim().parse().ok())
-                .collect(),
+            health_check_node_port: if kind == "LoadBalancer" {
+                port(spec.health_check_node_port.unwrap_or(0))
+            } else {
+                0
+            },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Follows Services and EndpointSlices and keeps the kernel's table in step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use network::rules::SERVICES_TABLE;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use crate::health::Health;
 use crate::model::{Service, Slice};
 use crate::plan::Node;
 use crate::table::{Table, Update};
@@ -68,6 +69,8 @@ pub fn run(edge: &Edge, transport: Arc<dyn Transport>, node: Node) -> Result<Pro
         table: Table::new(node),
         rules: Rules::open(SERVICES_TABLE)?,
         conntrack: Conntrack::open()?,
+        health: Health::new(edge.clone()),
+        health_ports: BTreeMap::new(),
         changed: Arc::default(),
         synced,
     };
@@ -95,6 +98,9 @@ struct Follower {
     table: Table,
     rules: Rules,
     conntrack: Conntrack,
+    health: Health,
+    /// The Services with a health check port.
+    health_ports: BTreeMap<ObjectKey, u16>,
     changed: Arc<Changed>,
     synced: watch::Sender<bool>,
 }
@@ -138,6 +144,12 @@ impl Follower {
             let slices: Vec<&Slice> = slices.iter().map(AsRef::as_ref).collect();
             self.table.set(&key, service.as_deref(), &slices, &mut update);
             keys.append(&mut update.again);
+            match service.as_deref().filter(|service| service.external_local) {
+                Some(service) if service.health_check_node_port != 0 => {
+                    self.health_ports.insert(key, service.health_check_node_port);
+                }
+                _ => drop(self.health_ports.remove(&key)),
+            }
         }
         update
     }
@@ -151,6 +163,9 @@ impl Follower {
             pause = (pause * 2).min(RETRY.1);
             applied = self.rules.rebuild().await;
         }
+        let ports = self.health_ports.iter();
+        let states = ports.map(|(key, port)| (*port, (key.clone(), self.table.local_endpoints(key))));
+        self.health.set(states.collect());
         for flows in &update.stale {
             if let Err(error) = self.conntrack.forget(flows).await {
                 tracing::warn!(%error, ?flows, "old connections may go on to an endpoint that is gone");

@@ -15,8 +15,12 @@ use tokio::sync::broadcast;
 #[derive(Clone)]
 pub struct Api(Arc<State>);
 
+/// By plural and name.
+type Objects = BTreeMap<(String, String), Document>;
+
 struct State {
-    objects: Mutex<(u64, BTreeMap<(String, String), Document>)>,
+    /// The last revision and what is there.
+    objects: Mutex<(u64, Objects)>,
     events: broadcast::Sender<(String, WatchEvent)>,
 }
 
