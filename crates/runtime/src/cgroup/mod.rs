@@ -154,6 +154,14 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Moves a process into those hierarchies of the group that libcontainer
+    /// does not know: on v1 the bare v2 mount and systemd's.
+    pub(crate) fn enter_beside(&self, pid: i32) -> io::Result<()> {
+        let Layout::Split { unified } = layout() else { return Ok(()) };
+        let beside = unified.as_ref().map(|mount| mount.join(&self.path[1..])).into_iter().chain(self.directory("systemd"));
+        beside.into_iter().try_for_each(|directory| write_file(&directory.join("cgroup.procs"), &pid.to_string()))
+    }
+
     /// Writes the limits that are set; the others stay.
     pub(crate) fn limit(&self, resources: &Resources) -> io::Result<()> {
         for write in limits::writes(resources, layout() == &Layout::Unified) {
@@ -211,15 +219,10 @@ impl Cgroup {
     fn kill_directories(&self) -> Vec<PathBuf> {
         match layout() {
             Layout::Unified => self.directories(),
-            Layout::Split { unified: Some(mount) } => vec![mount.join(&self.path[1..])],
-            Layout::Split { unified: None } => self.directory("pids").into_iter().collect(),
+            Layout::Split { .. } => ["pids", "memory", "cpu"].iter().find_map(|controller| self.directory(controller)).into_iter().collect(),
         }
     }
 
-    /// Is a process in the group or below it?
-    pub(crate) fn is_populated(&self) -> bool {
-        self.kill_directories().iter().any(|directory| !pids_below(directory).is_empty())
-    }
 
     /// Removes the group and all below it. Fails with `EBUSY` while a process
     /// lives there.

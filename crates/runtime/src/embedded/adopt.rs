@@ -33,7 +33,7 @@ async fn adopt_one(inner: &Arc<Inner>, id: SandboxId) -> Result<()> {
         directory,
         config: record.config,
         created_at: record.created_at,
-        live: Mutex::new(Live { state: if stopped { SandboxState::NotReady } else { SandboxState::Ready }, containers: BTreeMap::new() }),
+        live: Mutex::new(Live { state: if stopped { SandboxState::NotReady } else { SandboxState::Ready }, removing: false, containers: BTreeMap::new() }),
     });
     inner.sandboxes.lock().insert(id.clone(), handle.clone());
     match subscribe(&handle).await {

@@ -66,6 +66,8 @@ struct Handle {
 
 struct Live {
     state: SandboxState,
+    /// The shim is being ended on purpose.
+    removing: bool,
     containers: BTreeMap<ContainerId, Entry>,
 }
 
@@ -173,7 +175,7 @@ impl Inner {
     /// The shim has ended: on purpose, or it was killed. Then nobody reaps or
     /// logs its containers any more, so they are ended too.
     async fn shim_gone(self: &Arc<Self>, handle: &Arc<Handle>) {
-        if !self.sandboxes.lock().contains_key(&handle.id) {
+        if handle.live.lock().removing {
             return;
         }
         let (inner, clone) = (self.clone(), handle.clone());
@@ -191,6 +193,18 @@ impl Handle {
     async fn call(&self, request: &Request) -> Result<Reply> {
         let gone = |e: io::Error| Error::ShimGone { sandbox: self.id.to_string(), message: e.to_string() };
         self.link().await?.call(request).await.map_err(gone)
+    }
+
+    /// Ends the shim and waits until it is gone.
+    async fn shut_down(&self) -> Result<Reply> {
+        let gone = |e: io::Error| Error::ShimGone { sandbox: self.id.to_string(), message: e.to_string() };
+        let mut link = self.link().await?;
+        let reply = link.call(&Request::Shutdown).await.map_err(gone)?;
+        if matches!(reply, Reply::Done) {
+            // Its end closes the connection.
+            let _ = tokio::time::timeout(KILL_WAIT, link.receive()).await;
+        }
+        Ok(reply)
     }
 
     fn cgroup(&self) -> Result<Cgroup> {
@@ -349,7 +363,7 @@ impl Runtime for Embedded {
             directory,
             config,
             created_at,
-            live: Mutex::new(Live { state: SandboxState::Ready, containers: BTreeMap::new() }),
+            live: Mutex::new(Live { state: SandboxState::Ready, removing: false, containers: BTreeMap::new() }),
         });
         let prepared = handle.clone();
         let prepare = self.blocking(move || {
@@ -409,7 +423,8 @@ impl Runtime for Embedded {
             Err(Error::NotFound { .. }) => return Ok(()),
             other => other?,
         };
-        match handle.call(&Request::Shutdown).await {
+        handle.live.lock().removing = true;
+        match handle.shut_down().await {
             Ok(Reply::Failed { message }) => return Err(Error::System(message)),
             // The shim may end before its last answer is read.
             Ok(_) | Err(Error::ShimGone { .. }) => {}

@@ -172,7 +172,9 @@ struct Terminal(AsyncFd<OwnedFd>);
 impl Terminal {
     fn new(master: OwnedFd) -> Result<Self> {
         rustix::io::ioctl_fionbio(&master, true).map_err(|e| Error::System(format!("terminal: {e}")))?;
-        Ok(Self(AsyncFd::new(master).map_err(Error::io("terminal"))?))
+        // SAFETY: an OwnedFd keeps its descriptor open and the same until it is dropped.
+        let registered = unsafe { AsyncFd::register(master) };
+        Ok(Self(registered.map_err(|e| Error::System(format!("terminal: {e}")))?))
     }
 }
 

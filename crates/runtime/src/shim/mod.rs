@@ -59,6 +59,13 @@ struct Shim {
 /// A shim's whole life, in a process just forked from the spawner.
 pub(crate) fn run(directory: PathBuf, control: OwnedFd) -> ! {
     descriptors::close_others(&[control.as_raw_fd()]);
+    // It outlives the program's terminal and whoever reads its output.
+    if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+        for standard in 0..3 {
+            // SAFETY: numbers of descriptors that this process has.
+            unsafe { libc::dup2(null.as_raw_fd(), standard) };
+        }
+    }
     // SAFETY: plain system calls on this process.
     unsafe {
         libc::setsid();

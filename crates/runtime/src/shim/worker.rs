@@ -80,7 +80,6 @@ struct Root {
 #[serde(rename_all = "camelCase")]
 struct Process {
     user: BundleUser,
-    args: Vec<String>,
     #[serde(default)]
     env: Vec<String>,
     cwd: String,

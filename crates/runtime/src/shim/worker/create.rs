@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Component, Path, PathBuf};
@@ -14,6 +14,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, Exec
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::{Bundle, Report, outcome};
+use crate::cgroup::Cgroup;
 use crate::descriptors;
 use crate::shim::container::ChildStreams;
 use crate::shim::payload;
@@ -85,6 +86,9 @@ fn try_create(
     let (status_read, status_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| e.to_string())?;
     let id = directory.path().file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     fs::create_dir_all(oci).map_err(|e| format!("{}: {e}", oci.display()))?;
+    let group = Cgroup::new(&bundle.linux.cgroups_path).and_then(|group| group.enter_beside(0));
+    group.map_err(|e| format!("join the container's control group: {e}"))?;
+    let details = Details::listen()?;
     let console = tty.then(|| ConsoleSocket::listen(directory.path())).transpose()?;
     let payload = Payload { status: status_write.as_raw_fd(), environment: bundle.process.env };
     let mut builder = ContainerBuilder::new(id, SyscallType::default())
@@ -95,12 +99,71 @@ fn try_create(
     if let Some(streams) = streams {
         builder = builder.with_stdin(streams.stdin).with_stdout(streams.stdout).with_stderr(streams.stderr);
     }
-    let mut container = builder.as_init(directory.path()).with_systemd(false).with_detach(true).build().map_err(|e| said(&e))?;
+    let mut container = builder.as_init(directory.path()).with_systemd(false).with_detach(true).build().map_err(|e| details.added_to(said(&e)))?;
     drop(status_write);
     let pid = container.pid().map_or(0, |pid| pid.as_raw());
     let master = console.map(ConsoleSocket::receive).transpose()?;
     container.start().map_err(|e| said(&e))?;
     Ok((pid, master, outcome(&mut File::from(status_read))))
+}
+
+/// libcontainer hands up only the outermost sentence of what failed in the
+/// container's first process; the kernel's word is in its log. This subscriber
+/// collects error events of the worker and all it forks.
+struct Details(File);
+
+struct Collector(OwnedFd);
+
+impl Details {
+    fn listen() -> Result<Self, String> {
+        let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
+        let (read, write) = rustix::pipe::pipe_with(flags).map_err(|e| e.to_string())?;
+        // The worker is single-purpose: nobody else has set one here.
+        let _ = tracing::subscriber::set_global_default(Collector(write));
+        Ok(Self(File::from(read)))
+    }
+
+    /// The first thing that was logged says most.
+    fn added_to(&self, message: String) -> String {
+        let mut text = vec![0; 16 << 10];
+        let count = (&self.0).read(&mut text).unwrap_or(0);
+        let text = String::from_utf8_lossy(&text[..count]).into_owned();
+        match text.lines().next() {
+            Some(first) if !message.contains(first) => format!("{message}: {first}"),
+            _ => message,
+        }
+    }
+}
+
+impl tracing::Subscriber for Collector {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::ERROR
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Line(String);
+        impl tracing::field::Visit for Line {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                let part = if field.name() == "message" { format!("{value:?}") } else { format!("{}={value:?}", field.name()) };
+                self.0 = if self.0.is_empty() { part } else { format!("{} {part}", self.0) };
+            }
+        }
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        let _ = rustix::io::write(&self.0, format!("{}\n", line.0.replace('\n', " ")).as_bytes());
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 /// An error with its causes, each said once.
