@@ -1,1 +1,25 @@
-//! admission.
+//! Built-in admission: one plugin a file, in upstream's order.
+//!
+//! Plugins read through `apiserver::View` and decide by pure functions; what a
+//! write takes with it (used quota) they hand over as companions. Nothing here
+//! commits.
+
+mod certificate;
+mod default_ingress_class;
+mod default_storage_class;
+mod default_toleration_seconds;
+mod limit_ranger;
+mod namespace_lifecycle;
+mod node_restriction;
+mod persistent_volume_claim_resize;
+mod priority;
+mod quota;
+mod rbac_escalation;
+mod runtime_class;
+mod service_account;
+mod storage_object_in_use_protection;
+mod table;
+mod taint_nodes_by_condition;
+
+pub use rbac_escalation::Rights;
+pub use table::plugins;

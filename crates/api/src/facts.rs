@@ -135,7 +135,6 @@ fn parsed(bytes: &[u8]) -> Value {
 const CONDITIONAL: &[(&str, &str)] = &[
     ("batch/v1/Job", ".spec.completions"),
     ("/v1/Service", ".spec.internalTrafficPolicy"),
-    ("networking.k8s.io/v1/NetworkPolicy", ".spec.policyTypes[]"),
     ("resource.k8s.io/v1/ResourceClaim", ".spec.devices.requests[].exactly.count"),
     ("resource.k8s.io/v1/ResourceClaim", ".spec.devices.requests[].firstAvailable[].count"),
     ("resource.k8s.io/v1/ResourceClaimTemplate", ".spec.spec.devices.requests[].exactly.count"),

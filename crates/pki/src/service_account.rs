@@ -75,8 +75,14 @@ pub enum TokenError {
     Expired,
     #[error("service account token is not valid yet")]
     NotYet,
-    #[error("token audiences {audiences:?} is invalid for the target audiences {wanted:?}")]
+    #[error("token audiences {} is invalid for the target audiences {}", quoted(audiences), quoted(wanted))]
     Audience { audiences: Vec<String>, wanted: Vec<String> },
+}
+
+/// A list as Go's `%q` writes it.
+fn quoted(list: &[String]) -> String {
+    let items: Vec<String> = list.iter().map(|item| format!("{item:?}")).collect();
+    format!("[{}]", items.join(" "))
 }
 
 struct VerifyingKey {

@@ -1,0 +1,16 @@
+//! APIService.
+
+use apimachinery::Value;
+use apiserver::Strategy;
+
+/// APIService.
+pub struct ApiService;
+
+impl Strategy for ApiService {
+    fn default(&self, _: &str, object: &mut Value) {
+        let service = &object["spec"]["service"];
+        if !service.is_null() && service["port"].is_null() {
+            object.entry("spec").entry("service").set("port", 443);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! DaemonSet.
+
+use apimachinery::Value;
+use apiserver::{Context, Strategy};
+
+use crate::changes::{default_rolling_update, default_template};
+
+/// The annotation in which the template's generation is kept (it was a field
+/// before apps/v1).
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// DaemonSet.
+pub struct DaemonSet;
+
+impl Strategy for DaemonSet {
+    fn default(&self, _: &str, object: &mut Value) {
+        default_rolling_update(object, "updateStrategy");
+        default_template(object);
+    }
+
+    fn has_generation(&self) -> bool {
+        true
+    }
+
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        let generation = template_generation(object).max(1);
+        set_template_generation(object, generation);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        let changed = object["spec"]["template"] != old["spec"]["template"]
+            || object["spec"]["updateStrategy"] != old["spec"]["updateStrategy"];
+        set_template_generation(object, template_generation(old) + i64::from(changed));
+    }
+}
+
+fn template_generation(object: &Value) -> i64 {
+    object["metadata"]["annotations"][TEMPLATE_GENERATION].text().parse().unwrap_or(0)
+}
+
+fn set_template_generation(object: &mut Value, generation: i64) {
+    object.entry_at(&["metadata", "annotations"]).set(TEMPLATE_GENERATION, generation.to_string());
+}

@@ -1,0 +1,64 @@
+//! What strategies say about fields, in short: keep, drop, default.
+//!
+//! Pure functions on trees.
+
+use apimachinery::Value;
+
+use crate::core::pod::defaults;
+
+/// Sets `new.<field>` to what it was, removing it where it was not there.
+pub fn keep(new: &mut Value, old: &Value, field: &'static str) {
+    match &old[field] {
+        Value::Null => {
+            new.remove(field);
+        }
+        before => new.set(field, before.clone()),
+    }
+}
+
+/// Sets `new.<parent>.<field>` to what it was.
+pub fn keep_in(new: &mut Value, old: &Value, parent: &'static str, field: &'static str) {
+    match &old[parent][field] {
+        Value::Null => {
+            if let Some(parent) = new.get_mut(parent) {
+                parent.remove(field);
+            }
+        }
+        before => new.entry(parent).set(field, before.clone()),
+    }
+}
+
+/// Sets a field that is absent or empty text.
+pub fn default_text(parent: &mut Value, field: &'static str, value: &str) {
+    if parent[field].text().is_empty() && !matches!(parent[field], Value::Object(_) | Value::Array(_)) {
+        parent.set(field, value);
+    }
+}
+
+/// Makes a struct exist, so that the table of defaults fills it.
+pub fn default_struct(parent: &mut Value, field: &'static str) {
+    if parent[field].is_null() {
+        parent.set(field, Value::object());
+    }
+}
+
+/// The items of a list to change; none where there is no list.
+pub fn items<'a>(parent: &'a mut Value, list: &str) -> &'a mut [Value] {
+    parent.get_mut(list).map_or(&mut [], Value::items_mut)
+}
+
+/// Defaults of the pod template at `spec.template`.
+pub fn default_template(object: &mut Value) {
+    if let Some(template) = object.get_mut("spec").and_then(|spec| spec.get_mut("template")) {
+        defaults::template(template);
+    }
+}
+
+/// Makes `spec.<field>.rollingUpdate` exist where the strategy is to roll.
+pub fn default_rolling_update(object: &mut Value, field: &'static str) {
+    let strategy = object.entry("spec").entry(field);
+    if matches!(strategy["type"].text(), "" | "RollingUpdate") {
+        strategy.set("type", "RollingUpdate");
+        default_struct(strategy, "rollingUpdate");
+    }
+}

@@ -1,0 +1,44 @@
+//! ComponentStatus: what upstream told of its parts before there were health
+//! endpoints. Corten is one program: what answers is healthy.
+
+use apimachinery::{Status, Value, value};
+use apiserver::{Answer, Call, Handler};
+use async_trait::async_trait;
+
+/// What upstream lists.
+const COMPONENTS: [&str; 3] = ["scheduler", "controller-manager", "etcd-0"];
+
+/// ComponentStatus.
+pub struct ComponentStatuses;
+
+/// The warning of every answer.
+pub const DEPRECATION: &str = "v1 ComponentStatus is deprecated in v1.19+";
+
+fn component(name: &str) -> Value {
+    value!({
+        "apiVersion": "v1",
+        "kind": "ComponentStatus",
+        "metadata": {"name": name},
+        "conditions": [{"type": "Healthy", "status": "True", "message": "ok"}]
+    })
+}
+
+#[async_trait]
+impl Handler for ComponentStatuses {
+    async fn call(&self, call: Call<'_>) -> Result<Answer, Status> {
+        match call.verb {
+            "get" if COMPONENTS.contains(&call.name) => Ok(Answer::ok(component(call.name))),
+            "get" => Err(Status::not_found(call.definition.group_resource(), call.name)),
+            _ => {
+                let mut items: Vec<Value> = COMPONENTS.iter().map(|name| component(name)).collect();
+                for item in &mut items {
+                    item.remove("apiVersion");
+                    item.remove("kind");
+                }
+                Ok(Answer::ok(value!({
+                    "kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": items
+                })))
+            }
+        }
+    }
+}

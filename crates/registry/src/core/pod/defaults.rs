@@ -1,0 +1,323 @@
+//! Conditional defaults of pods and pod templates.
+//!
+//! What is always the same (probe periods, DNS policy, …) lies in the table of
+//! the facts; here is what depends on something else in the object. Runs
+//! before that table, so that a default of here wins.
+
+use apimachinery::quantity::Quantity;
+use apimachinery::{Object, Value, value};
+
+use crate::changes::items;
+
+use super::image;
+use super::requests;
+
+/// Lists of containers in a pod spec.
+const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+
+/// Defaults of `pod.spec` that templates do not get (v1 SetDefaults_Pod), then
+/// those that both get.
+pub fn pod(pod: &mut Value) {
+    let spec = pod.entry("spec");
+    if spec["hostNetwork"].is_true() {
+        for list in ["initContainers", "containers"] {
+            expose_on_host(items(spec, list));
+        }
+    }
+    for list in ["initContainers", "containers"] {
+        for container in items(spec, list) {
+            request_limits(container);
+        }
+    }
+    request_for_pod(spec);
+    pod_spec(spec);
+}
+
+/// Defaults of `template.spec` (v1 SetDefaults_PodSpec and what lies below it).
+pub fn template(template: &mut Value) {
+    if template.as_object().is_some() {
+        pod_spec(template.entry("spec"));
+    }
+}
+
+fn pod_spec(spec: &mut Value) {
+    for list in CONTAINERS {
+        for container in items(spec, list) {
+            if container["imagePullPolicy"].text().is_empty() {
+                let policy = image::pull_policy(container["image"].text());
+                container.set("imagePullPolicy", policy);
+            }
+        }
+    }
+    for volume in items(spec, "volumes") {
+        default_volume(volume);
+    }
+    if spec["securityContext"].is_null() {
+        spec.set("securityContext", Value::object());
+    }
+    share_service_account_name(spec);
+}
+
+/// `serviceAccount` is the older name of `serviceAccountName`; both are always the same.
+fn share_service_account_name(spec: &mut Value) {
+    let name = match spec["serviceAccountName"].text() {
+        "" => spec["serviceAccount"].text(),
+        name => name,
+    }
+    .to_owned();
+    if !name.is_empty() {
+        spec.set("serviceAccountName", name.as_str());
+        spec.set("serviceAccount", name);
+    }
+}
+
+/// A volume without a source is an emptyDir; an image volume pulls by its tag.
+fn default_volume(volume: &mut Value) {
+    let sourced = volume.members().any(|(name, source)| name != "name" && !source.is_null());
+    if !sourced {
+        volume.set("emptyDir", Value::object());
+    }
+    if let Some(image) = volume.get_mut("image")
+        && image.as_object().is_some()
+        && image["pullPolicy"].text().is_empty()
+    {
+        let policy = image::pull_policy(image["reference"].text());
+        image.set("pullPolicy", policy);
+    }
+}
+
+/// On the host's network a container's port is the host's port.
+fn expose_on_host(containers: &mut [Value]) {
+    for container in containers {
+        for port in items(container, "ports") {
+            if port["hostPort"].as_i64().unwrap_or(0) == 0
+                && let Some(number) = port["containerPort"].as_i64()
+            {
+                port.set("hostPort", number);
+            }
+        }
+    }
+}
+
+/// What is limited and not requested is requested as much as it is limited.
+fn request_limits(container: &mut Value) {
+    let resources = &container["resources"];
+    let missing: Vec<(String, Value)> = resources["limits"]
+        .members()
+        .filter(|(name, _)| resources["requests"][*name].is_null())
+        .map(|(name, limit)| (name.to_owned(), limit.clone()))
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let requests = container.entry("resources").entry("requests");
+    for (name, limit) in missing {
+        requests.set(name, limit);
+    }
+    sort(requests);
+}
+
+/// Requests of the pod as a whole, where limits of it are set: what its
+/// containers request together, else the limit.
+fn request_for_pod(spec: &mut Value) {
+    if spec["resources"]["limits"].members().next().is_none() {
+        return;
+    }
+    let mut requests = spec["resources"]["requests"].as_object().cloned().unwrap_or_default();
+    for (name, quantity) in requests::of_containers(spec) {
+        let overcommitted = !name.starts_with("hugepages-");
+        if overcommitted && at_pod_level(&name) && !requests.contains(&name) {
+            requests.insert(name, quantity.to_string());
+        }
+    }
+    for (name, limit) in spec["resources"]["limits"].members() {
+        if at_pod_level(name) && !requests.contains(name) {
+            requests.insert(name.to_owned(), limit.clone());
+        }
+    }
+    if !requests.is_empty() {
+        let mut requests = Value::Object(requests);
+        sort(&mut requests);
+        spec.entry("resources").set("requests", requests);
+    }
+}
+
+/// Resources that may be set for a pod as a whole (KEP-2837).
+fn at_pod_level(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
+}
+
+fn sort(map: &mut Value) {
+    if let Some(map) = map.as_object_mut() {
+        Object::sort(map);
+    }
+}
+
+/// The quality of service class by requests and limits (v1 PodQOSClass).
+pub fn qos_class(spec: &Value) -> &'static str {
+    let pod_level = &spec["resources"];
+    let holders: Vec<&Value> = if pod_level["requests"].members().next().is_some()
+        || pod_level["limits"].members().next().is_some()
+    {
+        vec![pod_level]
+    } else {
+        ["initContainers", "containers"]
+            .into_iter()
+            .flat_map(|list| spec[list].items())
+            .map(|container| &container["resources"])
+            .collect()
+    };
+    let mut requests: Vec<(&str, Quantity)> = Vec::new();
+    let mut limits: Vec<(&str, Quantity)> = Vec::new();
+    let mut guaranteed = true;
+    for resources in holders {
+        collect(&resources["requests"], &mut requests);
+        let limited = collect(&resources["limits"], &mut limits);
+        guaranteed &= limited == 2;
+    }
+    if requests.is_empty() && limits.is_empty() {
+        return "BestEffort";
+    }
+    let same = requests.len() == limits.len()
+        && requests
+            .iter()
+            .all(|(name, amount)| limits.iter().any(|(limited, limit)| limited == name && limit == amount));
+    if guaranteed && same { "Guaranteed" } else { "Burstable" }
+}
+
+/// Adds up cpu and memory; gives how many of the two were more than nothing.
+fn collect<'a>(amounts: &'a Value, into: &mut Vec<(&'a str, Quantity)>) -> usize {
+    let mut found = 0;
+    for (name, amount) in amounts.members().filter(|(name, _)| matches!(*name, "cpu" | "memory")) {
+        let Ok(amount) = Quantity::parse(amount.text()) else { continue };
+        if amount.is_zero() || amount.is_negative() {
+            continue;
+        }
+        found += 1;
+        match into.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += amount,
+            None => into.push((name, amount)),
+        }
+    }
+    found
+}
+
+/// The first status of a pod.
+pub fn first_status(spec: &Value, now: &str) -> Value {
+    let mut status = value!({"phase": "Pending", "qosClass": qos_class(spec)});
+    if !spec["schedulingGates"].items().is_empty() {
+        status.set(
+            "conditions",
+            value!([{
+                "type": "PodScheduled",
+                "status": "False",
+                "lastProbeTime": null,
+                "lastTransitionTime": now,
+                "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates"
+            }]),
+        );
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(resources: Value) -> Value {
+        value!({"spec": {"containers": [{"name": "c", "image": "a:1", "resources": resources}]}})
+    }
+
+    #[test]
+    fn limits_become_requests_where_there_are_none() {
+        let mut made = with(value!({"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1"}}));
+        pod(&mut made);
+        assert_eq!(
+            made["spec"]["containers"][0]["resources"]["requests"],
+            value!({"cpu": "1", "memory": "1Gi"})
+        );
+    }
+
+    #[test]
+    fn a_template_keeps_its_requests() {
+        let mut made = with(value!({"limits": {"cpu": "2"}}));
+        template(&mut made);
+        assert!(made["spec"]["containers"][0]["resources"]["requests"].is_null());
+        assert_eq!(made["spec"]["containers"][0]["imagePullPolicy"].text(), "IfNotPresent");
+        assert!(made["spec"]["securityContext"].as_object().is_some());
+    }
+
+    #[test]
+    fn classes_follow_requests_and_limits() {
+        for (resources, class) in [
+            (value!({}), "BestEffort"),
+            (value!({"requests": {"cpu": "0"}}), "BestEffort"),
+            (value!({"requests": {"cpu": "1"}}), "Burstable"),
+            (value!({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}), "Burstable"),
+            (
+                value!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1Gi"}}),
+                "Guaranteed",
+            ),
+            (
+                value!({"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}),
+                "Burstable",
+            ),
+        ] {
+            assert_eq!(qos_class(&with(resources.clone())["spec"]), class, "{resources:?}");
+        }
+    }
+
+    #[test]
+    fn one_container_without_limits_makes_the_pod_burstable() {
+        let full =
+            value!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}});
+        let spec = value!({"containers": [{"resources": full.clone()}, {"resources": {}}]});
+        assert_eq!(qos_class(&spec), "Burstable");
+        let spec = value!({"containers": [{"resources": {}}], "resources": full});
+        assert_eq!(qos_class(&spec), "Guaranteed");
+    }
+
+    #[test]
+    fn ports_of_the_host_network_are_the_hosts() {
+        let mut made = value!({"spec": {
+            "hostNetwork": true,
+            "containers": [{"name": "c", "image": "a:1", "ports": [{"containerPort": 80}, {"containerPort": 81, "hostPort": 8}]}]
+        }});
+        pod(&mut made);
+        let ports = &made["spec"]["containers"][0]["ports"];
+        assert_eq!((ports[0]["hostPort"].as_i64(), ports[1]["hostPort"].as_i64()), (Some(80), Some(8)));
+    }
+
+    #[test]
+    fn a_volume_without_a_source_is_empty() {
+        let mut made = value!({"spec": {"containers": [], "volumes": [
+            {"name": "a"}, {"name": "b", "hostPath": {"path": "/x"}}, {"name": "c", "image": {"reference": "i"}}
+        ]}});
+        pod(&mut made);
+        let volumes = &made["spec"]["volumes"];
+        assert!(volumes[0]["emptyDir"].as_object().is_some());
+        assert!(volumes[1]["emptyDir"].is_null());
+        assert_eq!(volumes[2]["image"]["pullPolicy"].text(), "Always");
+    }
+
+    #[test]
+    fn the_older_name_of_the_service_account_counts() {
+        let mut made = value!({"spec": {"containers": [], "serviceAccount": "app"}});
+        pod(&mut made);
+        assert_eq!(made["spec"]["serviceAccountName"].text(), "app");
+    }
+
+    #[test]
+    fn a_pod_limit_takes_what_containers_request() {
+        let mut made = value!({"spec": {
+            "resources": {"limits": {"cpu": "2", "memory": "1Gi"}},
+            "containers": [
+                {"name": "a", "image": "a:1", "resources": {"requests": {"cpu": "500m"}}},
+                {"name": "b", "image": "a:1", "resources": {"requests": {"cpu": "250m"}}}
+            ]
+        }});
+        pod(&mut made);
+        assert_eq!(made["spec"]["resources"]["requests"], value!({"cpu": "750m", "memory": "1Gi"}));
+    }
+}

@@ -1,0 +1,229 @@
+//! Eviction: a deletion that its disruption budget allows (`pods/eviction`).
+
+use apimachinery::labels;
+use apimachinery::status::{Cause, Details, GroupResource};
+use apimachinery::{Status, Value, meta, time, value};
+use apiserver::{Answer, Call, DeleteOptions, Handler, Stored, View};
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::set_condition;
+
+/// Budgets remember a disruption until the pod is gone, at most so many at once.
+const MOST_DISRUPTED: usize = 2000;
+/// Seconds after which a client may ask again while a budget is not computed.
+const RETRY_SECONDS: i32 = 10;
+
+/// See the module.
+pub struct Eviction;
+
+fn pods() -> GroupResource<'static> {
+    GroupResource { group: "", resource: "pods" }
+}
+
+#[async_trait]
+impl Handler for Eviction {
+    async fn call(&self, call: Call<'_>) -> Result<Answer, Status> {
+        let body = &call.body;
+        let named = meta::name(body);
+        if !named.is_empty() && named != call.name {
+            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+        }
+        let pod = call
+            .view
+            .get("", "pods", call.namespace, call.name)
+            .ok_or_else(|| Status::not_found(pods(), call.name))?
+            .tree();
+        let mut options = delete_options(&body["deleteOptions"])?;
+        options.dry_run |= call.dry_run;
+        if !ignores_budgets(&pod) {
+            spend(&call, &pod).await?;
+            mark(&call, options.dry_run).await?;
+        }
+        call.server.delete_as(call.user, ("", "pods"), (call.namespace, call.name), &options).await?;
+        Ok(Answer::created(value!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201
+        })))
+    }
+}
+
+fn delete_options(body: &Value) -> Result<DeleteOptions, Status> {
+    let mut options = DeleteOptions {
+        grace_period_seconds: body["gracePeriodSeconds"].as_i64(),
+        dry_run: body["dryRun"].items().iter().any(|value| value.text() == "All"),
+        ..DeleteOptions::default()
+    };
+    let preconditions = &body["preconditions"];
+    options.preconditions.uid = preconditions["uid"].as_str().map(str::to_owned);
+    options.preconditions.resource_version = preconditions["resourceVersion"].as_str().map(str::to_owned);
+    Ok(options)
+}
+
+/// A pod that does not run, or is going already, disrupts nothing.
+fn ignores_budgets(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].text(), "Pending" | "Succeeded" | "Failed") || meta::is_terminating(pod)
+}
+
+/// Takes one disruption from the pod's budget, where it has one.
+async fn spend(call: &Call<'_>, pod: &Value) -> Result<(), Status> {
+    let budgets = budgets_of(&call.view, call.namespace, pod);
+    let budget = match budgets.as_slice() {
+        [] => return Ok(()),
+        [one] => one.name().to_owned(),
+        _ => {
+            return Err(Status::failure(
+                500,
+                "InternalError",
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            ));
+        }
+    };
+    let ready = is_ready(pod);
+    let now = call.edge.clock.now();
+    let mut take = |budget: &mut Value, _: &View| {
+        if !(needs_no_disruption(budget, ready)) {
+            charge(budget, call.name, now)?;
+        }
+        Ok(Vec::new())
+    };
+    let place = (call.namespace, budget.as_str());
+    call.server.modify(("policy", "poddisruptionbudgets"), place, call.dry_run, &mut take).await?;
+    Ok(())
+}
+
+fn budgets_of(view: &View, namespace: &str, pod: &Value) -> Vec<Stored> {
+    view.list("policy", "poddisruptionbudgets", namespace)
+        .filter(|budget| {
+            let tree = budget.tree();
+            let selector = &tree["spec"]["selector"];
+            // No selector selects nothing, an empty one everything.
+            !selector.is_null()
+                && labels::Selector::of_label_selector(selector)
+                    .is_ok_and(|selector| selector.matches(&pod["metadata"]["labels"]))
+        })
+        .collect()
+}
+
+fn is_ready(pod: &Value) -> bool {
+    pod["status"]["conditions"]
+        .items()
+        .iter()
+        .any(|condition| condition["type"].text() == "Ready" && condition["status"].text() == "True")
+}
+
+/// A pod that is not ready may go where the policy or the state of the budget says so.
+fn needs_no_disruption(budget: &Value, ready: bool) -> bool {
+    if ready {
+        return false;
+    }
+    let status = &budget["status"];
+    let healthy = status["currentHealthy"].as_i64().unwrap_or(0);
+    let desired = status["desiredHealthy"].as_i64().unwrap_or(0);
+    match budget["spec"]["unhealthyPodEvictionPolicy"].text() {
+        "AlwaysAllow" => true,
+        _ => healthy >= desired && desired > 0,
+    }
+}
+
+fn charge(budget: &mut Value, pod: &str, now: Timestamp) -> Result<(), Status> {
+    let name = meta::name(budget).to_owned();
+    let status = &budget["status"];
+    if status["observedGeneration"].as_i64().unwrap_or(0) < meta::generation(budget) {
+        let why = format!("The disruption budget {name} is still being processed by the server.");
+        return Err(too_many(why, RETRY_SECONDS));
+    }
+    let allowed = status["disruptionsAllowed"].as_i64().unwrap_or(0);
+    if allowed < 0 {
+        return Err(Status::forbidden(
+            GroupResource { group: "policy", resource: "poddisruptionbudget" },
+            &name,
+            "pdb disruptions allowed is negative",
+        ));
+    }
+    if status["disruptedPods"].members().count() > MOST_DISRUPTED {
+        return Err(Status::forbidden(
+            GroupResource { group: "policy", resource: "poddisruptionbudget" },
+            &name,
+            "DisruptedPods map too big - too many evictions not confirmed by PDB controller",
+        ));
+    }
+    if allowed == 0 {
+        let (needs, has) =
+            (status["desiredHealthy"].as_i64().unwrap_or(0), status["currentHealthy"].as_i64().unwrap_or(0));
+        let why = format!("The disruption budget {name} needs {needs} healthy pods and has {has} currently");
+        return Err(too_many(why, 0));
+    }
+    let status = budget.entry("status");
+    status.set("disruptionsAllowed", allowed - 1);
+    status.entry("disruptedPods").set(pod.to_owned(), time::format(now));
+    Ok(())
+}
+
+fn too_many(why: String, retry: i32) -> Status {
+    let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+    let mut status = Status::failure(429, "TooManyRequests", message);
+    status.details = Some(Details {
+        causes: vec![Cause { reason: "DisruptionBudget".into(), message: why, field: String::new() }],
+        retry_after_seconds: retry,
+        ..Details::default()
+    });
+    status
+}
+
+/// Says on the pod why it goes.
+async fn mark(call: &Call<'_>, dry_run: bool) -> Result<(), Status> {
+    let now = time::format(call.edge.clock.now());
+    let mut condition = |pod: &mut Value, _: &View| {
+        set_condition(
+            pod,
+            value!({
+                "type": "DisruptionTarget", "status": "True", "lastProbeTime": null,
+                "lastTransitionTime": now.as_str(), "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting"
+            }),
+        );
+        Ok(Vec::new())
+    };
+    call.server.modify(("", "pods"), (call.namespace, call.name), dry_run, &mut condition).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(status: Value) -> Value {
+        value!({"metadata": {"name": "b", "generation": 1}, "spec": {}, "status": status})
+    }
+
+    #[test]
+    fn a_disruption_is_taken_until_none_is_left() {
+        let now = Timestamp::from_second(1_800_000_000).expect("a time");
+        let mut one = budget(
+            value!({"observedGeneration": 1, "disruptionsAllowed": 1, "desiredHealthy": 2, "currentHealthy": 3}),
+        );
+        assert!(charge(&mut one, "p", now).is_ok());
+        assert_eq!(one["status"]["disruptionsAllowed"].as_i64(), Some(0));
+        assert!(!one["status"]["disruptedPods"]["p"].is_null());
+        let refused = charge(&mut one, "q", now).expect_err("no disruption left");
+        assert_eq!(refused.code, 429);
+        let causes = refused.details.expect("details").causes;
+        assert_eq!(causes[0].message, "The disruption budget b needs 2 healthy pods and has 3 currently");
+    }
+
+    #[test]
+    fn a_budget_that_was_not_computed_says_when_to_ask_again() {
+        let now = Timestamp::from_second(1_800_000_000).expect("a time");
+        let refused = charge(&mut budget(value!({})), "p", now).expect_err("not computed");
+        assert_eq!(refused.details.expect("details").retry_after_seconds, 10);
+    }
+
+    #[test]
+    fn unready_pods_go_where_enough_are_healthy() {
+        let full = budget(value!({"currentHealthy": 2, "desiredHealthy": 2}));
+        assert!(needs_no_disruption(&full, false));
+        assert!(!needs_no_disruption(&full, true));
+        let short = budget(value!({"currentHealthy": 1, "desiredHealthy": 2}));
+        assert!(!needs_no_disruption(&short, false));
+    }
+}

@@ -1,0 +1,53 @@
+//! ReplicationController.
+
+use apimachinery::Value;
+use apiserver::{Orphaning, Strategy};
+
+use crate::changes::default_template;
+
+/// ReplicationController.
+pub struct ReplicationController;
+
+impl Strategy for ReplicationController {
+    /// Selector and labels are those of the template where it has none of its own.
+    fn default(&self, _: &str, object: &mut Value) {
+        let labels = object["spec"]["template"]["metadata"]["labels"].clone();
+        if labels.members().next().is_some() {
+            if object["spec"]["selector"].members().next().is_none() {
+                object.entry("spec").set("selector", labels.clone());
+            }
+            if object["metadata"]["labels"].members().next().is_none() {
+                object.entry("metadata").set("labels", labels);
+            }
+        }
+        default_template(object);
+    }
+
+    fn has_generation(&self) -> bool {
+        true
+    }
+
+    fn orphaning(&self) -> Orphaning {
+        Orphaning::Orphan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn the_template_gives_selector_and_labels() {
+        let mut object = value!({"spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {}}}});
+        ReplicationController.default("v1", &mut object);
+        assert_eq!(object["spec"]["selector"], value!({"a": "b"}));
+        assert_eq!(object["metadata"]["labels"], value!({"a": "b"}));
+        let mut own = value!({"metadata": {"labels": {"x": "y"}}, "spec": {"selector": {"a": "c"},
+            "template": {"metadata": {"labels": {"a": "b"}}}}});
+        ReplicationController.default("v1", &mut own);
+        assert_eq!(own["spec"]["selector"], value!({"a": "c"}));
+        assert_eq!(own["metadata"]["labels"], value!({"x": "y"}));
+    }
+}

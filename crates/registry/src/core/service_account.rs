@@ -1,0 +1,265 @@
+//! ServiceAccount and its subresource `token`.
+
+use std::sync::Arc;
+
+use apimachinery::field::{Errors, Path};
+use apimachinery::status::{GroupKind, GroupResource};
+use apimachinery::{Status, Value, meta, time, value};
+use apiserver::{Answer, Call, Handler, Stored, Strategy, View};
+use async_trait::async_trait;
+use edge::Random;
+use jiff::{SignedDuration, Timestamp};
+use pki::{BoundObject, Claims, KubernetesClaims, ServiceAccountKeys};
+
+/// The life that ServiceAccount admission asks for, by which its tokens are known.
+const POD_TOKEN_SECONDS: i64 = 3607;
+/// Tokens of pods outlive what they say, so that clients which read the file
+/// once go on (`--service-account-extend-token-expiration`).
+const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
+const LEAST_SECONDS: i64 = 10 * 60;
+const MOST_SECONDS: i64 = 1 << 32;
+
+/// ServiceAccount.
+pub struct ServiceAccount;
+
+impl Strategy for ServiceAccount {
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+}
+
+/// TokenRequest: makes a token for the service account.
+pub struct TokenRequest {
+    pub keys: Arc<ServiceAccountKeys>,
+}
+
+#[async_trait]
+impl Handler for TokenRequest {
+    async fn call(&self, mut call: Call<'_>) -> Result<Answer, Status> {
+        let now = call.edge.clock.now();
+        check_names(&call)?;
+        let account = call
+            .view
+            .get("", "serviceaccounts", call.namespace, call.name)
+            .ok_or_else(|| Status::not_found(resource("serviceaccounts"), call.name))?
+            .tree();
+        let audiences = self.audiences(&call.body["spec"]);
+        let seconds = call.body["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
+        check_seconds(seconds)?;
+        let mut kubernetes = KubernetesClaims {
+            namespace: call.namespace.to_owned(),
+            serviceaccount: bound(call.name, meta::uid(&account)),
+            ..KubernetesClaims::default()
+        };
+        bind(&call, &mut kubernetes)?;
+        let extended = seconds == POD_TOKEN_SECONDS
+            && kubernetes.pod.is_some()
+            && audiences.iter().any(|name| name == self.keys.issuer());
+        let at = now.as_second();
+        if extended {
+            kubernetes.warnafter = Some(at + seconds);
+        }
+        let claims = Claims {
+            aud: audiences.clone(),
+            exp: at + if extended { EXTENDED_SECONDS } else { seconds },
+            iat: at,
+            iss: self.keys.issuer().to_owned(),
+            jti: uuid(&*call.edge.random),
+            sub: format!("{}{}:{}", auth::SERVICE_ACCOUNT_PREFIX, call.namespace, call.name),
+            nbf: at,
+            kubernetes,
+        };
+        let token = self.keys.sign(&claims).map_err(Status::internal)?;
+        let spec = call.body.entry("spec");
+        spec.set("audiences", audiences.iter().map(Value::from).collect::<Vec<_>>());
+        spec.set("expirationSeconds", seconds);
+        let reference = spec["boundObjectRef"].clone();
+        spec.set("boundObjectRef", reference);
+        call.body.set(
+            "metadata",
+            value!({
+                "name": call.name,
+                "namespace": call.namespace,
+                "uid": uuid(&*call.edge.random),
+                "creationTimestamp": time::format(now)
+            }),
+        );
+        call.body.set(
+            "status",
+            value!({"token": token, "expirationTimestamp": time::format(after(now, seconds))}),
+        );
+        Ok(Answer::created(call.body))
+    }
+}
+
+impl TokenRequest {
+    fn audiences(&self, spec: &Value) -> Vec<String> {
+        match spec["audiences"].items() {
+            [] => vec![self.keys.issuer().to_owned()],
+            asked => asked.iter().map(|name| name.text().to_owned()).collect(),
+        }
+    }
+}
+
+fn after(now: Timestamp, seconds: i64) -> Timestamp {
+    now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now)
+}
+
+fn resource(name: &str) -> GroupResource<'_> {
+    GroupResource { group: "", resource: name }
+}
+
+fn bound(name: &str, uid: &str) -> BoundObject {
+    BoundObject { name: name.to_owned(), uid: uid.to_owned() }
+}
+
+/// A version 4 UUID (RFC 9562) of the injected randomness.
+pub(crate) fn uuid(random: &dyn Random) -> String {
+    let (high, low) = (random.next_u64(), random.next_u64());
+    let high = (high & !0xf000) | 0x4000;
+    let low = (low & !(0b11 << 62)) | (0b10 << 62);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+fn invalid(name: &str, errors: &Errors) -> Status {
+    Status::invalid(GroupKind { group: "authentication.k8s.io", kind: "TokenRequest" }, name, errors)
+}
+
+/// The request may repeat the account's name and namespace, and no others.
+fn check_names(call: &Call<'_>) -> Result<(), Status> {
+    let metadata = Path::Root.child("metadata");
+    for (field, given, own) in [
+        ("name", meta::name(&call.body), call.name),
+        ("namespace", meta::namespace(&call.body), call.namespace),
+    ] {
+        if !given.is_empty() && given != own {
+            let mut errors = Errors::new();
+            let why = format!("must match the service account {field} if specified");
+            errors.invalid(&metadata.child(field), given, &why);
+            return Err(invalid(call.name, &errors));
+        }
+    }
+    Ok(())
+}
+
+fn check_seconds(seconds: i64) -> Result<(), Status> {
+    let mut errors = Errors::new();
+    let spec = Path::Root.child("spec");
+    let path = spec.child("expirationSeconds");
+    if seconds < LEAST_SECONDS {
+        errors.invalid(&path, seconds, "may not specify a duration less than 10 minutes");
+    }
+    if seconds > MOST_SECONDS {
+        errors.invalid(&path, seconds, "may not specify a duration larger than 2^32 seconds");
+    }
+    if errors.is_empty() { Ok(()) } else { Err(invalid("", &errors)) }
+}
+
+/// Fills in what the token is bound to.
+fn bind(call: &Call<'_>, claims: &mut KubernetesClaims) -> Result<(), Status> {
+    let reference = &call.body["spec"]["boundObjectRef"];
+    if reference.is_null() {
+        return Ok(());
+    }
+    let (version, kind, name) =
+        (reference["apiVersion"].text(), reference["kind"].text(), reference["name"].text());
+    let uid = reference["uid"].text();
+    match (version, kind) {
+        ("v1", "Pod") => {
+            let pod = find(&call.view, "pods", call.namespace, name)?.tree();
+            if pod["spec"]["serviceAccountName"].text() != call.name {
+                return Err(Status::bad_request(format!(
+                    "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                    call.name
+                )));
+            }
+            claims.pod = Some(check_uid(&pod, "Pod", uid)?);
+            let node = pod["spec"]["nodeName"].text();
+            if !node.is_empty() {
+                let stored = call.view.get("", "nodes", "", node);
+                let uid = stored.map(|stored| meta::uid(&stored.tree()).to_owned()).unwrap_or_default();
+                claims.node = Some(bound(node, &uid));
+            }
+        }
+        ("v1", "Secret") => {
+            let secret = find(&call.view, "secrets", call.namespace, name)?.tree();
+            claims.secret = Some(check_uid(&secret, "Secret", uid)?);
+        }
+        ("v1", "Node") => {
+            let node = find(&call.view, "nodes", "", name)?.tree();
+            claims.node = Some(check_uid(&node, "Node", uid)?);
+        }
+        _ => {
+            let (group, version) = version.split_once('/').unwrap_or(("", version));
+            return Err(Status::bad_request(format!(
+                "cannot bind token to object of type {group}/{version}, Kind={kind}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn find(view: &View, plural: &str, namespace: &str, name: &str) -> Result<Stored, Status> {
+    view.get("", plural, namespace, name).ok_or_else(|| Status::not_found(resource(plural), name))
+}
+
+fn check_uid(object: &Value, kind: &str, wanted: &str) -> Result<BoundObject, Status> {
+    let (name, uid) = (meta::name(object), meta::uid(object));
+    if !wanted.is_empty() && wanted != uid {
+        return Err(Status::conflict(
+            resource(kind),
+            name,
+            &format!(
+                "the UID in the bound object reference ({wanted}) does not match the UID in record. The object \
+                 might have been deleted and then recreated"
+            ),
+        ));
+    }
+    Ok(bound(name, uid))
+}
+
+#[cfg(test)]
+mod tests {
+    use edge::SeededRandom;
+
+    use super::*;
+
+    #[test]
+    fn uuids_are_of_version_4() {
+        let random = SeededRandom::new(3);
+        for _ in 0..100 {
+            let id = uuid(&random);
+            let parts: Vec<&str> = id.split('-').collect();
+            assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+            assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{id}");
+        }
+    }
+
+    #[test]
+    fn lives_are_bounded() {
+        for (seconds, told) in [
+            (600, None),
+            (1 << 32, None),
+            (599, Some("may not specify a duration less than 10 minutes")),
+            ((1 << 32) + 1, Some("may not specify a duration larger than 2^32 seconds")),
+        ] {
+            let refused = check_seconds(seconds).err().map(|status| status.message);
+            assert_eq!(refused.is_some(), told.is_some(), "{seconds}");
+            assert!(refused.unwrap_or_default().ends_with(told.unwrap_or_default()));
+        }
+    }
+
+    #[test]
+    fn another_uid_is_a_conflict() {
+        let pod = value!({"metadata": {"name": "p", "uid": "new"}});
+        assert!(check_uid(&pod, "Pod", "").is_ok());
+        assert_eq!(check_uid(&pod, "Pod", "old").err().map(|status| status.code), Some(409));
+    }
+}

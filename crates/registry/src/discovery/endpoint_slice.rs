@@ -1,0 +1,12 @@
+//! EndpointSlice.
+
+use apiserver::Strategy;
+
+/// EndpointSlice.
+pub struct EndpointSlice;
+
+impl Strategy for EndpointSlice {
+    fn has_generation(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,99 @@
+//! Built-in objects of the facts: roles and bindings, flow control, priority
+//! classes, API services.
+
+use std::sync::Arc;
+
+use api::facts;
+use apimachinery::{Value, meta, time};
+use apiserver::{Change, Companion, View};
+use auth::rbac::Rule;
+use jiff::Timestamp;
+
+use super::{create_missing, rbac};
+
+/// Paths whose objects depend on the cluster and are made elsewhere.
+const OWN: [&str; 3] =
+    ["/api/v1/services", "/apis/networking.k8s.io/v1/ipaddresses", "/apis/networking.k8s.io/v1/servicecidrs"];
+
+pub(super) fn plan(view: &View, now: Timestamp) -> Vec<Companion> {
+    let mut changes = Vec::new();
+    for (path, objects) in facts::bootstrap_objects() {
+        if OWN.contains(&path.as_str()) {
+            continue;
+        }
+        let Some((group, version, resource)) = split(&path) else { continue };
+        let Some((definition, _)) = view.catalogue().find(group, version, resource) else { continue };
+        for mut object in objects {
+            object.set("kind", definition.kind.to_string());
+            object.set("apiVersion", definition.api_version(version));
+            date_conditions(&mut object, now);
+            let stored = view.get(group, resource, meta::namespace(&object), meta::name(&object));
+            match stored {
+                None => changes.extend(create_missing(view, group, resource, object)),
+                Some(stored) if group == auth::rbac::GROUP => {
+                    if let Some(updated) = rbac::reconcile(&stored.tree(), &object) {
+                        changes.push(Companion {
+                            group: group.to_owned(),
+                            resource: resource.to_owned(),
+                            namespace: stored.namespace().to_owned(),
+                            name: stored.name().to_owned(),
+                            change: Change::Update { revision: stored.revision(), object: updated },
+                        });
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    changes
+}
+
+/// `/apis/GROUP/VERSION/RESOURCE` or `/api/VERSION/RESOURCE`.
+fn split(path: &str) -> Option<(&str, &str, &str)> {
+    let mut parts = path.trim_start_matches('/').split('/');
+    match parts.next()? {
+        "api" => Some(("", parts.next()?, parts.next()?)),
+        _ => Some((parts.next()?, parts.next()?, parts.next()?)),
+    }
+}
+
+/// The facts were measured on another day.
+fn date_conditions(object: &mut Value, now: Timestamp) {
+    let Some(status) = object.get_mut("status") else { return };
+    for condition in crate::changes::items(status, "conditions") {
+        condition.set("lastTransitionTime", time::format(now));
+    }
+}
+
+/// The rules of the built-in ClusterRole `system:node`, for the Node authorizer.
+pub fn system_node_rules() -> Arc<[Rule]> {
+    let rules = facts::bootstrap_objects()
+        .into_iter()
+        .filter(|(path, _)| path.ends_with("/clusterroles"))
+        .flat_map(|(_, objects)| objects)
+        .find(|role| meta::name(role) == "system:node")
+        .map(|role| Rule::read_all(&role["rules"]))
+        .unwrap_or_default();
+    rules.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_resources() {
+        assert_eq!(split("/api/v1/services"), Some(("", "v1", "services")));
+        assert_eq!(
+            split("/apis/rbac.authorization.k8s.io/v1/roles"),
+            Some(("rbac.authorization.k8s.io", "v1", "roles"))
+        );
+    }
+
+    #[test]
+    fn a_node_may_write_its_status() {
+        let rules = system_node_rules();
+        assert!(rules.iter().any(|rule| rule.allows_resource("patch", "", "nodes", "status", "n")));
+        assert!(!rules.iter().any(|rule| rule.allows_resource("delete", "", "namespaces", "", "n")));
+    }
+}

@@ -1,0 +1,145 @@
+//! The Service `kubernetes`, its endpoints, and the range of service addresses.
+
+use std::net::IpAddr;
+
+use apimachinery::{Value, time, value};
+use apiserver::{Change, Companion, View};
+use jiff::Timestamp;
+
+use super::{Cluster, create_missing};
+use crate::core::service::addresses::AddressRange;
+use crate::core::service::allocation::take_address;
+
+const NAME: &str = "kubernetes";
+const NAMESPACE: &str = "default";
+
+pub(super) fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Companion> {
+    let mut changes = Vec::new();
+    let Some(primary) = cluster.service_ranges.first() else { return changes };
+    changes.extend(create_missing(view, "networking.k8s.io", "servicecidrs", service_cidr(cluster, now)));
+    let first = AddressRange::new(*primary).first();
+    if view.get("", "services", NAMESPACE, NAME).is_none() {
+        let service = service(first, cluster.port);
+        let address = take_address(&service, NAMESPACE, &first);
+        if view.get("networking.k8s.io", "ipaddresses", "", &address.name).is_none() {
+            changes.push(address);
+        }
+        changes.extend(create_missing(view, "", "services", service));
+    }
+    let addresses: Vec<IpAddr> = cluster
+        .advertise
+        .iter()
+        .copied()
+        .filter(|address| !address.is_loopback() && !address.is_unspecified())
+        .collect();
+    if !addresses.is_empty() {
+        changes.extend(publish(view, "", "endpoints", endpoints(&addresses, cluster.port), "subsets"));
+        let slice = endpoint_slice(&addresses, cluster.port);
+        changes.extend(publish(view, "discovery.k8s.io", "endpointslices", slice, "endpoints"));
+    }
+    changes
+}
+
+fn service_cidr(cluster: &Cluster, now: Timestamp) -> Value {
+    let cidrs: Vec<Value> = cluster.service_ranges.iter().map(|net| net.to_string().into()).collect();
+    value!({
+        "kind": "ServiceCIDR",
+        "apiVersion": "networking.k8s.io/v1",
+        "metadata": {"name": NAME, "finalizers": ["networking.k8s.io/service-cidr-finalizer"]},
+        "spec": {"cidrs": cidrs},
+        "status": {"conditions": [{
+            "type": "Ready", "status": "True", "lastTransitionTime": time::format(now), "reason": "",
+            "message": "Kubernetes Service CIDR is ready"
+        }]}
+    })
+}
+
+fn service(address: IpAddr, port: u16) -> Value {
+    let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let text = address.to_string();
+    value!({
+        "kind": "Service",
+        "apiVersion": "v1",
+        "metadata": {
+            "name": NAME, "namespace": NAMESPACE,
+            "labels": {"component": "apiserver", "provider": "kubernetes"}
+        },
+        "spec": {
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}],
+            "clusterIP": text.as_str(),
+            "clusterIPs": [text],
+            "type": "ClusterIP",
+            "sessionAffinity": "None",
+            "ipFamilies": [family],
+            "ipFamilyPolicy": "SingleStack",
+            "internalTrafficPolicy": "Cluster"
+        },
+        "status": {"loadBalancer": {}}
+    })
+}
+
+fn endpoints(addresses: &[IpAddr], port: u16) -> Value {
+    let addresses: Vec<Value> = addresses.iter().map(|address| value!({"ip": address.to_string()})).collect();
+    value!({
+        "kind": "Endpoints",
+        "apiVersion": "v1",
+        "metadata": {
+            "name": NAME, "namespace": NAMESPACE,
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}
+        },
+        "subsets": [{"addresses": addresses, "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}]
+    })
+}
+
+fn endpoint_slice(addresses: &[IpAddr], port: u16) -> Value {
+    // One slice has one family: that of the first address.
+    let four = addresses[0].is_ipv4();
+    let endpoints: Vec<Value> = addresses
+        .iter()
+        .filter(|address| address.is_ipv4() == four)
+        .map(|address| {
+            let text = address.to_string();
+            value!({"addresses": [text], "conditions": {"ready": true}})
+        })
+        .collect();
+    value!({
+        "kind": "EndpointSlice",
+        "apiVersion": "discovery.k8s.io/v1",
+        "metadata": {
+            "name": NAME, "namespace": NAMESPACE, "generation": 1,
+            "labels": {"kubernetes.io/service-name": NAME}
+        },
+        "addressType": if four { "IPv4" } else { "IPv6" },
+        "endpoints": endpoints,
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}]
+    })
+}
+
+/// Creates the object, or gives it this server's `field` and ports.
+fn publish(
+    view: &View,
+    group: &str,
+    resource: &str,
+    object: Value,
+    field: &'static str,
+) -> Option<Companion> {
+    let Some(stored) = view.get(group, resource, NAMESPACE, NAME) else {
+        return create_missing(view, group, resource, object);
+    };
+    let before = stored.tree();
+    let mut updated = before.clone();
+    updated.set(field, object[field].clone());
+    if !object["ports"].is_null() {
+        updated.set("ports", object["ports"].clone());
+    }
+    if updated == before {
+        return None;
+    }
+    Some(Companion {
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        namespace: NAMESPACE.to_owned(),
+        name: NAME.to_owned(),
+        change: Change::Update { revision: stored.revision(), object: updated },
+    })
+}

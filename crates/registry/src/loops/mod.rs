@@ -1,0 +1,80 @@
+//! What kube-apiserver does by itself wherever the API runs: system
+//! namespaces, bootstrap roles and flow control, the `kubernetes` Service and
+//! the range of service addresses.
+//!
+//! Pure plans of what should be there; `bootstrap` writes what is missing in
+//! one or few transactions. Nothing here runs on a period.
+
+mod builtin;
+mod kubernetes_service;
+mod namespaces;
+mod rbac;
+
+use std::net::IpAddr;
+
+use apimachinery::{Status, Value, meta};
+use apiserver::{ApiServer, Change, Companion, View};
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+pub use builtin::system_node_rules;
+
+/// The steps of `/readyz` that [`bootstrap`] finishes.
+pub const STEPS: &[&str] = &[
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/apiservice-registration-controller",
+];
+
+/// What the objects of a cluster depend on.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Ranges of service addresses, the primary one first.
+    pub service_ranges: Vec<IpNet>,
+    /// Addresses under which this API server is reached; none leaves the
+    /// endpoints of `kubernetes` alone.
+    pub advertise: Vec<IpAddr>,
+    /// The port at which it is reached.
+    pub port: u16,
+}
+
+/// Writes what is missing of a cluster's own objects, brings built-in roles up
+/// to date and publishes this server's address. Takes a few milliseconds.
+///
+/// # Errors
+/// The store's refusal.
+pub async fn bootstrap(server: &ApiServer, cluster: &Cluster) -> Result<(), Status> {
+    let view = server.view();
+    let changes = plan(&view, cluster, server.edge().clock.now());
+    server.seed(changes).await?;
+    for step in STEPS {
+        server.finish_step(step);
+    }
+    Ok(())
+}
+
+/// Everything that is to be written, in order.
+fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Companion> {
+    let mut changes = namespaces::plan(view);
+    changes.extend(builtin::plan(view, now));
+    changes.extend(kubernetes_service::plan(view, cluster, now));
+    changes
+}
+
+/// The creation of `object`, unless it is there.
+fn create_missing(view: &View, group: &str, resource: &str, object: Value) -> Option<Companion> {
+    let (namespace, name) = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
+    if view.get(group, resource, &namespace, &name).is_some() {
+        return None;
+    }
+    Some(Companion {
+        group: group.into(),
+        resource: resource.into(),
+        namespace,
+        name,
+        change: Change::Create(object),
+    })
+}

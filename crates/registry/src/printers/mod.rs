@@ -1,0 +1,36 @@
+//! What `kubectl get` shows: the cells of a table row for each built-in kind,
+//! as kube-apiserver prints them.
+//!
+//! Pure functions of an object (in its stored version) and the time. Which
+//! columns there are comes from the facts; a strategy names its printer.
+
+pub mod access;
+pub mod cluster;
+pub mod config;
+pub mod event;
+pub mod network;
+pub mod node;
+pub mod pod;
+pub mod scaling;
+pub mod storage;
+pub mod words;
+pub mod workloads;
+
+use apimachinery::Value;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
+
+/// Makes the cells of an object's row.
+pub type Printer = fn(&Value, Timestamp) -> Vec<Value>;
+
+/// A kind that is plain but for its cells.
+pub struct Printed(pub Printer);
+
+impl Strategy for Printed {
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        (self.0)(object, now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

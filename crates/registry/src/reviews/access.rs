@@ -1,0 +1,215 @@
+//! SubjectAccessReview and its relatives: may this user do that.
+
+use std::sync::Arc;
+
+use apimachinery::field::{Errors, Path};
+use apimachinery::{Status, Value, value};
+use apiserver::{Action, Answer, Authorizer, Call, Decision, Handler, UserInfo, Verdict, View};
+use async_trait::async_trait;
+
+use super::{described_user, invalid};
+
+/// Whose rights are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// SelfSubjectAccessReview.
+    Oneself,
+    /// SubjectAccessReview.
+    Anybody,
+    /// LocalSubjectAccessReview: in the namespace of the request.
+    AnybodyHere,
+}
+
+/// An access review.
+pub struct AccessReview {
+    pub about: About,
+    /// In the order in which requests ask them.
+    pub authorizers: Arc<[Arc<dyn Authorizer>]>,
+}
+
+/// Asks authorizers in order; what the first with an opinion says counts.
+pub fn decide(authorizers: &[Arc<dyn Authorizer>], action: &Action<'_>, view: &View) -> Decision {
+    let mut reasons = Vec::new();
+    let mut errors = Vec::new();
+    for authorizer in authorizers {
+        let decision = authorizer.authorize(action, view);
+        if decision.verdict != Verdict::NoOpinion {
+            return decision;
+        }
+        reasons.extend((!decision.reason.is_empty()).then_some(decision.reason));
+        errors.extend((!decision.error.is_empty()).then_some(decision.error));
+    }
+    Decision { verdict: Verdict::NoOpinion, reason: reasons.join("\n"), error: errors.join("\n") }
+}
+
+#[async_trait]
+impl Handler for AccessReview {
+    async fn call(&self, mut call: Call<'_>) -> Result<Answer, Status> {
+        let errors = validate(&call.body, self.about, call.namespace);
+        if !errors.is_empty() {
+            return Err(invalid(&errors));
+        }
+        let spec = call.body["spec"].clone();
+        let described;
+        let user: &UserInfo = match self.about {
+            About::Oneself => call.user,
+            _ => {
+                described = described_user(&spec);
+                &described
+            }
+        };
+        let decision = decide_spec(&self.authorizers, user, &spec, &call.view);
+        let mut status = value!({"allowed": decision.verdict == Verdict::Allow});
+        if decision.verdict == Verdict::Deny {
+            status.set("denied", true);
+        }
+        if !decision.reason.is_empty() {
+            status.set("reason", decision.reason);
+        }
+        if !decision.error.is_empty() {
+            status.set("evaluationError", decision.error);
+        }
+        call.body.set("status", status);
+        Ok(Answer::created(call.body))
+    }
+}
+
+fn decide_spec(authorizers: &[Arc<dyn Authorizer>], user: &UserInfo, spec: &Value, view: &View) -> Decision {
+    let resource = &spec["resourceAttributes"];
+    let path = &spec["nonResourceAttributes"];
+    let (fields, labels) = (selector(&resource["fieldSelector"]), selector(&resource["labelSelector"]));
+    let attributes = if resource.is_null() { path } else { resource };
+    let action = Action {
+        user,
+        verb: attributes["verb"].text(),
+        is_resource: !resource.is_null(),
+        group: resource["group"].text(),
+        version: resource["version"].text(),
+        resource: resource["resource"].text(),
+        subresource: resource["subresource"].text(),
+        namespace: resource["namespace"].text(),
+        name: resource["name"].text(),
+        path: path["path"].text(),
+        field_selector: &fields,
+        label_selector: &labels,
+    };
+    decide(authorizers, &action, view)
+}
+
+/// A selector of the attributes as a request would write it.
+fn selector(selector: &Value) -> String {
+    if let Some(raw) = selector["rawSelector"].as_str() {
+        return raw.to_owned();
+    }
+    let terms: Vec<String> = selector["requirements"]
+        .items()
+        .iter()
+        .filter_map(|requirement| {
+            let key = requirement["key"].text();
+            let values: Vec<&str> = requirement["values"].items().iter().map(Value::text).collect();
+            match (requirement["operator"].text(), values.as_slice()) {
+                ("In", [one]) => Some(format!("{key}={one}")),
+                ("NotIn", [one]) => Some(format!("{key}!={one}")),
+                ("In", many) => Some(format!("{key} in ({})", many.join(","))),
+                ("NotIn", many) => Some(format!("{key} notin ({})", many.join(","))),
+                ("Exists", _) => Some(key.to_owned()),
+                ("DoesNotExist", _) => Some(format!("!{key}")),
+                _ => None,
+            }
+        })
+        .collect();
+    terms.join(",")
+}
+
+/// Path attributes as upstream's internal type writes them.
+fn told(path: &Value) -> Value {
+    value!({"Path": path["path"].text(), "Verb": path["verb"].text()})
+}
+
+fn validate(review: &Value, about: About, namespace: &str) -> Errors {
+    let mut errors = Errors::new();
+    let spec = &review["spec"];
+    let path = Path::Root.child("spec");
+    let (resource, url) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
+    let one = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+    match (resource.is_null(), url.is_null()) {
+        (false, false) => errors.invalid(&path, told(url), one),
+        (true, true) => errors.invalid(&path, Value::Null, one),
+        _ => {}
+    }
+    if about != About::Oneself && spec["user"].text().is_empty() && spec["groups"].items().is_empty() {
+        errors.invalid(&path.child("user"), "", "at least one of user or group must be specified");
+    }
+    if !resource.is_null() {
+        let path = path.child("resourceAttributes");
+        for field in ["fieldSelector", "labelSelector"] {
+            let selector = &resource[field];
+            let raw = selector["rawSelector"].text();
+            let place = path.child(field);
+            if !raw.is_empty() && !selector["requirements"].items().is_empty() {
+                let why = "may not specified at the same time as requirements";
+                errors.invalid(&place.child("rawSelector"), raw, why);
+            }
+        }
+    }
+    if about == About::AnybodyHere {
+        if !resource.is_null() && resource["namespace"].text() != namespace {
+            let path = path.child("resourceAttributes");
+            let given = resource["namespace"].text();
+            errors.invalid(&path.child("namespace"), given, "must match metadata.namespace");
+        }
+        if !url.is_null() {
+            let why = "disallowed on this kind of request";
+            errors.invalid(&path.child("nonResourceAttributes"), told(url), why);
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told_of(spec: Value, about: About) -> String {
+        let errors = validate(&value!({"spec": spec}), about, "here");
+        if errors.is_empty() { String::new() } else { errors.to_string() }
+    }
+
+    #[test]
+    fn one_question_at_a_time() {
+        let one = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+        assert_eq!(told_of(value!({}), About::Oneself), format!("spec: Invalid value: null: {one}"));
+        assert_eq!(
+            told_of(
+                value!({"resourceAttributes": {"verb": "get"}, "nonResourceAttributes": {"path": "/y", "verb": "post"}}),
+                About::Oneself
+            ),
+            format!("spec: Invalid value: {{\"Path\":\"/y\",\"Verb\":\"post\"}}: {one}")
+        );
+        assert_eq!(told_of(value!({"resourceAttributes": {"verb": "get"}}), About::Oneself), "");
+    }
+
+    #[test]
+    fn a_subject_is_named_and_local() {
+        let question = value!({"resourceAttributes": {"verb": "get", "namespace": "there"}});
+        assert_eq!(
+            told_of(question, About::Anybody),
+            "spec.user: Invalid value: \"\": at least one of user or group must be specified"
+        );
+        assert_eq!(
+            told_of(
+                value!({"user": "u", "resourceAttributes": {"verb": "get", "namespace": "there"}}),
+                About::AnybodyHere
+            ),
+            "spec.resourceAttributes.namespace: Invalid value: \"there\": must match metadata.namespace"
+        );
+    }
+
+    #[test]
+    fn requirements_read_as_selectors() {
+        let of = |requirement: Value| selector(&value!({"requirements": [requirement]}));
+        assert_eq!(of(value!({"key": "a", "operator": "In", "values": ["b"]})), "a=b");
+        assert_eq!(of(value!({"key": "a", "operator": "NotIn", "values": ["b", "c"]})), "a notin (b,c)");
+        assert_eq!(of(value!({"key": "a", "operator": "DoesNotExist"})), "!a");
+    }
+}

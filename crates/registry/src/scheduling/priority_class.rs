@@ -1,0 +1,12 @@
+//! PriorityClass.
+
+use apiserver::Strategy;
+
+/// PriorityClass.
+pub struct PriorityClass;
+
+impl Strategy for PriorityClass {
+    fn has_generation(&self) -> bool {
+        true
+    }
+}
