@@ -358,7 +358,7 @@ mod tests {
     fn a_pod_is_bounded_by_the_sum() {
         let ranges = range(value!([{"type": "Pod", "max": {"cpu": "3"}}]));
         let one = value!({"name": "c", "resources": {"limits": {"cpu": "2"}}});
-        let pod = value!({"spec": {"containers": [one.clone(), one]}});
+        let pod = value!({"spec": {"containers": vec![one.clone(), one]}});
         assert_eq!(pod_violations(&pod, &ranges), ["maximum cpu usage per Pod is 3, but limit is 4"]);
     }
 

@@ -161,9 +161,7 @@ mod tests {
     fn both_versions_hold_the_same() {
         let stored = value!({
             "apiVersion": "autoscaling/v2", "metadata": {"name": "h"},
-            "spec": {"maxReplicas": 5, "metrics": [
-                average_cpu(70), {"type": "Pods", "pods": {"metric": {"name": "m"}}}
-            ], "behavior": {"scaleUp": {"selectPolicy": "Max"}}},
+            "spec": {"maxReplicas": 5, "metrics": vec![average_cpu(70), value!({"type": "Pods", "pods": {"metric": {"name": "m"}}})], "behavior": {"scaleUp": {"selectPolicy": "Max"}}},
             "status": {"desiredReplicas": 1}
         });
         let mut object = stored.clone();

@@ -137,7 +137,7 @@ mod tests {
         let taint = |effect: &str| value!({"key": "k", "effect": effect});
         let mut errors = Errors::new();
         validate_taints(
-            &value!({"spec": {"taints": [taint("NoSchedule"), taint("NoExecute"), taint("NoSchedule")]}}),
+            &value!({"spec": {"taints": vec![taint("NoSchedule"), taint("NoExecute"), taint("NoSchedule")]}}),
             &mut errors,
         );
         assert_eq!(errors.len(), 1);

@@ -88,10 +88,10 @@ mod tests {
         let get = value!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]});
         let list = value!({"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]});
         let own = value!({"verbs": ["delete"], "apiGroups": [""], "resources": ["pods"]});
-        let wanted = role(value!([get.clone(), list.clone()]));
-        let stored = role(value!([get.clone(), own.clone()]));
+        let wanted = role(vec![get.clone(), list.clone()].into());
+        let stored = role(vec![get.clone(), own.clone()].into());
         let updated = reconcile(&stored, &wanted).expect("an update");
-        assert_eq!(updated["rules"], value!([get, own, list]));
+        assert_eq!(updated["rules"], Value::Array(vec![get, own, list]));
         assert_eq!(reconcile(&updated, &wanted), None);
     }
 
