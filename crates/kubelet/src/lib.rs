@@ -25,10 +25,13 @@ mod probes;
 mod quantity;
 mod references;
 mod sandbox;
+mod server;
 mod services;
 mod status;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod volumes;
 
 pub use config::{Config, LogLimits};
@@ -36,3 +39,4 @@ pub use drain::drain;
 pub use drivers::{Attachment, Drivers, Images, PodNetwork, PortMapping};
 pub use error::Error;
 pub use kubelet::Kubelet;
+pub use server::{Body, Caller, NodeServer};

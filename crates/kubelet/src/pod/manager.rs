@@ -231,6 +231,11 @@ impl Manager {
         self.pods.lock().values().map(|entry| entry.snapshot.borrow().clone()).collect()
     }
 
+    /// Follows one pod as long as it is on the node.
+    pub fn watch(&self, uid: &str) -> Option<watch::Receiver<Arc<Snapshot>>> {
+        self.pods.lock().get(uid).map(|entry| entry.snapshot.clone())
+    }
+
     pub fn find(&self, namespace: &str, name: &str) -> Option<Arc<Snapshot>> {
         let mut all = self.snapshots();
         all.retain(|one| one.pod.namespace() == namespace && one.pod.name() == name);

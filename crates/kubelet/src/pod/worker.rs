@@ -63,8 +63,17 @@ pub struct Worker {
 pub struct Snapshot {
     pub pod: Arc<Pod>,
     pub sandbox: Option<runtime::SandboxId>,
-    /// Newest instances: name, id, attempt, whether it runs.
-    pub containers: Vec<(String, ContainerId, u32, bool)>,
+    /// Newest instances.
+    pub containers: Vec<Newest>,
+}
+
+/// The newest instance of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    pub name: String,
+    pub id: ContainerId,
+    pub attempt: u32,
+    pub running: bool,
 }
 
 impl Worker {
@@ -122,7 +131,12 @@ impl Worker {
         let record = &self.record;
         let containers = record.containers.iter().filter_map(|(name, own)| {
             let instance = own.current.as_ref()?;
-            Some((name.clone(), instance.id.clone(), instance.attempt, instance.is_running()))
+            Some(Newest {
+                name: name.clone(),
+                id: instance.id.clone(),
+                attempt: instance.attempt,
+                running: instance.is_running(),
+            })
         });
         let snapshot =
             Snapshot { pod: record.pod.clone(), sandbox: record.sandbox.id().cloned(), containers: containers.collect() };

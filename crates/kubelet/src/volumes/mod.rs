@@ -34,10 +34,10 @@ use crate::container::fields::Facts;
 use crate::pod::spec::PodExt;
 use crate::references::Payloads;
 
-pub use files::{File, Files};
+use files::Files;
 pub use mounter::{KernelMounter, Mounter};
 pub use sub_path::open_sub_path;
-pub use tokens::{Token, TokenKey, Tokens, wanted_tokens};
+pub use tokens::{Token, TokenKey, Tokens};
 
 /// What volumes are made from.
 pub struct Sources {

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use serde_json::json;
 
+use super::tokens::wanted_tokens;
 use super::*;
 use crate::references::{Kind, Payload};
 

@@ -1,4 +1,9 @@
-//! Things that several tests of this crate need.
+//! Things that several tests of this crate need: an image, and a machine and
+//! an API that exist only in memory.
+
+pub mod api;
+pub mod machine;
+pub mod runtime;
 
 use image::Image;
 
