@@ -48,9 +48,12 @@ impl Filter for NotCordoned {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::NodeFacts;
     use crate::testing::{cluster, filtered, node, pod};
 
     #[test]
@@ -67,7 +70,7 @@ mod tests {
     #[test]
     fn uncordoning_helps() {
         let (open, shut) = (node("a", json!({})), node("a", json!({"spec": {"unschedulable": true}})));
-        let hint = |old: &std::sync::Arc<_>, new: &std::sync::Arc<_>| {
+        let hint = |old: &Arc<NodeFacts>, new: &Arc<NodeFacts>| {
             let change = Change::NodeChanged { old: old.clone(), new: new.clone() };
             NodeUnschedulable.hint(&pod("p", json!({})), &change)
         };
