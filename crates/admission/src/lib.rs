@@ -21,5 +21,5 @@ mod storage_object_in_use_protection;
 mod table;
 mod taint_nodes_by_condition;
 
-pub use rbac_escalation::Rights;
+pub use rbac_escalation::RefuseGranting;
 pub use table::plugins;

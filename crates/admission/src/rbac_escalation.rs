@@ -6,22 +6,19 @@ use std::sync::Arc;
 
 use apimachinery::status::GroupResource;
 use apimachinery::{Status, Value};
-use apiserver::{Action, Admission, AdmissionPlugin, Authorizer, Notes, Operation, Verdict};
+use apiserver::{Action, Admission, AdmissionPlugin, Authorizer, Notes, Operation, UserInfo, Verdict, View};
 
 /// The group of roles and bindings.
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// What a user holds, as the crate `auth` knows it.
-pub trait Rights: Send + Sync + 'static {
-    /// What is said to a user who grants `rules` in `namespace`; nothing where
-    /// all of it is held.
-    fn refuse_escalation(&self, admission: &Admission<'_>, namespace: &str, rules: &Value) -> Option<String>;
-}
+/// What is said to a user who grants `rules` (a role's) in a namespace; nothing
+/// where all of it is held. The crate `auth` knows.
+pub type RefuseGranting = fn(&UserInfo, &str, &Value, &View) -> Option<String>;
 
 /// See the module.
 pub(crate) struct RbacEscalation {
     pub authorizers: Arc<[Arc<dyn Authorizer>]>,
-    pub rights: Arc<dyn Rights>,
+    pub refuse_granting: RefuseGranting,
 }
 
 impl AdmissionPlugin for RbacEscalation {
@@ -46,6 +43,10 @@ impl AdmissionPlugin for RbacEscalation {
 }
 
 impl RbacEscalation {
+    fn refuse(&self, admission: &Admission<'_>, namespace: &str, rules: &Value) -> Option<String> {
+        (self.refuse_granting)(admission.user, namespace, rules, admission.view)
+    }
+
     fn may(
         &self,
         admission: &Admission<'_>,
@@ -82,7 +83,7 @@ impl RbacEscalation {
         if self.may(admission, "escalate", &admission.definition.resource, admission.namespace, name) {
             return Ok(());
         }
-        if let Some(why) = self.rights.refuse_escalation(admission, admission.namespace, &role["rules"]) {
+        if let Some(why) = self.refuse(admission, admission.namespace, &role["rules"]) {
             return Err(admission.forbid(role, why));
         }
         if !role["aggregationRule"].is_null() {
@@ -90,7 +91,7 @@ impl RbacEscalation {
                 {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
                 {"verbs": ["*"], "nonResourceURLs": ["*"]}
             ]);
-            if self.rights.refuse_escalation(admission, "", &everything).is_some() {
+            if self.refuse(admission, "", &everything).is_some() {
                 let why = "must have cluster-admin privileges to use an aggregationRule";
                 return Err(admission.forbid(role, why));
             }
@@ -120,7 +121,7 @@ impl RbacEscalation {
             let resource = GroupResource { group: GROUP, resource: &admission.definition.resource };
             return Err(Status::not_found(resource, name));
         };
-        match self.rights.refuse_escalation(admission, admission.namespace, &role.tree()["rules"]) {
+        match self.refuse(admission, admission.namespace, &role.tree()["rules"]) {
             Some(why) => Err(admission.forbid(binding, why)),
             None => Ok(()),
         }

@@ -15,17 +15,18 @@ use crate::node_restriction::NodeRestriction;
 use crate::persistent_volume_claim_resize::PersistentVolumeClaimResize;
 use crate::priority::Priority;
 use crate::quota::ResourceQuota;
-use crate::rbac_escalation::{RbacEscalation, Rights};
+use crate::rbac_escalation::{RbacEscalation, RefuseGranting};
 use crate::runtime_class::RuntimeClass;
 use crate::service_account::ServiceAccount;
 use crate::storage_object_in_use_protection::StorageObjectInUseProtection;
 use crate::taint_nodes_by_condition::TaintNodesByCondition;
 
 /// Every built-in plugin. `authorizers` are those that requests ask: some
-/// plugins let pass who may do more. `rights` tells what a user holds.
+/// plugins let pass who may do more. `refuse_granting` is
+/// `auth::rbac::refuse_granting`.
 pub fn plugins(
     authorizers: &Arc<[Arc<dyn Authorizer>]>,
-    rights: Arc<dyn Rights>,
+    refuse_granting: RefuseGranting,
 ) -> Vec<Arc<dyn AdmissionPlugin>> {
     vec![
         Arc::new(NamespaceLifecycle),
@@ -44,7 +45,7 @@ pub fn plugins(
         Arc::new(CertificateSubjectRestriction),
         Arc::new(DefaultIngressClass),
         // Upstream's storage of roles and bindings checks this after mutation.
-        Arc::new(RbacEscalation { authorizers: authorizers.clone(), rights }),
+        Arc::new(RbacEscalation { authorizers: authorizers.clone(), refuse_granting }),
         Arc::new(ResourceQuota),
     ]
 }

@@ -9,6 +9,7 @@ mod rule;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use apimachinery::Value;
 use apiserver::{Action, Authorizer, Decision, Derived, UserInfo, View};
 
 pub use index::{Grant, Index, Roles, compile};
@@ -71,9 +72,10 @@ pub fn rules_of(user: &UserInfo, namespace: &str, view: &View) -> Vec<Arc<[Rule]
     grants.into_iter().map(|grant| grant.rules.clone()).collect()
 }
 
-/// What is said to `user` who grants `wanted` in `namespace`; nothing where all of it is held.
-pub fn refuse_escalation(user: &UserInfo, namespace: &str, wanted: &[Rule], view: &View) -> Option<String> {
+/// What is said to `user` who grants `rules` (a role's) in `namespace`; nothing
+/// where all of it is held.
+pub fn refuse_granting(user: &UserInfo, namespace: &str, rules: &Value, view: &View) -> Option<String> {
     let owned: Vec<Rule> =
         rules_of(user, namespace, view).iter().flat_map(|rules| rules.iter().cloned()).collect();
-    escalation(&user.name, &user.groups, &owned, wanted)
+    escalation(&user.name, &user.groups, &owned, &Rule::read_all(rules))
 }

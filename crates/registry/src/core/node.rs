@@ -85,23 +85,6 @@ fn validate_taints(object: &Value, errors: &mut Errors) {
     }
 }
 
-/// `Duplicate value: {…}: why`, which only taints have.
-trait DuplicateBecause {
-    fn duplicate_because(&mut self, path: &Path<'_>, value: Value, why: &str);
-}
-
-impl DuplicateBecause for Errors {
-    fn duplicate_because(&mut self, path: &Path<'_>, value: Value, why: &str) {
-        let mut one = Errors::new();
-        one.duplicate(path, value);
-        for error in one.iter() {
-            let mut error = error.clone();
-            error.body = format!("{}: {why}", error.body);
-            self.push(error);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

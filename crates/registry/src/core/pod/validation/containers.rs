@@ -1,0 +1,179 @@
+//! Containers: regular, init and ephemeral.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::dns1123_label;
+
+use super::spec::{Around, enumerated};
+use super::{environment, mounts, ports, probes, security};
+use crate::rules::resources;
+
+const RESTART_POLICIES: [&str; 3] = ["Always", "Never", "OnFailure"];
+const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
+const SIDECARS_ONLY: &str = "may not be set for init containers without restartPolicy=Always";
+
+/// The containers proper: at least one.
+pub(super) fn regular(around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
+    let containers = around.spec["containers"].items();
+    if containers.is_empty() {
+        errors.required(path, "");
+        return;
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for (at, container) in containers.iter().enumerate() {
+        let here = path.index(at);
+        any(around, container, &here, errors);
+        let name = container["name"].text();
+        if names.contains(&name) {
+            errors.duplicate(&here.child("name"), name);
+        } else {
+            names.push(name);
+        }
+        probes::of_container(container, around.grace, &here, errors);
+        restart_policy(container, &here, errors);
+    }
+    ports::conflicts(containers, path, errors);
+}
+
+/// Init containers; those that restart always are sidecars and may have probes.
+pub(super) fn init(around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
+    let mut names: Vec<&str> =
+        around.spec["containers"].items().iter().map(|container| container["name"].text()).collect();
+    for (at, container) in around.spec["initContainers"].items().iter().enumerate() {
+        let here = path.index(at);
+        any(around, container, &here, errors);
+        restart_policy(container, &here, errors);
+        let name = container["name"].text();
+        if names.contains(&name) {
+            errors.duplicate(&here.child("name"), name);
+        } else if !name.is_empty() {
+            names.push(name);
+        }
+        ports::conflicts(std::slice::from_ref(container), path, errors);
+        if container["restartPolicy"].text() == "Always" {
+            probes::of_container(container, around.grace, &here, errors);
+            continue;
+        }
+        for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+            if !container[field].is_null() {
+                errors.forbidden(&here.child(field), SIDECARS_ONLY);
+            }
+        }
+    }
+}
+
+/// What holds of every container.
+fn any(around: &Around<'_>, container: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let name = container["name"].text();
+    if name.is_empty() {
+        errors.required(&path.child("name"), "");
+    } else {
+        errors.check(&path.child("name"), name, dns1123_label(name));
+    }
+    if container["image"].text().is_empty() {
+        errors.required(&path.child("image"), "");
+    }
+    let policies = ["File", "FallbackToLogsOnError"];
+    enumerated(
+        &path.child("terminationMessagePolicy"),
+        &container["terminationMessagePolicy"],
+        &policies,
+        errors,
+    );
+    ports::validate(&container["ports"], &path.child("ports"), errors);
+    environment::variables(&container["env"], &path.child("env"), errors);
+    environment::sources(&container["envFrom"], &path.child("envFrom"), errors);
+    mounts::mounts(around, container, &path.child("volumeMounts"), errors);
+    mounts::devices(around, container, &path.child("volumeDevices"), errors);
+    enumerated(&path.child("imagePullPolicy"), &container["imagePullPolicy"], &PULL_POLICIES, errors);
+    resources::requirements(&path.child("resources"), &container["resources"], &around.claims, errors);
+    resize_policy(around, container, &path.child("resizePolicy"), errors);
+    security::of_container(
+        &container["securityContext"],
+        around.host_users(),
+        &path.child("securityContext"),
+        errors,
+    );
+}
+
+fn restart_policy(container: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let field = path.child("restartPolicy");
+    if let Some(policy) = container["restartPolicy"].as_str() {
+        errors.one_of(&field, policy, &RESTART_POLICIES);
+    } else if !container["restartPolicyRules"].items().is_empty() {
+        errors.required(&field, "must specify restartPolicy when restart rules are used");
+    }
+}
+
+fn resize_policy(around: &Around<'_>, container: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let mut names: Vec<&str> = Vec::new();
+    for (at, policy) in container["resizePolicy"].items().iter().enumerate() {
+        let here = path.index(at);
+        let name = policy["resourceName"].text();
+        if names.contains(&name) {
+            errors.duplicate(&here, name);
+        }
+        names.push(name);
+        match name {
+            "" => errors.required(path, ""),
+            name => errors.one_of(path, name, &["cpu", "memory"]),
+        }
+        let restart = policy["restartPolicy"].text();
+        match restart {
+            "" => errors.required(path, ""),
+            restart => errors.one_of(path, restart, &["NotRequired", "RestartContainer"]),
+        }
+        if around.spec["restartPolicy"].text() == "Never" && restart != "NotRequired" {
+            errors.invalid(path, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'");
+        }
+    }
+}
+
+/// Fields that an ephemeral container may have (the others of a container are forbidden).
+const FORBIDDEN_EPHEMERAL: [&str; 6] =
+    ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resizePolicy"];
+
+/// Ephemeral containers of a pod.
+pub fn ephemeral(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let others = || ["containers", "initContainers"].into_iter().flat_map(|list| spec[list].items());
+    let mut names: Vec<&str> = others().map(|container| container["name"].text()).collect();
+    for (at, container) in spec["ephemeralContainers"].items().iter().enumerate() {
+        let here = path.index(at);
+        let around = Around {
+            spec,
+            volumes: spec["volumes"].items().iter().map(|volume| (volume["name"].text(), volume)).collect(),
+            claims: Vec::new(),
+            grace: 0,
+        };
+        any(&around, container, &here, errors);
+        let name = container["name"].text();
+        if names.contains(&name) {
+            errors.duplicate(&here.child("name"), name);
+        } else {
+            names.push(name);
+        }
+        let target = container["targetContainerName"].text();
+        if !target.is_empty() && !others().any(|other| other["name"].text() == target) {
+            errors.not_found(&here.child("targetContainerName"), target);
+        }
+        for field in FORBIDDEN_EPHEMERAL {
+            if !container[field].is_null() {
+                errors.forbidden(&here.child(field), "cannot be set for an Ephemeral Container");
+            }
+        }
+        if !crate::rules::is_empty(&container["resources"]) {
+            errors.forbidden(&here.child("resources"), "cannot be set for an Ephemeral Container");
+        }
+        for (nth, mount) in container["volumeMounts"].items().iter().enumerate() {
+            let mounts = here.child("volumeMounts");
+            for field in ["subPath", "subPathExpr"] {
+                if !mount[field].text().is_empty() {
+                    errors.forbidden(
+                        &mounts.index(nth).child(field),
+                        "cannot be set for an Ephemeral Container",
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A new pod, and a template.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::meta;
+
+/// Everything of a new pod but its metadata.
+pub fn create(pod: &Value) -> Errors {
+    let mut errors = Errors::new();
+    metadata_and_spec(pod, &mut errors);
+    let (spec, path) = (&pod["spec"], Path::Root.child("spec"));
+    if !spec["ephemeralContainers"].items().is_empty() {
+        errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
+    }
+    if !spec["nodeName"].text().is_empty() && super::super::is_gated(pod) {
+        errors.forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
+    }
+    errors
+}
+
+/// What holds of new and changed pods, and not of templates.
+pub(super) fn metadata_and_spec(pod: &Value, errors: &mut Errors) {
+    let (spec, path) = (&pod["spec"], Path::Root.child("spec"));
+    super::spec(spec, &path, errors);
+    if spec["serviceAccountName"].text().is_empty() {
+        tokens_need_an_account(spec, &path, errors);
+    }
+    for list in ["containers", "initContainers"] {
+        let field = path.child(list);
+        for (at, container) in spec[list].items().iter().enumerate() {
+            let image = container["image"].text();
+            if image.trim() != image {
+                errors.invalid(
+                    &field.index(at).child("image"),
+                    image,
+                    "must not have leading or trailing whitespace",
+                );
+            }
+        }
+    }
+}
+
+fn tokens_need_an_account(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let volumes = path.child("volumes");
+    for (at, volume) in spec["volumes"].items().iter().enumerate() {
+        let volume_path = volumes.index(at);
+        let projected = volume_path.child("projected");
+        let sources = projected.child("sources");
+        for (nth, source) in volume["projected"]["sources"].items().iter().enumerate() {
+            if !source["serviceAccountToken"].is_null() {
+                errors.forbidden(
+                    &sources.index(nth).child("serviceAccountToken"),
+                    "must not be specified when serviceAccountName is not set",
+                );
+            }
+        }
+    }
+}
+
+/// A pod template (PodTemplateSpec) at `path`.
+pub fn template(template: &Value, path: &Path<'_>, errors: &mut Errors) {
+    meta::labels(&template["metadata"]["labels"], &path.child("labels"), errors);
+    meta::annotations(&template["metadata"]["annotations"], &path.child("annotations"), errors);
+    super::spec(&template["spec"], &path.child("spec"), errors);
+    if !template["spec"]["ephemeralContainers"].items().is_empty() {
+        errors.forbidden(
+            &path.child("spec").child("ephemeralContainers"),
+            "ephemeral containers not allowed in pod template",
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! Rules that several kinds share: selectors, resource amounts, roll-outs,
+//! paths in a file system, and values as upstream's internal types write them.
+//!
+//! Pure functions on trees that add to a list of errors.
+
+pub mod diff;
+pub mod internal;
+pub mod paths;
+pub mod resources;
+pub mod rollout;
+pub mod selector;
+
+use apimachinery::Value;
+use apimachinery::field::{Error, Errors, Kind, Path};
+use apimachinery::validation;
+
+/// A number that may not be negative, where it is there.
+pub fn non_negative(path: &Path<'_>, value: &Value, errors: &mut Errors) {
+    if let Some(number) = value.as_i64().filter(|number| *number < 0) {
+        errors.invalid(path, number, "must be greater than or equal to 0");
+    }
+}
+
+/// An error where a text is absent or empty. Whether there is a text.
+pub fn required(path: &Path<'_>, value: &Value, errors: &mut Errors) -> bool {
+    let empty = value.text().is_empty();
+    if empty {
+        errors.required(path, "");
+    }
+    !empty
+}
+
+/// A port by number or by name.
+pub fn port(path: &Path<'_>, value: &Value, errors: &mut Errors) {
+    match value {
+        Value::String(name) => errors.check(path, name, validation::port_name(name)),
+        other => {
+            let number = other.as_i64().unwrap_or(0);
+            for why in validation::port_number(number) {
+                errors.invalid(path, number, &why);
+            }
+        }
+    }
+}
+
+/// An address that is neither unspecified, loopback, link-local nor multicast
+/// (ValidateNonSpecialIP), where it is an address.
+pub fn non_special_ip(path: &Path<'_>, text: &str, errors: &mut Errors) {
+    let Some(ip) = validation::parse_ip_sloppy(text) else { return };
+    let (link_local, multicast) = match ip {
+        std::net::IpAddr::V4(ip) => (ip.is_link_local(), ip.octets()[..3] == [224, 0, 0]),
+        std::net::IpAddr::V6(ip) => (ip.segments()[0] & 0xffc0 == 0xfe80, ip.segments()[0] & 0xff0f == 0xff02),
+    };
+    if ip.is_unspecified() {
+        errors.invalid(path, text, &format!("may not be unspecified ({ip})"));
+    }
+    if ip.is_loopback() {
+        errors.invalid(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+    }
+    if link_local {
+        errors.invalid(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+    }
+    if multicast {
+        errors.invalid(path, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+    }
+}
+
+/// `Not found: "x": detail`, which upstream's own constructor cannot say.
+pub fn not_found_because(path: &Path<'_>, value: &str, detail: &str, errors: &mut Errors) {
+    let body = format!("Not found: {}: {detail}", apimachinery::field::quote(value));
+    errors.push(Error { kind: Kind::NotFound, field: path.to_string(), body });
+}
+
+/// Errors told as they are, in a form that shows no value in quotes.
+pub fn invalid_unquoted(path: &Path<'_>, what: &str, errors: &mut Errors) {
+    let body = format!("Invalid value: {what}");
+    errors.push(Error { kind: Kind::Invalid, field: path.to_string(), body });
+}
+
+/// Whether a map, a list or a text is absent or empty.
+pub fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether two values are the same, absent and empty counting as one.
+pub fn same(one: &Value, other: &Value) -> bool {
+    one == other || (is_empty(one) && is_empty(other))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Names and amounts of resources (ResourceList, ResourceRequirements).
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::quantity::Quantity;
+use apimachinery::validation::qualified_name;
+
+use super::not_found_because;
+
+const HUGE_PAGES: &str = "hugepages-";
+
+/// Names without a domain that some API object may hold.
+const STANDARD: [&str; 20] = [
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "storage",
+    "requests.storage",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
+/// Of those, what is counted in whole numbers.
+const WHOLE: [&str; 9] = [
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
+/// The amount that a tree's value says; zero where it is none.
+pub fn amount(value: &Value) -> Quantity {
+    Quantity::parse(value.text()).unwrap_or(Quantity::ZERO)
+}
+
+pub fn is_huge_pages(name: &str) -> bool {
+    name.starts_with(HUGE_PAGES)
+}
+
+/// Kubernetes' own: without a domain, or of kubernetes.io.
+pub fn is_native(name: &str) -> bool {
+    !name.contains('/') || name.contains("kubernetes.io/")
+}
+
+/// A device or such of somebody else's domain.
+pub fn is_extended(name: &str) -> bool {
+    !is_native(name) && !name.starts_with("requests.") && qualified_name(&format!("requests.{name}")).is_empty()
+}
+
+fn may_overcommit(name: &str) -> bool {
+    is_native(name) && !is_huge_pages(name)
+}
+
+/// A resource that any object may name.
+pub fn name(path: &Path<'_>, name: &str, errors: &mut Errors) -> bool {
+    let wrong = qualified_name(name);
+    let standard = name.contains('/')
+        || STANDARD.contains(&name)
+        || is_huge_pages(name)
+        || name.strip_prefix("requests.").is_some_and(is_huge_pages);
+    let fine = wrong.is_empty() && standard;
+    if wrong.is_empty() && !standard {
+        errors.invalid(path, name, "must be a standard resource type or fully qualified");
+    }
+    errors.check(path, name, wrong);
+    fine
+}
+
+/// A resource that containers may ask for.
+pub fn container_name(path: &Path<'_>, text: &str, errors: &mut Errors) {
+    name(path, text, errors);
+    if !text.contains('/') {
+        let standard = matches!(text, "cpu" | "memory" | "ephemeral-storage") || is_huge_pages(text);
+        if !standard {
+            errors.invalid(path, text, "must be a standard resource for containers");
+        }
+    } else if !is_native(text) && !is_extended(text) {
+        errors.invalid(path, text, "doesn't follow extended resource name standard");
+    }
+}
+
+/// Not negative, and whole where the resource is counted.
+pub fn value(path: &Path<'_>, name: &str, value: &Value, errors: &mut Errors) {
+    let amount = amount(value);
+    if amount.is_negative() {
+        errors.invalid(path, value.clone(), "must be greater than or equal to 0");
+    }
+    if (WHOLE.contains(&name) || is_extended(name)) && amount.milli_value() % 1000 != 0 {
+        errors.invalid(path, value.clone(), "must be an integer");
+    }
+}
+
+fn huge_pages(path: &Path<'_>, name: &str, value: &Value, errors: &mut Errors) {
+    let Ok(page) = Quantity::parse(&name[HUGE_PAGES.len()..]) else {
+        errors.invalid(path, value.clone(), "quantities must match the regular expression");
+        return;
+    };
+    let bytes = amount(value).value();
+    if page.value() <= 0 || bytes % page.value() != 0 {
+        let why = format!("{} is not positive integer multiple of {name}", value.text());
+        errors.invalid(path, value.clone(), &why);
+    }
+}
+
+/// ResourceRequirements of a container; `claims` are the names of the pod's
+/// resource claims.
+pub fn requirements(path: &Path<'_>, resources: &Value, claims: &[&str], errors: &mut Errors) {
+    let (limits, requests) = (path.child("limits"), path.child("requests"));
+    let mut huge = false;
+    let mut compute = false;
+    for (name, limit) in resources["limits"].members() {
+        let field = limits.key(name);
+        check(&field, name, limit, errors);
+        huge |= is_huge_pages(name);
+        compute |= matches!(name, "cpu" | "memory");
+    }
+    for (name, request) in resources["requests"].members() {
+        let field = requests.key(name);
+        check(&field, name, request, errors);
+        huge |= is_huge_pages(name);
+        compute |= matches!(name, "cpu" | "memory");
+        let limit = &resources["limits"][name];
+        if !limit.is_null() {
+            let (asked, most) = (amount(request), amount(limit));
+            if asked != most && !may_overcommit(name) {
+                let why = format!("must be equal to {name} limit of {}", limit.text());
+                errors.invalid(&requests, request.clone(), &why);
+            } else if asked > most {
+                let why = format!("must be less than or equal to {name} limit of {}", limit.text());
+                errors.invalid(&requests, request.clone(), &why);
+            }
+        } else if !may_overcommit(name) {
+            errors.required(&limits, "Limit must be set for non overcommitable resources");
+        }
+    }
+    if huge && !compute {
+        errors.forbidden(path, "HugePages require cpu or memory");
+    }
+    claim_names(&path.child("claims"), &resources["claims"], claims, errors);
+}
+
+fn check(path: &Path<'_>, name: &str, amount: &Value, errors: &mut Errors) {
+    container_name(path, name, errors);
+    value(path, name, amount, errors);
+    if is_huge_pages(name) {
+        huge_pages(path, name, amount, errors);
+    }
+}
+
+fn claim_names(path: &Path<'_>, used: &Value, claims: &[&str], errors: &mut Errors) {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for (at, claim) in used.items().iter().enumerate() {
+        let here = path.index(at);
+        let name = claim["name"].text();
+        if name.is_empty() {
+            errors.required(&here, "");
+            continue;
+        }
+        let key = (name, claim["request"].text());
+        if seen.contains(&key) || (!key.1.is_empty() && seen.contains(&(name, ""))) {
+            errors.duplicate(&here, name);
+        } else {
+            seen.push(key);
+        }
+        if !claims.contains(&name) {
+            let mut known = claims.to_vec();
+            known.sort_unstable();
+            let detail = if known.is_empty() {
+                "must be one of the names in pod.spec.resourceClaims which is empty".to_owned()
+            } else {
+                format!("must be one of the names in pod.spec.resourceClaims: {}", known.join(", "))
+            };
+            not_found_because(&here, name, &detail, errors);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Label selectors (meta/v1 LabelSelector).
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::labels::Selector;
+use apimachinery::validation::{label_key, label_value, meta};
+
+/// A LabelSelector, where it is there.
+pub fn validate(path: &Path<'_>, selector: &Value, errors: &mut Errors) {
+    meta::labels(&selector["matchLabels"], &path.child("matchLabels"), errors);
+    let expressions = path.child("matchExpressions");
+    for (at, requirement) in selector["matchExpressions"].items().iter().enumerate() {
+        self::requirement(&expressions.index(at), requirement, errors);
+    }
+}
+
+fn requirement(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
+    let values = requirement["values"].items();
+    match requirement["operator"].text() {
+        "In" | "NotIn" if values.is_empty() => {
+            errors.required(&path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+        }
+        "In" | "NotIn" => {}
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            errors.forbidden(&path.child("values"), why);
+        }
+        "Exists" | "DoesNotExist" => {}
+        other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
+    }
+    let key = requirement["key"].text();
+    errors.check(&path.child("key"), key, label_key(key));
+    for (at, value) in values.iter().enumerate() {
+        let list = path.child("values");
+        errors.check(&list.index(at), value.text(), label_value(value.text()));
+    }
+}
+
+/// Whether a selector says nothing: absent or without requirements.
+pub fn is_empty(selector: &Value) -> bool {
+    selector["matchLabels"].members().next().is_none() && selector["matchExpressions"].items().is_empty()
+}
+
+/// The selector of a workload: there, valid and, where `empty` says why, not empty.
+pub fn of_workload(path: &Path<'_>, selector: &Value, empty: Option<&str>, errors: &mut Errors) {
+    if selector.is_null() {
+        errors.required(path, "");
+        return;
+    }
+    validate(path, selector, errors);
+    if let Some(why) = empty
+        && is_empty(selector)
+    {
+        errors.invalid(path, selector.clone(), why);
+    }
+}
+
+/// An error at `labels` where the template's labels do not match; where the
+/// selector cannot be read, one at `path`. Whether it could be read.
+pub fn matches_labels(
+    path: &Path<'_>,
+    selector: &Value,
+    template: &Value,
+    labels: &Path<'_>,
+    errors: &mut Errors,
+) -> bool {
+    let own = &template["metadata"]["labels"];
+    match Selector::of_label_selector(selector) {
+        Err(_) => {
+            errors.invalid(path, selector.clone(), "invalid label selector");
+            return false;
+        }
+        Ok(selector) if selector.is_everything() || selector.matches(own) => {}
+        Ok(_) => errors.invalid(labels, own.clone(), "`selector` does not match template `labels`"),
+    }
+    true
+}

@@ -1,0 +1,7 @@
+//! The kinds in a whole API server on a store in memory, with all authorizers
+//! and plugins, reached in process.
+
+mod cluster;
+mod pods;
+mod rights;
+mod services;
