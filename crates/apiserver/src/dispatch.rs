@@ -61,7 +61,7 @@ pub(crate) fn local_options(options: &client::WriteOptions, force: bool) -> Writ
 
 impl ApiServer {
     pub(crate) async fn dispatch(
-        self: &Arc<Self>,
+        &self,
         work: Work,
         warnings: &mut Vec<String>,
     ) -> Result<Outcome, Status> {
@@ -128,7 +128,7 @@ impl ApiServer {
     /// Resources and subresources with code of their own.
     #[allow(clippy::too_many_arguments)] // the parts of one request
     async fn call_handler(
-        self: &Arc<Self>,
+        &self,
         handler: Arc<dyn Handler>,
         target: Target,
         caller: Caller,

@@ -13,6 +13,7 @@ mod catalogue;
 mod connect;
 mod discovery;
 mod dispatch;
+mod endpoint;
 mod extend;
 mod flow;
 mod generic;

@@ -31,7 +31,7 @@ const LISTED: [&str; 13] = [
 ];
 
 impl ApiServer {
-    pub(crate) async fn serve_path(self: &Arc<Self>, head: &Head, _user: &Arc<UserInfo>) -> Response<Body> {
+    pub(crate) async fn serve_path(&self, head: &Head, _user: &Arc<UserInfo>) -> Response<Body> {
         let path = head.path.as_str();
         let reads = matches!(head.method, Method::GET | Method::HEAD);
         let parts: Vec<&str> = path.trim_end_matches('/').split('/').skip(1).collect();

@@ -18,6 +18,7 @@ use http::header::{ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use serve::Peer;
 use tokio::time::Instant;
 
@@ -48,7 +49,7 @@ pub(crate) struct Head {
 
 impl ApiServer {
     /// Answers one request. A panic on the way ends this request alone.
-    pub async fn handle<B>(self: &Arc<Self>, request: Request<B>, peer: &Peer) -> Response<Body>
+    pub async fn handle<B>(&self, request: Request<B>, peer: &Peer) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -63,7 +64,7 @@ impl ApiServer {
         }
     }
 
-    async fn walk<B>(self: &Arc<Self>, request: Request<B>, peer: &Peer) -> Response<Body>
+    async fn walk<B>(&self, request: Request<B>, peer: &Peer) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -332,7 +333,7 @@ impl ApiServer {
 
     /// A path of a resource.
     async fn serve_resource<B>(
-        self: &Arc<Self>,
+        &self,
         head: Head,
         route: Route,
         verb: &'static str,
@@ -395,7 +396,7 @@ impl ApiServer {
 
     #[allow(clippy::too_many_arguments)] // the parts of one request
     async fn run<B>(
-        self: &Arc<Self>,
+        &self,
         head: Head,
         target: Target,
         verb: &'static str,
@@ -421,6 +422,14 @@ impl ApiServer {
         let agent = head.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
         let caller = Caller { user, agent: agent.into() };
         self.dispatch(Work { target, caller, verb, query: head.query, options: None, input, patch }, warnings).await
+    }
+}
+
+impl serve::Handler for ApiServer {
+    type Body = Body;
+
+    async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        ApiServer::handle(self, request, peer).await
     }
 }
 

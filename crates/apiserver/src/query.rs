@@ -7,7 +7,7 @@ use client::ListOptions;
 
 /// Names and values in the order of the query, decoded.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>, Box<str>);
 
 impl Query {
     pub fn parse(text: &str) -> Self {
@@ -15,7 +15,12 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode(name, true).into_owned(), decode(value, true).into_owned())
         });
-        Self(pairs.collect())
+        Self(pairs.collect(), text.into())
+    }
+
+    /// As it came.
+    pub fn text(&self) -> &str {
+        &self.1
     }
 
     /// The first value of `name`.
@@ -118,6 +123,25 @@ pub(crate) fn decode(text: &str, plus: bool) -> Cow<'_, str> {
         at += 1;
     }
     Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// A path with a query of these pairs.
+pub(crate) fn with(path: &str, pairs: &[(String, String)]) -> String {
+    use std::fmt::Write;
+    let mut out = path.to_owned();
+    for (at, (name, value)) in pairs.iter().enumerate() {
+        out.push(if at == 0 { '?' } else { '&' });
+        out.push_str(name);
+        out.push('=');
+        for byte in value.bytes() {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+                out.push(byte as char);
+            } else {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]

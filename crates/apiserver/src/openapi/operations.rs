@@ -1,0 +1,222 @@
+//! Operations of a path: names, parameters, bodies and answers, as data that
+//! both versions of OpenAPI write in their own way.
+
+use apimachinery::Value;
+
+use super::Facts;
+
+/// One method of a path.
+pub(super) struct Operation<'a> {
+    pub method: &'a str,
+    /// `get`, `list`, `post`, …; "" for paths of no resource.
+    pub action: &'a str,
+    pub gvk: &'a Value,
+    pub id: String,
+    pub tag: String,
+    pub description: String,
+    pub parameters: Vec<&'a str>,
+    pub consumes: Vec<&'a str>,
+    pub responses: Vec<&'a str>,
+    /// The schema of the body, where it has one.
+    pub body: Option<String>,
+    /// The schema of the answer, where it is known.
+    pub answer: Option<String>,
+}
+
+/// The operations of `path`.
+pub(super) fn of<'a>(facts: &'a Facts, path: &str, item: &'a Value) -> Vec<Operation<'a>> {
+    item.members().map(|(method, operation)| one(facts, path, method, operation)).collect()
+}
+
+fn one<'a>(facts: &'a Facts, path: &str, method: &'a str, operation: &'a Value) -> Operation<'a> {
+    let texts = |name: &str| operation[name].items().iter().map(Value::text).collect::<Vec<_>>();
+    let action = operation["action"].text();
+    let gvk = &operation["gvk"];
+    let kind = gvk["kind"].text();
+    let own = facts.schema_of(gvk, kind).map(str::to_owned);
+    let answer = match action {
+        "list" => facts.schema_of(gvk, &format!("{kind}List")).map(str::to_owned),
+        "deletecollection" => Some(STATUS.to_owned()),
+        "delete" => match own.as_deref() {
+            // Kinds that a deletion gives back; others answer with a Status.
+            Some(schema) if RETURNED.iter().any(|kind| schema.ends_with(kind)) => own.clone(),
+            _ => Some(STATUS.to_owned()),
+        },
+        "watch" | "watchlist" => Some(WATCH_EVENT.to_owned()),
+        "connect" | "" => None,
+        _ => own.clone(),
+    };
+    let body = match action {
+        "post" | "put" => own,
+        "patch" => Some(PATCH.to_owned()),
+        "delete" | "deletecollection" => Some(DELETE_OPTIONS.to_owned()),
+        _ => None,
+    };
+    Operation {
+        method,
+        action,
+        gvk,
+        id: id(path, method, action, kind),
+        tag: tag(path),
+        description: description(action, kind),
+        parameters: texts("params"),
+        consumes: texts("consumes"),
+        responses: texts("responses"),
+        body,
+        answer,
+    }
+}
+
+pub(super) const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
+const WATCH_EVENT: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent";
+const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
+const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+const RETURNED: [&str; 6] = [
+    "core.v1.Pod",
+    "core.v1.Service",
+    "core.v1.ServiceAccount",
+    "core.v1.PersistentVolume",
+    "core.v1.PersistentVolumeClaim",
+    "core.v1.ResourceQuota",
+];
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Group and version of a path as operation ids write them: `CoreV1`, `RbacAuthorizationV1`.
+fn camel(path: &str) -> String {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let (group, version) = match parts.as_slice() {
+        ["api", version, ..] => ("core", *version),
+        ["api"] => ("core", ""),
+        ["apis", group, version, ..] => (*group, *version),
+        ["apis", group] => (*group, ""),
+        ["apis"] => ("", ""),
+        _ => ("", ""),
+    };
+    let group = group.trim_end_matches(".k8s.io");
+    group.split('.').map(capital).collect::<String>() + &capital(version)
+}
+
+/// `readCoreV1NamespacedConfigMap`.
+fn id(path: &str, method: &str, action: &str, kind: &str) -> String {
+    let group = camel(path);
+    if action.is_empty() {
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        return match parts.as_slice() {
+            ["api" | "apis", _, _] | ["api", _] => format!("get{group}APIResources"),
+            ["api"] => "getCoreAPIVersions".into(),
+            ["apis"] => "getAPIVersions".into(),
+            ["apis", _] => format!("get{group}APIGroup"),
+            ["version"] => "getCodeVersion".into(),
+            other => format!("get{}", other.iter().map(|part| capital(part)).collect::<String>()),
+        };
+    }
+    let verb = match action {
+        "get" => "read",
+        "list" => "list",
+        "post" => "create",
+        "put" => "replace",
+        "deletecollection" => "deleteCollection",
+        "watch" | "watchlist" => "watch",
+        "connect" => return connect_id(path, method, &group, kind),
+        other => other,
+    };
+    let namespaced = if path.contains("/{namespace}/") { "Namespaced" } else { "" };
+    let subresource = path.split("/{name}/").nth(1).map(capital).unwrap_or_default();
+    let mut id = format!("{verb}{group}{namespaced}{kind}");
+    if kind.to_lowercase() != subresource.to_lowercase() {
+        id.push_str(&subresource);
+    }
+    if action == "watchlist" {
+        id.push_str("List");
+    }
+    if matches!(action, "list" | "watchlist") && namespaced.is_empty() && is_of_all_namespaces(path) {
+        id.push_str("ForAllNamespaces");
+    }
+    id
+}
+
+fn connect_id(path: &str, method: &str, group: &str, kind: &str) -> String {
+    let namespaced = if path.contains("/{namespace}/") { "Namespaced" } else { "" };
+    let method = capital(method);
+    let owner = kind.trim_end_matches("Options");
+    let with_path = if path.ends_with("/{path}") { "WithPath" } else { "" };
+    format!("connect{group}{method}{namespaced}{owner}{with_path}")
+}
+
+/// Whether a list without a namespace in its path is of a namespaced kind.
+fn is_of_all_namespaces(path: &str) -> bool {
+    let plural = path.rsplit('/').next().unwrap_or("");
+    api::facts::discovery()
+        .iter()
+        .any(|resource| resource.resource == plural && resource.scope == api::facts::Scope::Namespaced)
+}
+
+/// `core_v1`.
+fn tag(path: &str) -> String {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let short = |group: &str| {
+        let words: Vec<String> = group.trim_end_matches(".k8s.io").split('.').map(capital).collect();
+        let joined = words.concat();
+        let mut letters = joined.chars();
+        letters.next().map(|first| first.to_lowercase().chain(letters).collect::<String>()).unwrap_or_default()
+    };
+    match parts.as_slice() {
+        ["api"] => "core".into(),
+        ["api", version, ..] => format!("core_{version}"),
+        ["apis"] => "apis".into(),
+        ["apis", group] => short(group),
+        ["apis", group, version, ..] => format!("{}_{version}", short(group)),
+        _ => parts.first().copied().unwrap_or("").trim_start_matches('.').to_owned(),
+    }
+}
+
+fn description(action: &str, kind: &str) -> String {
+    match action {
+        "get" => format!("read the specified {kind}"),
+        "list" => format!("list or watch objects of kind {kind}"),
+        "post" => format!("create a {kind}"),
+        "put" => format!("replace the specified {kind}"),
+        "patch" => format!("partially update the specified {kind}"),
+        "delete" => format!("delete a {kind}"),
+        "deletecollection" => format!("delete collection of {kind}"),
+        "watch" => format!("watch changes to an object of kind {kind}"),
+        "watchlist" => format!("watch individual changes to a list of {kind}"),
+        "connect" => format!("connect requests to {kind}"),
+        _ => "get available resources".into(),
+    }
+}
+
+/// A parameter's type and what it is for.
+pub(super) fn parameter(name: &str) -> (&'static str, &'static str) {
+    match name {
+        "allowWatchBookmarks" => ("boolean", "whether the watch also sends events of type BOOKMARK"),
+        "continue" => ("string", "the token of the page before, to go on after it"),
+        "dryRun" => ("string", "All: do everything but store the result"),
+        "fieldManager" => ("string", "the name of the program or person that makes the change"),
+        "fieldSelector" => ("string", "chooses objects by their fields"),
+        "fieldValidation" => ("string", "what to do about unknown and duplicate fields: Ignore, Warn or Strict"),
+        "force" => ("boolean", "takes over fields that other managers own; only for apply"),
+        "gracePeriodSeconds" => ("integer", "the seconds before the object is deleted; 0 is at once"),
+        "ignoreStoreReadErrorWithClusterBreakingPotential" => {
+            ("boolean", "deletes the object even where it can no longer be read")
+        }
+        "labelSelector" => ("string", "chooses objects by their labels"),
+        "limit" => ("integer", "the most objects that one answer holds"),
+        "orphanDependents" => ("boolean", "deprecated: use propagationPolicy"),
+        "pretty" => ("string", "writes the answer with indentation"),
+        "propagationPolicy" => ("string", "what becomes of dependents: Orphan, Background or Foreground"),
+        "resourceVersion" => ("string", "the revision that the answer is of or starts from"),
+        "resourceVersionMatch" => ("string", "how resourceVersion is meant: Exact or NotOlderThan"),
+        "sendInitialEvents" => ("boolean", "whether a watch begins with what there is"),
+        "timeoutSeconds" => ("integer", "how long a list or watch may take"),
+        "watch" => ("boolean", "sends changes instead of a list"),
+        "name" => ("string", "the object's name"),
+        "namespace" => ("string", "the namespace"),
+        "path" => ("string", "the path behind the proxy"),
+        _ => ("string", ""),
+    }
+}
