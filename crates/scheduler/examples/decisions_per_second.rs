@@ -30,7 +30,8 @@ fn main() {
         "spec":{"containers":[{"name":"c","image":"pause","resources":{"requests":{"cpu":"100m","memory":"500Mi"}}}],
                 "tolerations":[{"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoExecute","tolerationSeconds":300},
                                {"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":300}]}}"#;
-    let template = PodInfo::project(&Document::new(text.to_owned().into(), 1)).expect("the pod is well formed");
+    let template =
+        PodInfo::project(&Document::new(text.to_owned().into(), 1)).expect("the pod is well formed");
     let framework = Framework::default_profile();
     let random = SeededRandom::new(1);
     let mut start = NodeIndex(0);

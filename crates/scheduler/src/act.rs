@@ -34,8 +34,7 @@ impl Actor {
         self.edge.tasks.spawn(async move {
             match actor.binding_cycle(&pod, &node).await {
                 Ok(()) => {
-                    let message =
-                        format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
+                    let message = format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
                     actor.recorder.event(&pod.reference(), EventType::Normal, "Scheduled", message);
                 }
                 Err(why) => {
@@ -58,8 +57,7 @@ impl Actor {
         for plugin in self.framework.plugins() {
             let Some(pre_bind) = plugin.as_pre_bind() else { continue };
             let name = plugin.name();
-            let failed =
-                |error| NotBound::Failed(format!("running PreBind plugin {name:?}: {error}"));
+            let failed = |error| NotBound::Failed(format!("running PreBind plugin {name:?}: {error}"));
             pre_bind.pre_bind(&context, pod, node).await.map_err(failed)?;
         }
         // The first Bind plugin binds.

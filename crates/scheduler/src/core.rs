@@ -19,15 +19,36 @@ use crate::{Choice, Decision, FitError, SCHEDULER_NAME, schedule};
 /// What the scheduler learns.
 pub enum Input {
     /// `new` None: the pod is gone.
-    Pod { old: Option<SharedPod>, new: Option<SharedPod> },
-    Node { old: Option<Arc<NodeFacts>>, new: Option<Arc<NodeFacts>> },
-    Namespace { name: String, labels: Option<BTreeMap<String, String>> },
-    Budget { key: ObjectKey, budget: Option<Arc<Budget>> },
-    Service { key: ObjectKey, selector: Option<Selector> },
+    Pod {
+        old: Option<SharedPod>,
+        new: Option<SharedPod>,
+    },
+    Node {
+        old: Option<Arc<NodeFacts>>,
+        new: Option<Arc<NodeFacts>>,
+    },
+    Namespace {
+        name: String,
+        labels: Option<BTreeMap<String, String>>,
+    },
+    Budget {
+        key: ObjectKey,
+        budget: Option<Arc<Budget>>,
+    },
+    Service {
+        key: ObjectKey,
+        selector: Option<Selector>,
+    },
     /// Binding came to an end without success.
-    NotBound { pod: SharedPod, node: String, why: NotBound },
+    NotBound {
+        pod: SharedPod,
+        node: String,
+        why: NotBound,
+    },
     /// Evicting for this pod failed.
-    NotPreempted { key: ObjectKey },
+    NotPreempted {
+        key: ObjectKey,
+    },
 }
 
 /// Why a pod was not bound.
@@ -42,7 +63,10 @@ pub enum NotBound {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Output {
-    Bind { pod: SharedPod, node: String },
+    Bind {
+        pod: SharedPod,
+        node: String,
+    },
     /// Tell that the pod has no node.
     Report(Report),
 }
@@ -193,11 +217,23 @@ impl Core {
     }
 
     /// The chosen node was refused after all.
-    fn refused(&mut self, pod: SharedPod, plugin: &'static str, rejection: Rejection, now: Instant) -> Report {
+    fn refused(
+        &mut self,
+        pod: SharedPod,
+        plugin: &'static str,
+        rejection: Rejection,
+        now: Instant,
+    ) -> Report {
         let mut error = FitError { nodes: 1, ..FitError::default() };
         error.refuse(NodeIndex(0), plugin, rejection);
         self.queue.set_unschedulable(&pod.key(), error.plugins.clone(), now);
-        Report { pod, reason: "Unschedulable", message: error.to_string(), nominate: None, victims: Vec::new() }
+        Report {
+            pod,
+            reason: "Unschedulable",
+            message: error.to_string(),
+            nominate: None,
+            victims: Vec::new(),
+        }
     }
 
     /// Decides about the next pod.
@@ -238,7 +274,8 @@ impl Core {
             for plugin in self.framework.plugins() {
                 let Some(post_filter) = plugin.as_post_filter() else { continue };
                 let offset = self.random.next_u64();
-                let outcome = post_filter.post_filter(&self.framework, &mut self.cluster, &pod, &error, offset);
+                let outcome =
+                    post_filter.post_filter(&self.framework, &mut self.cluster, &pod, &error, offset);
                 error.post_filter = outcome.message;
                 if let Some((node, pods)) = outcome.preemption {
                     self.cluster.nominate(&pod, &node);

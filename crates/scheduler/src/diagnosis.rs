@@ -74,11 +74,7 @@ mod tests {
     fn the_message_is_upstreams() {
         let mut error = FitError { nodes: 3, ..FitError::default() };
         let node = NodeIndex;
-        error.refuse(
-            node(0),
-            "TaintToleration",
-            Rejection::unresolvable("node(s) had untolerated taint(s)"),
-        );
+        error.refuse(node(0), "TaintToleration", Rejection::unresolvable("node(s) had untolerated taint(s)"));
         error.refuse(node(1), "NodeResourcesFit", Rejection::resolvable("Insufficient cpu"));
         error.refuse(node(2), "NodeResourcesFit", Rejection::resolvable("Insufficient cpu"));
         assert_eq!(

@@ -42,7 +42,12 @@ impl Scheduler {
     }
 
     /// Starts with other plugins.
-    pub fn start_with(edge: &Edge, transport: Arc<dyn Transport>, placement: Placement, framework: Framework) {
+    pub fn start_with(
+        edge: &Edge,
+        transport: Arc<dyn Transport>,
+        placement: Placement,
+        framework: Framework,
+    ) {
         let framework = Arc::new(framework);
         let (sender, receiver) = mpsc::unbounded_channel();
         let sources = Sources::start(edge, &transport, &sender);

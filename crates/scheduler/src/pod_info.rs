@@ -352,7 +352,8 @@ mod tests {
 
     #[test]
     fn host_ports_conflict_by_address() {
-        let port = |ip: &str, protocol: &str, port| HostPort { ip: ip.into(), protocol: protocol.into(), port };
+        let port =
+            |ip: &str, protocol: &str, port| HostPort { ip: ip.into(), protocol: protocol.into(), port };
         for (a, b, expected) in [
             (port("0.0.0.0", "TCP", 80), port("10.0.0.1", "TCP", 80), true),
             (port("10.0.0.1", "TCP", 80), port("10.0.0.2", "TCP", 80), false),

@@ -222,7 +222,8 @@ fn best_of(framework: &Framework, cycle: Cycle<'_>, feasible: &[NodeIndex], tie:
     let mut totals = vec![0i64; feasible.len()];
     let mut scores = vec![0i64; feasible.len()];
     for (plugin, weight) in framework.weighted() {
-        let Some(scorer) = plugin.as_pre_score().and_then(|pre| PreScore::pre_score(pre, cycle, feasible)) else {
+        let Some(scorer) = plugin.as_pre_score().and_then(|pre| PreScore::pre_score(pre, cycle, feasible))
+        else {
             continue;
         };
         for (score, node) in scores.iter_mut().zip(feasible) {

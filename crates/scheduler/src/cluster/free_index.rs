@@ -62,9 +62,13 @@ mod tests {
         index.put(node(3), Some(90));
         index.put(node(2), None);
         index.put(node(4), Some(5000));
-        for (wanted, expected) in
-            [(0, vec![0, 1, 2, 3, 4]), (1, vec![1, 3, 4]), (64, vec![1, 3, 4]), (128, vec![4]), (1 << 20, vec![])]
-        {
+        for (wanted, expected) in [
+            (0, vec![0, 1, 2, 3, 4]),
+            (1, vec![1, 3, 4]),
+            (64, vec![1, 3, 4]),
+            (128, vec![4]),
+            (1 << 20, vec![]),
+        ] {
             let mut nodes: NodeSet = (0..5).map(node).collect();
             index.keep_with(wanted, &mut nodes);
             assert_eq!(nodes.iter().map(|node| node.0).collect::<Vec<_>>(), expected, "{wanted}");

@@ -311,12 +311,7 @@ impl Cluster {
         }
         for (key, value) in &facts.labels {
             if comes {
-                self.labels
-                    .entry(key.clone())
-                    .or_default()
-                    .entry(value.clone())
-                    .or_default()
-                    .insert(node);
+                self.labels.entry(key.clone()).or_default().entry(value.clone()).or_default().insert(node);
                 continue;
             }
             let Some(values) = self.labels.get_mut(key) else { continue };

@@ -63,10 +63,11 @@ impl NodeSet {
         let whole = (first + 1..words).chain(0..first.min(words)).map(|word| (word, u64::MAX));
         let upper = (first < words).then_some((first, from_bit));
         let lower = (first < words).then_some((first, !from_bit));
-        upper.into_iter().chain(whole).chain(lower).flat_map(|(word, mask)| Bits {
-            word: word as u32,
-            left: self.0[word] & mask,
-        })
+        upper
+            .into_iter()
+            .chain(whole)
+            .chain(lower)
+            .flat_map(|(word, mask)| Bits { word: word as u32, left: self.0[word] & mask })
     }
 
     /// All members, in order.

@@ -60,7 +60,10 @@ fn indexes_follow_changes_of_nodes() {
     cluster.put_node(node("a", json!({"metadata": {"labels": {"zone": "x"}}})));
     assert!(cluster.open().contains(a) && !cluster.has_soft_taints());
     assert_eq!(cluster.nodes_with_image("app:1"), 0);
-    assert_eq!(cluster.domains("zone").map(|(value, nodes)| (value, nodes.len())).collect::<Vec<_>>(), [("x", 1)]);
+    assert_eq!(
+        cluster.domains("zone").map(|(value, nodes)| (value, nodes.len())).collect::<Vec<_>>(),
+        [("x", 1)]
+    );
 }
 
 #[test]

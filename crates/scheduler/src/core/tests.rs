@@ -6,8 +6,8 @@ use edge::SeededRandom;
 use serde_json::json;
 
 use super::*;
-use crate::testing::{node, pod, sized};
 use crate::PodInfo;
+use crate::testing::{node, pod, sized};
 
 struct Bench {
     core: Core,
@@ -74,7 +74,9 @@ async fn assumed_pods_take_room_before_the_api_tells() {
     bench.add(sized("one", "2", "1Gi"));
     let two = bench.add(sized("two", "2", "1Gi"));
     assert_eq!(bench.step().unwrap(), "one → a");
-    assert!(bench.step().unwrap().starts_with("two: 0/1 nodes are available: 1 Insufficient cpu. preemption:"));
+    assert!(
+        bench.step().unwrap().starts_with("two: 0/1 nodes are available: 1 Insufficient cpu. preemption:")
+    );
     // The first ends: its room is given back.
     let one = Arc::new(sized("one", "2", "1Gi").on_node("a"));
     bench.take(Input::Pod { old: None, new: Some(one.clone()) });
@@ -96,7 +98,10 @@ async fn a_failed_binding_is_undone_and_tried_again() {
         why: NotBound::Failed("running Bind plugin \"DefaultBinder\": gone fishing".into()),
     };
     let report = bench.take(failed(&pod)).unwrap();
-    assert_eq!((report.reason, report.message.as_str()), ("SchedulerError", "running Bind plugin \"DefaultBinder\": gone fishing"));
+    assert_eq!(
+        (report.reason, report.message.as_str()),
+        ("SchedulerError", "running Bind plugin \"DefaultBinder\": gone fishing")
+    );
     assert!(!bench.core.cluster().is_placed("p"));
     assert_eq!(bench.step(), None, "not at once");
     bench.now += Duration::from_secs(1);
@@ -127,7 +132,10 @@ async fn others_are_evicted_for_an_important_pod() {
     // A lesser pod does not take the room that becomes free.
     bench.change(&victim, None);
     bench.add(sized("lesser", "1", "1Gi"));
-    assert_eq!(bench.step().map(|told| told.split(':').next().unwrap().to_owned()).as_deref(), Some("lesser"));
+    assert_eq!(
+        bench.step().map(|told| told.split(':').next().unwrap().to_owned()).as_deref(),
+        Some("lesser")
+    );
     assert_eq!(bench.step().unwrap(), "important → a");
 }
 

@@ -55,9 +55,7 @@ impl Change {
                 NodeFacts { images: Default::default(), ..(**old).clone() }
                     == NodeFacts { images: Default::default(), ..(**new).clone() }
             }
-            Change::PlacedPodChanged { old, new } => {
-                old.labels == new.labels && old.requests == new.requests
-            }
+            Change::PlacedPodChanged { old, new } => old.labels == new.labels && old.requests == new.requests,
             _ => false,
         }
     }
@@ -66,7 +64,9 @@ impl Change {
     pub fn gives_room(&self) -> Option<&PodInfo> {
         match self {
             Change::PodLeft(pod) => Some(pod),
-            Change::PlacedPodChanged { old, new } if new.requests.is_less_anywhere(&old.requests) => Some(old),
+            Change::PlacedPodChanged { old, new } if new.requests.is_less_anywhere(&old.requests) => {
+                Some(old)
+            }
             _ => None,
         }
     }

@@ -11,7 +11,8 @@ mod points;
 pub use events::{Change, Hint};
 pub use points::{
     Bind, BindContext, Cycle, Filter, MAX_NODE_SCORE, Permit, Plugin, PostFilter, PostFiltered, PreBind,
-    PreEnqueue, PreFilter, PreScore, Prepared, QueueSort, Reason, Rejection, Reserve, Score, normalize_default,
+    PreEnqueue, PreFilter, PreScore, Prepared, QueueSort, Reason, Rejection, Reserve, Score,
+    normalize_default,
 };
 
 use crate::plugins;

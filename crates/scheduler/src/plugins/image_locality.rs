@@ -68,9 +68,17 @@ mod tests {
     fn images_draw_pods() {
         let mega = 1024 * 1024;
         let with = |name: &str, size: i64| {
-            node(name, json!({"status": {"images": [{"names": ["app:latest", "app@sha256:1"], "sizeBytes": size}]}}))
+            node(
+                name,
+                json!({"status": {"images": [{"names": ["app:latest", "app@sha256:1"], "sizeBytes": size}]}}),
+            )
         };
-        let cluster = cluster([with("a", 4000 * mega), with("b", 511 * mega * 2), node("c", json!({})), with("d", 9 * mega)]);
+        let cluster = cluster([
+            with("a", 4000 * mega),
+            with("b", 511 * mega * 2),
+            node("c", json!({})),
+            with("d", 9 * mega),
+        ]);
         // Three of four nodes have it: 3000 MiB count as 1000, 766 as they are.
         assert_eq!(scored(&ImageLocality, &cluster, &pod("p", json!({}))), [100, 76, 0, 0]);
         let other = pod("p", json!({"spec": {"containers": [{"name": "c", "image": "host:5000/other"}]}}));

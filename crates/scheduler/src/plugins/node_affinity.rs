@@ -163,7 +163,10 @@ mod tests {
             (pod("p", json!({"spec": {"nodeSelector": {"zone": "x"}}})), ["ok", no, no]),
             (affine(json!([zones(json!(["x", "y"]))])), ["ok", "ok", no]),
             (affine(json!([zones(json!(["x"])), zones(json!(["y"]))])), ["ok", "ok", no]),
-            (affine(json!([{"matchExpressions": [{"key": "zone", "operator": "DoesNotExist"}]}])), [no, no, "ok"]),
+            (
+                affine(json!([{"matchExpressions": [{"key": "zone", "operator": "DoesNotExist"}]}])),
+                [no, no, "ok"],
+            ),
             (affine(json!([by_name(json!(["c"]))])), ["left out", "left out", "ok"]),
             (affine(json!([by_name(json!(["gone"]))])), ["left out"; 3]),
             (affine(json!([by_name(json!([]))])), ["pod affinity terms conflict"; 3]),

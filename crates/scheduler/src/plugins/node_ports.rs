@@ -43,9 +43,7 @@ struct Free<'c>(&'c [HostPort]);
 impl Filter for Free<'_> {
     fn filter(&self, node: &NodeInfo) -> Result<(), Rejection> {
         match are_taken(self.0, &node.host_ports) {
-            true => {
-                Err(Rejection::resolvable("node(s) didn't have free ports for the requested pod ports"))
-            }
+            true => Err(Rejection::resolvable("node(s) didn't have free ports for the requested pod ports")),
             false => Ok(()),
         }
     }

@@ -22,7 +22,8 @@ impl PreScore for NodeResourcesBalancedAllocation {
     fn pre_score<'c>(&'c self, cycle: Cycle<'c>, _: &[NodeIndex]) -> Option<Box<dyn Score + 'c>> {
         // A pod that requests neither changes no balance.
         let requests = &cycle.pod.requests;
-        (requests.milli_cpu > 0 || requests.memory > 0).then(|| Box::new(Balance(cycle.pod)) as Box<dyn Score>)
+        (requests.milli_cpu > 0 || requests.memory > 0)
+            .then(|| Box::new(Balance(cycle.pod)) as Box<dyn Score>)
     }
 }
 
@@ -34,7 +35,8 @@ impl Score for Balance<'_> {
         let (cpu, memory) = (node.requested.milli_cpu, node.requested.memory);
         let requests = &self.0.requests;
         let without = evenness([(cpu, all.milli_cpu), (memory, all.memory)]);
-        let with = evenness([(cpu + requests.milli_cpu, all.milli_cpu), (memory + requests.memory, all.memory)]);
+        let with =
+            evenness([(cpu + requests.milli_cpu, all.milli_cpu), (memory + requests.memory, all.memory)]);
         // Half the points for leaving it as it is, more for making it better.
         MAX_NODE_SCORE / 2 + (MAX_NODE_SCORE / 2 + with - without) / 2
     }

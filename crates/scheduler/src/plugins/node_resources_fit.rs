@@ -5,7 +5,8 @@
 use crate::PodInfo;
 use crate::cluster::{Cluster, NodeFacts, NodeIndex, NodeInfo, NodeSet};
 use crate::framework::{
-    Change, Cycle, Filter, Hint, MAX_NODE_SCORE, Plugin, PreFilter, PreScore, Prepared, Reason, Rejection, Score,
+    Change, Cycle, Filter, Hint, MAX_NODE_SCORE, Plugin, PreFilter, PreScore, Prepared, Reason, Rejection,
+    Score,
 };
 use crate::resources::Amounts;
 
@@ -144,7 +145,10 @@ mod tests {
         place(&mut cluster, &sized("one", "3", "1Gi"), "a");
         place(&mut cluster, &sized("two", "100m", "1Gi"), "c");
         let gpus = |count: &str| {
-            pod("p", json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"x/gpu": count}}}]}}))
+            pod(
+                "p",
+                json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"x/gpu": count}}}]}}),
+            )
         };
         for (pod, expected) in [
             (sized("p", "1", "1Gi"), ["ok", "ok", "Too many pods"]),

@@ -126,8 +126,12 @@ mod tests {
 
     #[test]
     fn soft_taints_cost_points() {
-        let nodes =
-            [tainted("a", &[]), tainted("b", &[SOFT]), tainted("c", &[SOFT, SOFT]), tainted("d", &["NoSchedule"])];
+        let nodes = [
+            tainted("a", &[]),
+            tainted("b", &[SOFT]),
+            tainted("c", &[SOFT, SOFT]),
+            tainted("d", &["NoSchedule"]),
+        ];
         let pod_with = |tolerations| pod("p", json!({"spec": {"tolerations": tolerations}}));
         let soft = cluster(nodes);
         assert_eq!(scored(&TaintToleration, &soft, &pod_with(json!([]))), [100, 50, 0, 100]);
@@ -142,7 +146,10 @@ mod tests {
     #[test]
     fn a_taint_that_goes_helps() {
         let pod = pod("p", json!({}));
-        let changed = |old: &[&str], new: &[&str]| Change::NodeChanged { old: tainted("a", old), new: tainted("a", new) };
+        let changed = |old: &[&str], new: &[&str]| Change::NodeChanged {
+            old: tainted("a", old),
+            new: tainted("a", new),
+        };
         for (change, expected) in [
             (changed(&["NoSchedule"], &[]), Hint::Queue),
             (changed(&["NoSchedule"], &["NoExecute"]), Hint::Skip),

@@ -54,7 +54,8 @@ async fn only_a_change_that_helps_wakes_an_unschedulable_pod() {
     queue.put(waiting.clone(), 0, false, now);
     popped(&mut queue, now);
     queue.set_unschedulable(&waiting.key(), ["A", "B"].into(), now);
-    let hint_of = |name: &'static str| move |plugin: &'static str, _: &PodInfo| Hint::queue_if(plugin == name);
+    let hint_of =
+        |name: &'static str| move |plugin: &'static str, _: &PodInfo| Hint::queue_if(plugin == name);
     queue.on_change(now, hint_of("C"));
     assert_eq!(popped(&mut queue, now), None);
     queue.on_change(now + seconds(20), hint_of("B"));

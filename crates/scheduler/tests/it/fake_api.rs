@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use apimachinery::{Status, Value};
 use async_trait::async_trait;
-use client::{Document, Error, List, ListOptions, Request, Resource, Transport, Verb, WatchEvent, WatchKind, WatchStream};
+use client::{
+    Document, Error, List, ListOptions, Request, Resource, Transport, Verb, WatchEvent, WatchKind,
+    WatchStream,
+};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -49,7 +52,9 @@ impl State {
     }
 
     fn remove(&mut self, plural: &str, key: &str) -> bool {
-        let Some((object, _)) = self.objects.remove(&(plural.to_owned(), key.to_owned())) else { return false };
+        let Some((object, _)) = self.objects.remove(&(plural.to_owned(), key.to_owned())) else {
+            return false;
+        };
         self.revision += 1;
         let last = document(&object, self.revision);
         self.publish(plural, WatchKind::Deleted, last);
@@ -112,14 +117,17 @@ impl FakeApi {
 
     /// The node of a pod in `default`; "" for none.
     pub fn node_of(&self, name: &str) -> String {
-        self.get("pods", &format!("default/{name}")).map_or(String::new(), |pod| pod["spec"]["nodeName"].text().to_owned())
+        self.get("pods", &format!("default/{name}"))
+            .map_or(String::new(), |pod| pod["spec"]["nodeName"].text().to_owned())
     }
 
     /// `reason: message` of every event, in the order of their names.
     pub fn events(&self) -> Vec<String> {
         let state = self.0.lock();
         let events = state.objects.iter().filter(|((plural, _), _)| plural == "events");
-        events.map(|(_, (event, _))| format!("{}: {}", event["reason"].text(), event["message"].text())).collect()
+        events
+            .map(|(_, (event, _))| format!("{}: {}", event["reason"].text(), event["message"].text()))
+            .collect()
     }
 
     /// How often a write such as `patch pods/status` came.
@@ -150,7 +158,12 @@ impl Transport for FakeApi {
             (other, part) => panic!("the scheduler does not ask for {other:?} of {plural}{part}"),
         };
         state.writes.push(format!("{verb} {plural}{part}"));
-        done.map(|()| Document::new(br#"{"metadata":{},"spec":{"containers":[]},"involvedObject":{}}"#.to_vec().into(), 0))
+        done.map(|()| {
+            Document::new(
+                br#"{"metadata":{},"spec":{"containers":[]},"involvedObject":{}}"#.to_vec().into(),
+                0,
+            )
+        })
     }
 
     async fn list(&self, resource: &Resource, _: Option<&str>, _: &ListOptions) -> Result<List, Error> {
@@ -160,7 +173,12 @@ impl Transport for FakeApi {
         Ok(List { items, revision: state.revision, continue_token: None })
     }
 
-    async fn watch(&self, resource: &Resource, _: Option<&str>, options: &ListOptions) -> Result<WatchStream, Error> {
+    async fn watch(
+        &self,
+        resource: &Resource,
+        _: Option<&str>,
+        options: &ListOptions,
+    ) -> Result<WatchStream, Error> {
         let mut state = self.0.lock();
         let from: u64 = options.resource_version.as_deref().unwrap_or("0").parse().unwrap();
         let (sender, receiver) = mpsc::unbounded_channel();
