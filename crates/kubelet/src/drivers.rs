@@ -85,3 +85,32 @@ pub struct PortMapping {
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: String,
 }
+
+#[async_trait]
+impl PodNetwork for network::PodNetwork {
+    async fn attach(&self, sandbox: &str, namespace: &Path, ports: &[PortMapping]) -> Result<Attachment, String> {
+        let host_ports = ports.iter().filter_map(|port| {
+            Some(network::HostPort {
+                host_ip: port.host_ip,
+                host_port: port.host_port,
+                container_port: port.container_port,
+                protocol: network::Protocol::parse(Some(&port.protocol))?,
+            })
+        });
+        let request = network::Request { host_ports: host_ports.collect(), ..network::Request::default() };
+        let attached = network::PodNetwork::attach(self, sandbox, namespace, &request).await;
+        attached.map(|one| Attachment { addresses: one.addresses }).map_err(|error| error.to_string())
+    }
+
+    async fn detach(&self, sandbox: &str) -> Result<(), String> {
+        network::PodNetwork::detach(self, sandbox).await.map_err(|error| error.to_string())
+    }
+
+    async fn attachment(&self, sandbox: &str) -> Option<Attachment> {
+        network::PodNetwork::attachment(self, sandbox).map(|one| Attachment { addresses: one.addresses })
+    }
+
+    async fn attached(&self) -> Vec<String> {
+        network::PodNetwork::attached(self)
+    }
+}

@@ -95,8 +95,13 @@ impl Worker {
             state::advance(&mut self.record, now);
             self.write_status(now);
             let plan = state::plan(&self.record, now);
+            let told = plan.actions.iter().any(|action| action.operation().is_none());
             for action in plan.actions {
                 self.start(action, now);
+            }
+            // Telling changes what the status says.
+            if told {
+                continue;
             }
             self.probes.follow(&self.record);
             self.publish();

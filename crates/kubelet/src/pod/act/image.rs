@@ -112,7 +112,10 @@ fn go_seconds(took: std::time::Duration) -> String {
     let milliseconds = SignedDuration::try_from(took).map_or(0, |took| took.as_millis());
     match milliseconds {
         0..1000 => format!("{milliseconds}ms"),
-        _ => format!("{}.{:03}s", milliseconds / 1000, milliseconds % 1000).trim_end_matches('0').to_owned(),
+        _ => {
+            let text = format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000);
+            format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
+        }
     }
 }
 
