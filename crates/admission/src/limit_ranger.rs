@@ -252,11 +252,12 @@ impl AdmissionPlugin for LimitRanger {
         if !definition.group.is_empty() {
             return false;
         }
-        match (&*definition.resource, admission.subresource, admission.operation) {
-            ("pods", "", Operation::Create) | ("pods", "resize", Operation::Update) => true,
-            ("persistentvolumeclaims", "", Operation::Create | Operation::Update) => true,
-            _ => false,
-        }
+        matches!(
+            (&*definition.resource, admission.subresource, admission.operation),
+            ("pods", "", Operation::Create)
+                | ("pods", "resize", Operation::Update)
+                | ("persistentvolumeclaims", "", Operation::Create | Operation::Update)
+        )
     }
 
     fn admit(&self, admission: &Admission<'_>, object: &mut Value, _: &mut Notes) -> Result<(), Status> {

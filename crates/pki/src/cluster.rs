@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -56,7 +57,7 @@ pub struct ClusterPki {
     /// Signs front proxies (aggregated API servers trust its clients).
     pub front_proxy: Authority,
     /// Signs and verifies service account tokens.
-    pub service_accounts: ServiceAccountKeys,
+    pub service_accounts: Arc<ServiceAccountKeys>,
 }
 
 impl ClusterPki {
@@ -66,7 +67,7 @@ impl ClusterPki {
         files::make_directory(directory)?;
         let authority = open_authority(directory, "ca", "kubernetes", now)?;
         let front_proxy = open_authority(directory, "front-proxy-ca", "front-proxy-ca", now)?;
-        let service_accounts = open_service_accounts(directory, issuer)?;
+        let service_accounts = Arc::new(open_service_accounts(directory, issuer)?);
         Ok(Self { directory: directory.to_owned(), authority, front_proxy, service_accounts })
     }
 

@@ -82,7 +82,7 @@ fn charge(
     let mut used = amounts(&quota["status"]["used"]);
     let mut exceeded: Vec<&String> = Vec::new();
     for (name, more) in &delta {
-        let total = used.get(name).cloned().unwrap_or_else(nothing) + more.clone();
+        let total = used.get(name).cloned().unwrap_or_else(nothing) + *more;
         if !more.is_negative() && total > hard[name] {
             exceeded.push(name);
         }

@@ -80,7 +80,7 @@ impl Usage {
         self.add("pods", one());
         for (of, prefix) in [("requests", "requests."), ("limits", "limits.")] {
             for (name, amount) in over_containers(&pod["spec"], of) {
-                self.add(&format!("{prefix}{name}"), amount.clone());
+                self.add(&format!("{prefix}{name}"), amount);
                 let short =
                     of == "requests" && matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
                 if short {
@@ -94,7 +94,7 @@ impl Usage {
                 for (of, prefix) in [("requests", "requests."), ("limits", "limits.")] {
                     for (name, amount) in read(&container["resources"][of]) {
                         if of == "requests" {
-                            said.insert(name.clone(), amount.clone());
+                            said.insert(name.clone(), amount);
                         }
                         said.insert(format!("{prefix}{name}"), amount);
                     }
@@ -123,7 +123,7 @@ impl Usage {
         let class = claim["spec"]["storageClassName"].text();
         let storage = Quantity::parse(claim["spec"]["resources"]["requests"]["storage"].text()).ok();
         if let Some(storage) = &storage {
-            self.add("requests.storage", storage.clone());
+            self.add("requests.storage", *storage);
         }
         if !class.is_empty() {
             self.add(&format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), one());
@@ -218,9 +218,9 @@ fn over_containers(spec: &Value, of: &str) -> BTreeMap<String, Quantity> {
     let add = |sum: &mut BTreeMap<String, Quantity>, more: &BTreeMap<String, Quantity>| {
         for (name, amount) in more {
             match sum.get_mut(name) {
-                Some(known) => *known += amount.clone(),
+                Some(known) => *known += *amount,
                 None => {
-                    sum.insert(name.clone(), amount.clone());
+                    sum.insert(name.clone(), *amount);
                 }
             }
         }

@@ -91,16 +91,12 @@ fn validate_type(object: &Value, data: &Path<'_>, errors: &mut Errors) {
         }
         "kubernetes.io/dockercfg" => validate_json(object, data, ".dockercfg", errors),
         "kubernetes.io/dockerconfigjson" => validate_json(object, data, ".dockerconfigjson", errors),
-        "kubernetes.io/basic-auth" => {
-            if !has("username") && !has("password") {
-                errors.required(&data.key("username"), "");
-                errors.required(&data.key("password"), "");
-            }
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            errors.required(&data.key("username"), "");
+            errors.required(&data.key("password"), "");
         }
-        "kubernetes.io/ssh-auth" => {
-            if object["data"]["ssh-privatekey"].text().is_empty() {
-                errors.required(&data.key("ssh-privatekey"), "");
-            }
+        "kubernetes.io/ssh-auth" if object["data"]["ssh-privatekey"].text().is_empty() => {
+            errors.required(&data.key("ssh-privatekey"), "");
         }
         "kubernetes.io/tls" => {
             for key in ["tls.crt", "tls.key"] {

@@ -21,9 +21,9 @@ fn read(amounts: &Value) -> Amounts {
 fn add(sum: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
         match sum.get_mut(name) {
-            Some(known) => *known += amount.clone(),
+            Some(known) => *known += *amount,
             None => {
-                sum.insert(name.clone(), amount.clone());
+                sum.insert(name.clone(), *amount);
             }
         }
     }
@@ -32,7 +32,7 @@ fn add(sum: &mut Amounts, more: &Amounts) {
 fn raise(most: &mut Amounts, other: &Amounts) {
     for (name, amount) in other {
         if most.get(name).is_none_or(|known| known < amount) {
-            most.insert(name.clone(), amount.clone());
+            most.insert(name.clone(), *amount);
         }
     }
 }

@@ -1,0 +1,99 @@
+//! Names of hosts, DNS and ports of the node.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::{dns1123_subdomain, dns1123_subdomain_with_underscore, ip};
+
+/// DNS policies, as messages list them.
+pub(super) const DNS_POLICIES: [&str; 4] = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
+
+const MOST_SERVERS: usize = 3;
+const MOST_SEARCHES: usize = 32;
+const MOST_SEARCH_BYTES: usize = 2048;
+
+/// Names that stand for hosts.
+pub fn hostname_rule(name: &str) -> Vec<String> {
+    dns1123_subdomain(name)
+}
+
+/// On the host's network a port of a container is that of the host.
+pub(super) fn host_ports(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    if !spec["hostNetwork"].is_true() {
+        return;
+    }
+    for list in ["containers", "initContainers"] {
+        let field = path.child(list);
+        for (at, container) in spec[list].items().iter().enumerate() {
+            let here = field.index(at);
+            let ports = here.child("ports");
+            for (nth, port) in container["ports"].items().iter().enumerate() {
+                let host = port["hostPort"].as_i64().unwrap_or(0);
+                if host != port["containerPort"].as_i64().unwrap_or(0) {
+                    errors.invalid(
+                        &ports.index(nth).child("hostPort"),
+                        host,
+                        "must match `containerPort` when `hostNetwork` is true",
+                    );
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn dns_config(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let config = &spec["dnsConfig"];
+    if spec["dnsPolicy"].text() == "None" {
+        if config.is_null() {
+            errors.required(path, "must provide `dnsConfig` when `dnsPolicy` is None");
+            return;
+        }
+        if config["nameservers"].items().is_empty() {
+            let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+            errors.required(&path.child("nameservers"), why);
+            return;
+        }
+    }
+    let (servers, searches) = (&config["nameservers"], &config["searches"]);
+    let field = path.child("nameservers");
+    if servers.items().len() > MOST_SERVERS {
+        errors.invalid(&field, servers.clone(), &format!("must not have more than {MOST_SERVERS} nameservers"));
+    }
+    for (at, server) in servers.items().iter().enumerate() {
+        errors.check(&field.index(at), server.text(), ip(server.text()));
+    }
+    let field = path.child("searches");
+    if searches.items().len() > MOST_SEARCHES {
+        let why = format!("must not have more than {MOST_SEARCHES} search paths");
+        errors.invalid(&field, searches.clone(), &why);
+    }
+    let bytes: usize = searches.items().iter().map(|search| search.text().len() + 1).sum();
+    if bytes.saturating_sub(1) > MOST_SEARCH_BYTES {
+        let why =
+            format!("must not have more than {MOST_SEARCH_BYTES} characters (including spaces) in the search list");
+        errors.invalid(&field, searches.clone(), &why);
+    }
+    for (at, search) in searches.items().iter().enumerate() {
+        let name = search.text();
+        if name != "." {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            errors.check(&field.index(at), name, dns1123_subdomain_with_underscore(name));
+        }
+    }
+    let field = path.child("options");
+    for (at, option) in config["options"].items().iter().enumerate() {
+        if option["name"].text().is_empty() {
+            errors.required(&field.index(at), "must not be empty");
+        }
+    }
+}
+
+pub(super) fn host_aliases(aliases: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for (at, alias) in aliases.items().iter().enumerate() {
+        let here = path.index(at);
+        errors.check(&here.child("ip"), alias["ip"].text(), ip(alias["ip"].text()));
+        let names = here.child("hostnames");
+        for (nth, name) in alias["hostnames"].items().iter().enumerate() {
+            errors.check(&names.index(nth), name.text(), hostname_rule(name.text()));
+        }
+    }
+}

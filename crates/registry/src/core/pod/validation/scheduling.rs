@@ -1,0 +1,158 @@
+//! What decides where and when a pod runs, affinity apart: tolerations, gates,
+//! spreading, devices.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::{dns1123_label, dns1123_subdomain, label_key, label_value, qualified_name};
+
+use crate::rules::selector;
+
+/// Effects of taints, as messages list them.
+pub const TAINT_EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+pub fn tolerations(tolerations: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for (at, toleration) in tolerations.items().iter().enumerate() {
+        let here = path.index(at);
+        let text = |field: &str| toleration[field].text();
+        let (key, operator, value, effect) = (text("key"), text("operator"), text("value"), text("effect"));
+        let place = here.child("operator");
+        if !key.is_empty() {
+            errors.check(&here.child("key"), key, label_key(key));
+        } else if operator != "Exists" {
+            let why =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            errors.invalid(&place, operator, why);
+        }
+        if !toleration["tolerationSeconds"].is_null() && effect != "NoExecute" {
+            let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+            errors.invalid(&here.child("effect"), effect, why);
+        }
+        match operator {
+            "" | "Equal" => {
+                let wrong = label_value(value);
+                if !wrong.is_empty() {
+                    errors.invalid(&place, value, &wrong.join(";"));
+                }
+            }
+            "Exists" if !value.is_empty() => {
+                errors.invalid(&place, value, "value must be empty when `operator` is 'Exists'");
+            }
+            "Exists" => {}
+            other => errors.not_supported(&place, other, &["Equal", "Exists"]),
+        }
+        if !effect.is_empty() {
+            errors.one_of(&here.child("effect"), effect, &TAINT_EFFECTS);
+        }
+    }
+}
+
+pub(super) fn readiness_gates(gates: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for (at, gate) in gates.items().iter().enumerate() {
+        let name = gate["conditionType"].text();
+        errors.check(&path.index(at).child("conditionType"), name, qualified_name(name));
+    }
+}
+
+pub(super) fn scheduling_gates(gates: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let mut names: Vec<&str> = Vec::new();
+    for (at, gate) in gates.items().iter().enumerate() {
+        let name = gate["name"].text();
+        errors.check(&path.index(at), name, qualified_name(name));
+        if names.contains(&name) {
+            errors.duplicate(&path.index(at), name);
+        }
+        names.push(name);
+    }
+}
+
+pub fn spread_constraints(constraints: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let list = constraints.items();
+    for (at, constraint) in list.iter().enumerate() {
+        let here = path.index(at);
+        let skew = constraint["maxSkew"].as_i64().unwrap_or(0);
+        if skew <= 0 {
+            errors.invalid(&here.child("maxSkew"), skew, "must be greater than zero");
+        }
+        let key = constraint["topologyKey"].text();
+        if key.is_empty() {
+            errors.required(&here.child("topologyKey"), "can not be empty");
+        }
+        let action = constraint["whenUnsatisfiable"].text();
+        errors.one_of(&here.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
+        let repeated = list[at + 1..].iter().any(|other| {
+            other["topologyKey"].text() == key && other["whenUnsatisfiable"].text() == action
+        });
+        if repeated {
+            errors.duplicate(&here.child("{topologyKey, whenUnsatisfiable}"), format!("{{{key}, {action}}}"));
+        }
+        min_domains(constraint, &here.child("minDomains"), errors);
+        for field in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
+            if let Some(policy) = constraint[field].as_str() {
+                errors.one_of(&here.child(field), policy, &["Honor", "Ignore"]);
+            }
+        }
+        let labels = &constraint["labelSelector"];
+        label_keys(&here.child("matchLabelKeys"), &constraint["matchLabelKeys"], labels, errors);
+        selector::validate(&here.child("labelSelector"), labels, errors);
+    }
+}
+
+fn min_domains(constraint: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let Some(number) = constraint["minDomains"].as_i64() else { return };
+    let action = constraint["whenUnsatisfiable"].text();
+    if number <= 0 {
+        errors.invalid(path, number, "must be greater than zero");
+    }
+    if action != "DoNotSchedule" {
+        let why = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
+        errors.invalid(path, number, &why);
+    }
+}
+
+/// Keys of labels whose values the pod adds to the selector.
+pub(super) fn label_keys(path: &Path<'_>, keys: &Value, labels: &Value, errors: &mut Errors) {
+    if keys.items().is_empty() {
+        return;
+    }
+    if labels.is_null() {
+        errors.forbidden(path, "must not be specified when labelSelector is not set");
+    }
+    for (at, key) in keys.items().iter().enumerate() {
+        errors.check(&path.index(at), key.text(), label_key(key.text()));
+    }
+}
+
+/// Claims of devices; their names.
+pub(super) fn resource_claims<'a>(claims: &'a Value, path: &Path<'_>, errors: &mut Errors) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for (at, claim) in claims.items().iter().enumerate() {
+        let here = path.index(at);
+        let name = claim["name"].text();
+        if name.is_empty() {
+            errors.required(&here.child("name"), "");
+        } else if names.contains(&name) {
+            errors.duplicate(&here.child("name"), name);
+        } else {
+            errors.check(&here.child("name"), name, dns1123_label(name));
+            names.push(name);
+        }
+        let (own, template) = (&claim["resourceClaimName"], &claim["resourceClaimTemplateName"]);
+        match (own.as_str(), template.as_str()) {
+            (Some(_), Some(_)) => errors.invalid(
+                &here,
+                claim.clone(),
+                "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
+            ),
+            (None, None) => errors.invalid(
+                &here,
+                claim.clone(),
+                "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
+            ),
+            (Some(own), None) => errors.check(&here.child("resourceClaimName"), own, dns1123_subdomain(own)),
+            (None, Some(template)) => {
+                errors.check(&here.child("resourceClaimTemplateName"), template, dns1123_subdomain(template));
+            }
+        }
+    }
+    names
+}

@@ -1,0 +1,193 @@
+//! Values as upstream's internal types write them in messages: Go's names of
+//! fields, in the order of the internal structs, absent ones as Go's zero values.
+//!
+//! Some messages of validation show a whole struct or compare two (`spec` of a
+//! pod that may not change). The shapes are data, one line a struct.
+
+use apimachinery::{Object, Value};
+
+/// `Struct Field:kind …`. The name in JSON is the field's with a small first
+/// letter, or stands behind `=`. Kinds: `s` text, `b` truth, `i` number, `q`
+/// quantity, `*` anything that may be absent, `[` a list of such, `<T` a struct,
+/// `*T` a pointer to one, `[T` a list of them, `+T` one whose fields are taken over.
+const SHAPES: &str = "\
+PodTemplateSpec +meta Spec:<PodSpec
+PodSpec Volumes:[Volume InitContainers:[Container Containers:[Container EphemeralContainers:[EphemeralContainer RestartPolicy:s TerminationGracePeriodSeconds:* ActiveDeadlineSeconds:* DNSPolicy=dnsPolicy:s NodeSelector:* ServiceAccountName:s DeprecatedServiceAccount=serviceAccount:s AutomountServiceAccountToken:* NodeName:s HostNetwork:b HostPID=hostPID:b HostIPC=hostIPC:b ShareProcessNamespace:* SecurityContext:*PodSecurityContext ImagePullSecrets:[Named Hostname:s Subdomain:s Affinity:*Affinity SchedulerName:s Tolerations:[Toleration HostAliases:[HostAlias PriorityClassName:s Priority:* DNSConfig=dnsConfig:*PodDNSConfig ReadinessGates:[PodReadinessGate RuntimeClassName:* EnableServiceLinks:* PreemptionPolicy:* Overhead:* TopologySpreadConstraints:[TopologySpreadConstraint SetHostnameAsFQDN=setHostnameAsFQDN:* OS=os:*Named HostUsers:* SchedulingGates:[Named ResourceClaims:[PodResourceClaim Resources:*ResourceRequirements HostnameOverride:* SchedulingGroup:* EvictionResponders:*
+Named Name:s
+Container Name:s Image:s Command:[ Args:[ WorkingDir:s Ports:[ContainerPort EnvFrom:[EnvFromSource Env:[EnvVar Resources:<ResourceRequirements ResizePolicy:[ContainerResizePolicy RestartPolicy:* RestartPolicyRules:* VolumeMounts:[VolumeMount VolumeDevices:[VolumeDevice LivenessProbe:*Probe ReadinessProbe:*Probe StartupProbe:*Probe Lifecycle:*Lifecycle TerminationMessagePath:s TerminationMessagePolicy:s ImagePullPolicy:s SecurityContext:*SecurityContext Stdin:b StdinOnce:b TTY=tty:b
+EphemeralContainer +Container TargetContainerName:s
+ContainerPort Name:s HostPort:i ContainerPort:i Protocol:s HostIP=hostIP:s
+ContainerResizePolicy ResourceName:s RestartPolicy:s
+ResourceRequirements Limits:* Requests:* Claims:[ResourceClaim
+ResourceClaim Name:s Request:s
+VolumeResourceRequirements Limits:* Requests:*
+EnvVar Name:s Value:s ValueFrom:*EnvVarSource
+EnvVarSource FieldRef:*ObjectFieldSelector ResourceFieldRef:*ResourceFieldSelector ConfigMapKeyRef:*KeySelector SecretKeyRef:*KeySelector FileKeyRef:*FileKeySelector
+ObjectFieldSelector APIVersion=apiVersion:s FieldPath:s
+ResourceFieldSelector ContainerName:s Resource:s Divisor:q
+KeySelector Name:s Key:s Optional:*
+FileKeySelector VolumeName:s Path:s Key:s Optional:*
+EnvFromSource Prefix:s ConfigMapRef:*EnvSource SecretRef:*EnvSource
+EnvSource Name:s Optional:*
+VolumeMount Name:s ReadOnly:b RecursiveReadOnly:* MountPath:s SubPath:s MountPropagation:* SubPathExpr:s
+VolumeDevice Name:s DevicePath:s
+Probe +ProbeHandler InitialDelaySeconds:i TimeoutSeconds:i PeriodSeconds:i SuccessThreshold:i FailureThreshold:i TerminationGracePeriodSeconds:*
+ProbeHandler Exec:*ExecAction HTTPGet=httpGet:*HTTPGetAction TCPSocket=tcpSocket:*TCPSocketAction GRPC=grpc:*GRPCAction
+LifecycleHandler Exec:*ExecAction HTTPGet=httpGet:*HTTPGetAction TCPSocket=tcpSocket:*TCPSocketAction Sleep:*SleepAction
+ExecAction Command:[
+HTTPGetAction Path:s Port:i Host:s Scheme:s HTTPHeaders=httpHeaders:[NameValue
+NameValue Name:s Value:s
+TCPSocketAction Port:i Host:s
+GRPCAction Port:i Service:*
+SleepAction Seconds:i
+Lifecycle PostStart:*LifecycleHandler PreStop:*LifecycleHandler StopSignal:*
+SecurityContext Capabilities:*Capabilities Privileged:* SELinuxOptions=seLinuxOptions:*SELinuxOptions WindowsOptions:*WindowsOptions RunAsUser:* RunAsGroup:* RunAsNonRoot:* ReadOnlyRootFilesystem:* AllowPrivilegeEscalation:* ProcMount:* SeccompProfile:*SeccompProfile AppArmorProfile:*AppArmorProfile
+Capabilities Add:[ Drop:[
+SELinuxOptions User:s Role:s Type:s Level:s
+WindowsOptions GMSACredentialSpecName=gmsaCredentialSpecName:* GMSACredentialSpec=gmsaCredentialSpec:* RunAsUserName:* HostProcess:*
+SeccompProfile Type:s LocalhostProfile:*
+AppArmorProfile Type:s LocalhostProfile:*
+PodSecurityContext SELinuxOptions=seLinuxOptions:*SELinuxOptions WindowsOptions:*WindowsOptions RunAsUser:* RunAsGroup:* RunAsNonRoot:* SupplementalGroups:[ SupplementalGroupsPolicy:* FSGroup=fsGroup:* Sysctls:[NameValue FSGroupChangePolicy=fsGroupChangePolicy:* SeccompProfile:*SeccompProfile AppArmorProfile:*AppArmorProfile SELinuxChangePolicy=seLinuxChangePolicy:*
+Affinity NodeAffinity:*NodeAffinity PodAffinity:*PodAffinity PodAntiAffinity:*PodAffinity
+NodeAffinity RequiredDuringSchedulingIgnoredDuringExecution:*NodeSelector PreferredDuringSchedulingIgnoredDuringExecution:[PreferredSchedulingTerm
+NodeSelector NodeSelectorTerms:[NodeSelectorTerm
+NodeSelectorTerm MatchExpressions:[NodeSelectorRequirement MatchFields:[NodeSelectorRequirement
+NodeSelectorRequirement Key:s Operator:s Values:[
+PreferredSchedulingTerm Weight:i Preference:<NodeSelectorTerm
+PodAffinity RequiredDuringSchedulingIgnoredDuringExecution:[PodAffinityTerm PreferredDuringSchedulingIgnoredDuringExecution:[WeightedPodAffinityTerm
+PodAffinityTerm LabelSelector:* Namespaces:[ TopologyKey:s NamespaceSelector:* MatchLabelKeys:[ MismatchLabelKeys:[
+WeightedPodAffinityTerm Weight:i PodAffinityTerm:<PodAffinityTerm
+Toleration Key:s Operator:s Value:s Effect:s TolerationSeconds:*
+HostAlias IP=ip:s Hostnames:[
+PodDNSConfig Nameservers:[ Searches:[ Options:[PodDNSConfigOption
+PodDNSConfigOption Name:s Value:*
+PodReadinessGate ConditionType:s
+TopologySpreadConstraint MaxSkew:i TopologyKey:s WhenUnsatisfiable:s LabelSelector:* MinDomains:* NodeAffinityPolicy:* NodeTaintsPolicy:* MatchLabelKeys:[
+PodResourceClaim Name:s ResourceClaimName:* ResourceClaimTemplateName:*
+Volume Name:s +VolumeSource
+VolumeSource HostPath:*HostPathVolumeSource EmptyDir:*EmptyDirVolumeSource GCEPersistentDisk=gcePersistentDisk:* AWSElasticBlockStore=awsElasticBlockStore:* GitRepo:* Secret:*SecretVolumeSource NFS=nfs:*NFSVolumeSource ISCSI=iscsi:* Glusterfs:* PersistentVolumeClaim:*ClaimVolumeSource RBD=rbd:* Quobyte:* FlexVolume:* Cinder:* CephFS=cephfs:* Flocker:* DownwardAPI=downwardAPI:*DownwardAPIVolumeSource FC=fc:* AzureFile:* ConfigMap:*ConfigMapVolumeSource VsphereVolume:* AzureDisk:* PhotonPersistentDisk:* Projected:*ProjectedVolumeSource PortworxVolume:* ScaleIO=scaleIO:* StorageOS=storageos:* CSI=csi:* Ephemeral:* Image:*
+HostPathVolumeSource Path:s Type:*
+EmptyDirVolumeSource Medium:s SizeLimit:*
+SecretVolumeSource SecretName:s Items:[KeyToPath DefaultMode:* Optional:*
+ConfigMapVolumeSource Name:s Items:[KeyToPath DefaultMode:* Optional:*
+KeyToPath Key:s Path:s Mode:*
+NFSVolumeSource Server:s Path:s ReadOnly:b
+ClaimVolumeSource ClaimName:s ReadOnly:b
+DownwardAPIVolumeSource Items:[DownwardAPIVolumeFile DefaultMode:*
+DownwardAPIVolumeFile Path:s FieldRef:*ObjectFieldSelector ResourceFieldRef:*ResourceFieldSelector Mode:*
+ProjectedVolumeSource Sources:[VolumeProjection DefaultMode:*
+VolumeProjection Secret:*Projection DownwardAPI=downwardAPI:*DownwardAPIProjection ConfigMap:*Projection ServiceAccountToken:*TokenProjection ClusterTrustBundle:* PodCertificate:*
+Projection Name:s Items:[KeyToPath Optional:*
+DownwardAPIProjection Items:[DownwardAPIVolumeFile
+TokenProjection Audience:s ExpirationSeconds:i Path:s
+PersistentVolumeSource GCEPersistentDisk=gcePersistentDisk:* AWSElasticBlockStore=awsElasticBlockStore:* HostPath:*HostPathVolumeSource Glusterfs:* NFS=nfs:*NFSVolumeSource RBD=rbd:* Quobyte:* ISCSI=iscsi:* FlexVolume:* Cinder:* CephFS=cephfs:* FC=fc:* Flocker:* AzureFile:* VsphereVolume:* AzureDisk:* PhotonPersistentDisk:* PortworxVolume:* ScaleIO=scaleIO:* Local:* StorageOS=storageos:* CSI=csi:*
+PersistentVolumeClaimSpec AccessModes:[ Selector:* Resources:<VolumeResourceRequirements VolumeName:s StorageClassName:* VolumeMode:* DataSource:*TypedReference DataSourceRef:*NamespacedReference VolumeAttributesClassName:*
+TypedReference APIGroup=apiGroup:* Kind:s Name:s
+NamespacedReference APIGroup=apiGroup:* Kind:s Name:s Namespace:*
+DeploymentStrategy Type:s RollingUpdate:*RollingUpdate
+DaemonSetUpdateStrategy Type:s RollingUpdate:*RollingUpdate
+RollingUpdate MaxUnavailable:* MaxSurge:*
+StatefulSetUpdateStrategy Type:s RollingUpdate:*RollingUpdateStatefulSet
+RollingUpdateStatefulSet Partition:i MaxUnavailable:*
+ServicePort Name:s Protocol:s AppProtocol:* Port:i TargetPort:i NodePort:i
+PodDisruptionBudgetSpec MinAvailable:* Selector:* MaxUnavailable:* UnhealthyPodEvictionPolicy:*
+SuccessPolicy Rules:[SuccessPolicyRule
+SuccessPolicyRule SucceededIndexes:* SucceededCount:*
+";
+
+/// Members of ObjectMeta that templates have, in the order of its tags; it is
+/// written by their names in JSON and leaves empty ones out.
+const META: [&str; 15] = [
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
+/// `value` as the internal struct `name`; null stays null.
+pub fn of(name: &str, value: &Value) -> Value {
+    let mut out = Object::new();
+    fill(name, value, &mut out);
+    Value::Object(out)
+}
+
+fn fill(name: &str, value: &Value, out: &mut Object) {
+    let line = SHAPES.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_default();
+    for part in line.split(' ').skip(1) {
+        if let Some(embedded) = part.strip_prefix('+') {
+            if embedded == "meta" {
+                let metadata = &value["metadata"];
+                for member in META.iter().filter(|member| !super::is_empty(&metadata[**member])) {
+                    out.push_new(*member, metadata[*member].clone());
+                }
+            } else {
+                fill(embedded, value, out);
+            }
+            continue;
+        }
+        let (names, kind) = part.split_once(':').unwrap_or((part, "*"));
+        let (field, json) = match names.split_once('=') {
+            Some((field, json)) => (field, json.to_owned()),
+            None => (names, format!("{}{}", names[..1].to_lowercase(), &names[1..])),
+        };
+        out.push_new(field.to_owned(), member(kind, value.get(&json)));
+    }
+}
+
+fn member(kind: &str, value: &Value) -> Value {
+    let (form, of_type) = kind.split_at(1);
+    match form {
+        "s" if value.is_null() => "".into(),
+        "b" if value.is_null() => false.into(),
+        "i" if value.is_null() => 0.into(),
+        "q" if value.is_null() => "0".into(),
+        "<" => of(of_type, value),
+        "*" if !of_type.is_empty() && !value.is_null() => of(of_type, value),
+        "[" if !of_type.is_empty() && !value.is_null() => {
+            Value::Array(value.items().iter().map(|item| of(of_type, item)).collect())
+        }
+        _ => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::{json, value};
+
+    use super::*;
+
+    #[test]
+    fn absent_fields_are_gos_zero_values() {
+        let context = value!({"privileged": true, "capabilities": {"add": ["A"]}});
+        assert_eq!(
+            json::to_string(&of("SecurityContext", &context)),
+            "{\"Capabilities\":{\"Add\":[\"A\"],\"Drop\":null},\"Privileged\":true,\"SELinuxOptions\":null,\
+             \"WindowsOptions\":null,\"RunAsUser\":null,\"RunAsGroup\":null,\"RunAsNonRoot\":null,\
+             \"ReadOnlyRootFilesystem\":null,\"AllowPrivilegeEscalation\":null,\"ProcMount\":null,\
+             \"SeccompProfile\":null,\"AppArmorProfile\":null}"
+        );
+    }
+
+    #[test]
+    fn every_named_struct_has_a_line() {
+        let known: Vec<&str> = SHAPES.lines().filter_map(|line| line.split(' ').next()).collect();
+        for part in SHAPES.lines().flat_map(|line| line.split(' ').skip(1)) {
+            let name = match part.split_once(':') {
+                Some((_, kind)) => kind.get(1..).unwrap_or(""),
+                None => part.trim_start_matches('+'),
+            };
+            assert!(matches!(name, "" | "meta") || known.contains(&name), "{part}");
+        }
+    }
+}
