@@ -92,11 +92,6 @@ impl Owner {
         }
     }
 
-    /// The reference that owned objects bear.
-    pub fn reference(&self) -> &OwnerReference {
-        &self.reference
-    }
-
     pub fn claim<'a>(&self, subject: impl Into<Subject<'a>>) -> Claim {
         let subject = subject.into();
         let matches = match subject.labels {

@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use informer::ObjectKey;
+use informer::{Change, ObjectKey};
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::pods::PodView;
 
 /// After so long a lost event is assumed and the cache believed again.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -37,36 +39,61 @@ impl Expectations {
         !open
     }
 
-    fn change(&self, owner: &ObjectKey, change: impl FnOnce(&mut Expected)) {
+    fn expect(&self, owner: &ObjectKey, change: impl FnOnce(&mut Expected)) {
         let mut all = self.0.lock();
         let expected = all.entry(owner.clone()).or_insert_with(|| Expected {
             since: Instant::now(),
             creations: 0,
             deletions: BTreeSet::new(),
         });
+        expected.since = Instant::now();
         change(expected);
+    }
+
+    fn saw(&self, owner: &ObjectKey, change: impl FnOnce(&mut Expected)) {
+        if let Some(expected) = self.0.lock().get_mut(owner) {
+            change(expected);
+        }
     }
 
     /// Before so many creations are sent.
     pub fn expect_creations(&self, owner: &ObjectKey, count: usize) {
-        self.change(owner, |expected| expected.creations += count);
+        self.expect(owner, |expected| expected.creations += count);
     }
 
     /// A creation was seen, or has failed.
     pub fn creation_seen(&self, owner: &ObjectKey) {
-        self.change(owner, |expected| expected.creations = expected.creations.saturating_sub(1));
+        self.saw(owner, |expected| expected.creations = expected.creations.saturating_sub(1));
     }
 
     /// Before deletions are sent.
     pub fn expect_deletions(&self, owner: &ObjectKey, uids: impl IntoIterator<Item = String>) {
-        self.change(owner, |expected| expected.deletions.extend(uids));
+        self.expect(owner, |expected| expected.deletions.extend(uids));
     }
 
     /// A deletion was seen (or its beginning), or has failed.
     pub fn deletion_seen(&self, owner: &ObjectKey, uid: &str) {
-        self.change(owner, |expected| {
+        self.saw(owner, |expected| {
             expected.deletions.remove(uid);
         });
+    }
+
+    /// Takes in a change of a pod, where a controller of `kind` owns it.
+    pub fn note_pod_change(&self, kind: &str, change: &Change<'_, PodView>) {
+        let owner = |pod: &PodView| {
+            let owner = pod.controller.as_ref().filter(|owner| owner.kind == kind)?;
+            Some(ObjectKey::new(pod.namespace.clone(), owner.name.clone()))
+        };
+        match (change.old, change.new) {
+            (None, Some(new)) if !new.terminating => {
+                owner(new).iter().for_each(|owner| self.creation_seen(owner));
+            }
+            (_, Some(new)) if new.terminating => {
+                owner(new).iter().for_each(|owner| self.deletion_seen(owner, &new.uid));
+            }
+            (Some(old), None) => owner(old).iter().for_each(|owner| self.deletion_seen(owner, &old.uid)),
+            _ => {}
+        }
     }
 
     /// The owner is gone.

@@ -4,15 +4,21 @@
 //! Controllers are ordinary API users: none touches the store or `apiserver`.
 //! [`table::CONTROLLERS`] lists them in order.
 
+mod batch;
 mod claims;
 mod context;
+mod daemonset;
 mod deployment;
 mod endpoints;
 mod endpointslice;
 mod everything;
 mod expectations;
+mod garbage;
+mod job;
+mod namespace;
 mod nodelifecycle;
 mod nodes;
+mod percent;
 mod podgc;
 mod pods;
 mod replicaset;
@@ -21,6 +27,8 @@ mod serviceaccount;
 mod services;
 mod table;
 mod tainteviction;
+mod template_hash;
+mod ttlafterfinished;
 
 pub use context::{Context, Identities};
 pub use table::start_all;

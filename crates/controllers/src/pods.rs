@@ -57,7 +57,8 @@ pub struct PodView {
     pub aims_at: String,
     /// `batch.kubernetes.io/job-completion-index`.
     pub completion_index: Option<i32>,
-    /// `batch.kubernetes.io/job-index-failure-count`, with the ignored ones.
+    /// `batch.kubernetes.io/job-index-failure-count`: failures of its index
+    /// before this pod.
     pub index_failures: i32,
     /// When the last container of an ended pod finished.
     pub finished: Option<Timestamp>,
@@ -162,8 +163,7 @@ impl Projection for PodView {
             aims_at: spec.affinity.as_ref().and_then(aimed_node).unwrap_or_default(),
             finalizers: metadata.finalizers.unwrap_or_default(),
             completion_index: number("batch.kubernetes.io/job-completion-index"),
-            index_failures: number("batch.kubernetes.io/job-index-failure-count").unwrap_or(0)
-                + number("batch.kubernetes.io/job-index-ignored-failure-count").unwrap_or(0),
+            index_failures: number("batch.kubernetes.io/job-index-failure-count").unwrap_or(0),
             finished,
             exit_codes: if phase == Phase::Failed { exit_codes(&statuses) } else { Vec::new() },
             conditions: conditions

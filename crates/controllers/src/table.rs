@@ -1,8 +1,8 @@
 //! The table of controllers.
 
 use crate::{
-    Context, deployment, endpoints, endpointslice, nodelifecycle, podgc, replicaset, rootca, serviceaccount,
-    tainteviction,
+    Context, daemonset, deployment, endpoints, endpointslice, garbage, job, namespace, nodelifecycle, podgc,
+    replicaset, rootca, serviceaccount, tainteviction, ttlafterfinished,
 };
 
 /// One controller: its folder's name, and how it is started.
@@ -19,10 +19,15 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
     Controller { name: "nodelifecycle", start: nodelifecycle::start },
     Controller { name: "deployment", start: deployment::start },
     Controller { name: "replicaset", start: replicaset::start },
+    Controller { name: "daemonset", start: daemonset::start },
     Controller { name: "endpointslice", start: endpointslice::start },
     Controller { name: "endpoints", start: endpoints::start },
+    Controller { name: "job", start: job::start },
+    Controller { name: "ttlafterfinished", start: ttlafterfinished::start },
     Controller { name: "tainteviction", start: tainteviction::start },
     Controller { name: "podgc", start: podgc::start },
+    Controller { name: "garbage", start: garbage::start },
+    Controller { name: "namespace", start: namespace::start },
 ];
 
 /// Starts every controller in the task group of the context's edge.

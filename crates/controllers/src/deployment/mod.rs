@@ -4,7 +4,6 @@
 //! and the status of its Deployments. It never touches a pod.
 
 mod act;
-mod hash;
 mod plan;
 mod rolling;
 mod status;

@@ -1,7 +1,8 @@
 //! The arithmetic of rolling updates (`deployment/util`). Pure.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::percent::scaled;
 
 /// How far a rolling update may go beyond and below the wanted replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,19 +30,6 @@ pub fn fence(deployment: &Deployment) -> Fence {
     match (max_surge, max_unavailable) {
         (0, 0) => Fence { max_surge: 0, max_unavailable: 1 },
         _ => Fence { max_surge, max_unavailable: max_unavailable.min(replicas) },
-    }
-}
-
-fn scaled(value: Option<&IntOrString>, total: i32, up: bool) -> i32 {
-    match value {
-        None => 0,
-        Some(IntOrString::Int(number)) => *number,
-        Some(IntOrString::String(text)) => {
-            let percent: i64 = text.strip_suffix('%').and_then(|number| number.parse().ok()).unwrap_or(0);
-            let product = percent * i64::from(total);
-            let whole = if up { (product + 99) / 100 } else { product / 100 };
-            i32::try_from(whole).unwrap_or(i32::MAX)
-        }
     }
 }
 

@@ -95,7 +95,7 @@ impl Collector {
 
     async fn delete(&self, pod: &PodView, why: Why) -> Result<(), Error> {
         let api = Api::<Pod>::namespaced(self.transport.clone(), pod.namespace.clone());
-        if matches!(why, Why::Orphaned | Why::OutOfService) && !pod.has_ended() {
+        if !pod.has_ended() {
             let now = self.edge.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let mut status = value!({"phase": "Failed"});
             if why == Why::Orphaned {

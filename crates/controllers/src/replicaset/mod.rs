@@ -14,8 +14,6 @@ use informer::{ObjectKey, Queue};
 
 use crate::{Context, expectations::Expectations};
 
-pub(crate) use plan::SLOW_START;
-
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
     let queue = Queue::<ObjectKey>::new();
@@ -40,7 +38,7 @@ pub fn start(context: &Context) {
                 }),
             }
         }
-        act::note_pod_change(&seen, &change);
+        seen.note_pod_change("ReplicaSet", &change);
     });
 
     let reconciler = act::ReplicaSets {

@@ -13,10 +13,6 @@ use crate::pods::{PodView, deletion_order};
 /// Creations of one reconcile at most, and deletions
 /// (`replicaset.BurstReplicas`).
 const BURST: usize = 500;
-/// The first batch of creations; each that succeeds is followed by one twice
-/// as large (`controller.SlowStartInitialBatchSize`).
-pub(crate) const SLOW_START: usize = 1;
-
 /// What was seen of a set.
 pub struct Observed<'a> {
     pub set: &'a ReplicaSet,

@@ -1,4 +1,4 @@
-//! The `pod-template-hash` label: names the ReplicaSet of a template.
+//! The hash of a pod template, by which ReplicaSets and revisions are named.
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 

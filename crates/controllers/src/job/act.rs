@@ -1,0 +1,174 @@
+//! Carries out the plan of a Job.
+
+use std::sync::Arc;
+
+use apimachinery::value;
+use async_trait::async_trait;
+use client::{Api, Error, Patch, Transport};
+use edge::Edge;
+use futures::future::join_all;
+use informer::{EventType, Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference, Whole};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::TRACKING;
+use super::plan::{Observed, Plan, plan};
+use super::template;
+use crate::batch::Batch;
+use crate::claims::{Claim, Owner};
+use crate::expectations::Expectations;
+use crate::pods::PodView;
+
+pub(super) struct Jobs {
+    pub edge: Edge,
+    pub transport: Arc<dyn Transport>,
+    pub recorder: Recorder,
+    pub jobs: Informer<Whole<Job>>,
+    pub pods: Informer<PodView>,
+    pub expectations: Arc<Expectations>,
+}
+
+#[async_trait]
+impl Reconciler<ObjectKey> for Jobs {
+    fn name(&self) -> &'static str {
+        "job"
+    }
+
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Outcome, Error> {
+        let job = self.jobs.get(key);
+        self.free_orphans(key, job.as_ref().and_then(|job| job.metadata.uid.as_deref())).await?;
+        let Some(job) = job else {
+            self.expectations.forget(key);
+            return Ok(Outcome::Done);
+        };
+        let managed_by = job.spec.as_ref().and_then(|spec| spec.managed_by.as_deref());
+        if managed_by.is_some_and(|manager| manager != "kubernetes.io/job-controller") {
+            return Ok(Outcome::Done);
+        }
+        let expectations_met = self.expectations.are_met(key);
+        let pods = self.claim(key, &job.0).await?;
+        let observed = Observed { job: &job.0, pods, expectations_met, now: self.edge.clock.now() };
+        let plan = plan(&observed);
+        let error = self.change_pods(key, &job.0, &plan).await;
+        // What follows relies on the status: a conflict begins anew.
+        self.write_status(&job.0, &plan).await?;
+        self.release(&plan.release).await?;
+        match (error, plan.again) {
+            (Some(error), _) => Err(error),
+            (None, Some(after)) => Ok(Outcome::Again(after)),
+            (None, None) => Ok(Outcome::Done),
+        }
+    }
+}
+
+impl Jobs {
+    async fn claim(&self, key: &ObjectKey, job: &Job) -> Result<Vec<Arc<PodView>>, Error> {
+        let api = Api::<Pod>::namespaced(self.transport.clone(), key.namespace.clone());
+        let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let owner = Owner::of(job, selector);
+        let mut owned = Vec::new();
+        for pod in self.pods.namespace(&key.namespace) {
+            match owner.claim(pod.as_ref()) {
+                Claim::Owned => owned.push(pod),
+                Claim::Adopt => {
+                    owner.adopt(&api, pod.as_ref()).await?;
+                    owned.push(pod);
+                }
+                Claim::Release => {
+                    self.release(std::slice::from_ref(&pod)).await?;
+                    owner.release(&api, pod.as_ref()).await?;
+                }
+                Claim::Ignore => {}
+            }
+        }
+        Ok(owned)
+    }
+
+    /// Pods of a Job of this name that is gone need no counting.
+    async fn free_orphans(&self, key: &ObjectKey, living: Option<&str>) -> Result<(), Error> {
+        let mut pods = self.pods.namespace(&key.namespace);
+        pods.retain(|pod| {
+            pod.controller.as_ref().is_some_and(|owner| {
+                owner.kind == "Job" && owner.name == key.name && Some(owner.uid.as_str()) != living
+            })
+        });
+        pods.retain(|pod| pod.finalizers.iter().any(|finalizer| finalizer == TRACKING));
+        if pods.is_empty() {
+            return Ok(());
+        }
+        // The view of Jobs may be behind that of pods.
+        let api = Api::<Job>::namespaced(self.transport.clone(), key.namespace.clone());
+        let known = api.find(&key.name).await?.and_then(|job| job.metadata.uid);
+        pods.retain(|pod| pod.controller.as_ref().map(|owner| &owner.uid) != known.as_ref());
+        self.release(&pods).await
+    }
+
+    async fn change_pods(&self, key: &ObjectKey, job: &Job, plan: &Plan) -> Option<Error> {
+        let batch = Batch {
+            transport: self.transport.clone(),
+            recorder: &self.recorder,
+            expectations: &self.expectations,
+            owner: key,
+            about: Reference::to(job),
+        };
+        if !plan.delete.is_empty() {
+            return batch.delete(&plan.delete).await;
+        }
+        let pods: Vec<_> = plan.create.iter().filter_map(|slot| template::pod(job, *slot)).collect();
+        if pods.is_empty() { None } else { batch.create(&pods).await }
+    }
+
+    async fn write_status(&self, job: &Job, plan: &Plan) -> Result<(), Error> {
+        if job.status.as_ref() == Some(&plan.status) {
+            return Ok(());
+        }
+        let namespace = job.metadata.namespace.clone().unwrap_or_default();
+        let updated = Job { status: Some(plan.status.clone()), ..job.clone() };
+        match Api::<Job>::namespaced(self.transport.clone(), namespace).update_status(&updated).await {
+            Err(error) if error.is_not_found() => return Ok(()),
+            other => other.map(drop)?,
+        }
+        let about = Reference::to(job);
+        for (kind, reason, message) in &plan.news {
+            match *kind {
+                "Complete" => self.recorder.event(&about, EventType::Normal, "Completed", "Job completed"),
+                "Failed" => {
+                    self.recorder.event(&about, EventType::Warning, failure_reason(reason), message.clone());
+                }
+                kind => self.recorder.event(&about, EventType::Normal, kind, message.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the finalizer of pods that are accounted for.
+    async fn release(&self, pods: &[Arc<PodView>]) -> Result<(), Error> {
+        let releases = pods.iter().map(|pod| async {
+            let api = Api::<Pod>::namespaced(self.transport.clone(), pod.namespace.clone());
+            if !pod.finalizers.iter().any(|finalizer| finalizer == TRACKING) {
+                return Ok(());
+            }
+            let patch = value!({"metadata": {
+                "uid": (pod.uid.as_str()),
+                "$deleteFromPrimitiveList/finalizers": [TRACKING]
+            }});
+            match api.patch(&pod.name, Patch::strategic(patch)).await {
+                Err(error) if error.is_not_found() => Ok(()),
+                other => other.map(drop),
+            }
+        });
+        join_all(releases).await.into_iter().find(Result::is_err).unwrap_or(Ok(()))
+    }
+}
+
+/// Reasons of failed Jobs, as events bear them.
+fn failure_reason(reason: &str) -> &'static str {
+    const KNOWN: [&str; 5] = [
+        "BackoffLimitExceeded",
+        "DeadlineExceeded",
+        "PodFailurePolicy",
+        "MaxFailedIndexesExceeded",
+        "FailedIndexes",
+    ];
+    KNOWN.into_iter().find(|known| *known == reason).unwrap_or("JobFailed")
+}

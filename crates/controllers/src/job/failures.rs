@@ -1,0 +1,98 @@
+//! What a failed pod means: the Job's pod failure policy, and pauses. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::{Job, JobSpec, PodFailurePolicyRule};
+
+use crate::pods::{Phase, PodView};
+
+/// The first pause before failed pods are replaced, and the longest.
+const FIRST_PAUSE: i64 = 10;
+const MOST_PAUSE: i64 = 600;
+
+/// What a rule says of a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    Count,
+    Ignore,
+    FailIndex,
+    FailJob(String),
+}
+
+/// Failed pods are replaced only once they have really ended.
+pub fn waits_for_end(spec: &JobSpec) -> bool {
+    match spec.pod_replacement_policy.as_deref() {
+        Some(policy) => policy == "Failed",
+        None => spec.pod_failure_policy.is_some(),
+    }
+}
+
+/// Whether the pod counts as failed. One that is deleted may never get so far
+/// as to say it.
+pub fn has_failed(spec: &JobSpec, pod: &PodView) -> bool {
+    match pod.phase {
+        Phase::Failed => true,
+        Phase::Succeeded => false,
+        _ => pod.terminating && !waits_for_end(spec),
+    }
+}
+
+/// The first rule that matches decides.
+pub fn verdict(spec: &JobSpec, pod: &PodView) -> Verdict {
+    let Some(policy) = spec.pod_failure_policy.as_ref().filter(|_| pod.phase == Phase::Failed) else {
+        return Verdict::Count;
+    };
+    for (at, rule) in policy.rules.iter().enumerate() {
+        let Some(why) = matches(rule, pod) else { continue };
+        return match rule.action.as_str() {
+            "Ignore" => Verdict::Ignore,
+            "FailIndex" if spec.backoff_limit_per_index.is_some() => Verdict::FailIndex,
+            "FailJob" => Verdict::FailJob(format!("{why} matching FailJob rule at index {at}")),
+            _ => Verdict::Count,
+        };
+    }
+    Verdict::Count
+}
+
+fn matches(rule: &PodFailurePolicyRule, pod: &PodView) -> Option<String> {
+    if let Some(codes) = &rule.on_exit_codes {
+        let listed = |code: i32| codes.values.contains(&code) == (codes.operator == "In");
+        let named = |name: &str| codes.container_name.as_ref().is_none_or(|wanted| wanted == name);
+        let (name, code) = pod.exit_codes.iter().find(|(name, code)| named(name) && listed(*code))?;
+        return Some(format!(
+            "Container {name} for pod {}/{} failed with exit code {code}",
+            pod.namespace, pod.name
+        ));
+    }
+    let patterns = rule.on_pod_conditions.as_ref()?;
+    let met = patterns.iter().find(|pattern| {
+        let status = pattern.status.as_deref().unwrap_or("True");
+        pod.conditions.iter().any(|(kind, known)| *kind == pattern.type_ && known == status)
+    })?;
+    Some(format!("Pod {}/{} has condition {}", pod.namespace, pod.name, met.type_))
+}
+
+/// How long to wait before the next pod is created: the failures since the
+/// last success double it.
+pub fn pause(job: &Job, pods: &[Arc<PodView>], now: Timestamp) -> Option<Duration> {
+    let spec = job.spec.as_ref()?;
+    let end = |pod: &PodView| pod.finished.or(pod.ready_changed).unwrap_or(pod.created);
+    let succeeded = pods.iter().filter(|pod| pod.phase == Phase::Succeeded).map(|pod| end(pod)).max();
+    let failed: Vec<_> = pods
+        .iter()
+        .filter(|pod| pod.phase == Phase::Failed && verdict(spec, pod) != Verdict::Ignore)
+        .map(|pod| end(pod))
+        .filter(|at| succeeded.is_none_or(|success| *at > success))
+        .collect();
+    left(failed.len(), failed.into_iter().max()?, now)
+}
+
+/// What is left of the pause after `failures`, the last of them at `last`.
+pub fn left(failures: usize, last: Timestamp, now: Timestamp) -> Option<Duration> {
+    let doublings = u32::try_from(failures.checked_sub(1)?).unwrap_or(u32::MAX).min(10);
+    let pause = (FIRST_PAUSE << doublings).min(MOST_PAUSE);
+    let due = last.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX);
+    Duration::try_from(due.duration_since(now)).ok().filter(|left| !left.is_zero())
+}

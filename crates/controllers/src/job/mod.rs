@@ -1,0 +1,66 @@
+//! Job: pods that run to completion.
+//!
+//! Watches Jobs and pods; owns its pods, their finalizer
+//! `batch.kubernetes.io/job-tracking` and the status of its Jobs. A pod is
+//! counted exactly once: its uid stands in the status before its finalizer
+//! goes, and its finalizer goes before its uid does.
+
+mod act;
+mod failures;
+mod indexes;
+mod plan;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tracking;
+
+use std::sync::Arc;
+
+use client::Resource;
+use informer::{ObjectKey, Options, Queue, Whole};
+use k8s_openapi::api::batch::v1::Job;
+
+use crate::{Context, expectations::Expectations};
+
+/// The finalizer of pods that are not counted yet.
+const TRACKING: &str = "batch.kubernetes.io/job-tracking";
+
+/// Starts the controller's watches and workers.
+pub fn start(context: &Context) {
+    let queue = Queue::<ObjectKey>::new();
+    let expectations = Arc::new(Expectations::default());
+    let jobs = context.informer::<Whole<Job>>(Resource::of::<Job>(), Options::default());
+    let pods = context.pods().clone();
+
+    let changed = queue.clone();
+    jobs.on_change(move |change| changed.add(change.key.clone()));
+
+    let (changed, seen, owners) = (queue.clone(), expectations.clone(), jobs.clone());
+    pods.on_change(move |change| {
+        for pod in [change.old, change.new].into_iter().flatten() {
+            match &pod.controller {
+                Some(owner) if owner.kind == "Job" => {
+                    changed.add(ObjectKey::new(pod.namespace.clone(), owner.name.clone()));
+                }
+                Some(_) => {}
+                None => owners.namespace(&pod.namespace).iter().for_each(|job| {
+                    changed.add(ObjectKey::of(&job.metadata));
+                }),
+            }
+        }
+        seen.note_pod_change("Job", &change);
+    });
+
+    let reconciler = act::Jobs {
+        edge: context.edge.clone(),
+        transport: context.transport("job-controller"),
+        recorder: context.recorder("job-controller"),
+        jobs: jobs.clone(),
+        pods: pods.clone(),
+        expectations,
+    };
+    context.run(queue, reconciler, 5, async move {
+        jobs.synced().await;
+        pods.synced().await;
+    });
+}

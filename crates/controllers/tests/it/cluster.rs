@@ -1,0 +1,324 @@
+//! A cluster for one test: the API server in memory, every controller, and
+//! nodes whose kubelet and scheduler are a few lines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::{Value, value};
+use apiserver::{ApiServer, Authorizer, Catalogue, LocalTransport, UserInfo};
+use arc_swap::ArcSwap;
+use auth::{Masters, NodeAuthorizer, Rbac, ServiceAccountTokens};
+use client::{
+    DeleteOptions, Error, ListOptions, Patch, Request, Resource, Transport, Verb, WatchKind, WriteOptions,
+};
+use controllers::Context;
+use edge::Edge;
+use futures::StreamExt;
+use pki::ServiceAccountKeys;
+use registry::loops::{self, Cluster as Network};
+use store::{Limits, Memory, MemoryOptions};
+
+pub struct Cluster {
+    pub server: Arc<ApiServer>,
+    pub edge: Edge,
+    pub admin: Client,
+}
+
+pub const PODS: Resource = Resource::new("", "v1", "pods");
+pub const NODES: Resource = Resource::new("", "v1", "nodes");
+pub const NAMESPACES: Resource = Resource::new("", "v1", "namespaces");
+pub const CONFIG_MAPS: Resource = Resource::new("", "v1", "configmaps");
+pub const SERVICES: Resource = Resource::new("", "v1", "services");
+pub const ENDPOINTS: Resource = Resource::new("", "v1", "endpoints");
+pub const SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices");
+pub const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
+pub const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
+pub const DAEMON_SETS: Resource = Resource::new("apps", "v1", "daemonsets");
+pub const REVISIONS: Resource = Resource::new("apps", "v1", "controllerrevisions");
+pub const JOBS: Resource = Resource::new("batch", "v1", "jobs");
+
+impl Cluster {
+    /// An API server without any loop.
+    async fn bare(seed: u64) -> Self {
+        let now = "2026-11-01T00:00:00Z".parse().expect("a time");
+        let edge = Edge::simulated(seed, now);
+        let directory = tempfile::tempdir().expect("a directory");
+        let issuer = "https://kubernetes.default.svc.cluster.local";
+        let pki = pki::ClusterPki::open(directory.path(), issuer, now);
+        let keys: Arc<ServiceAccountKeys> = Arc::new(pki.expect("keys").service_accounts);
+        let authorizers: Arc<[Arc<dyn Authorizer>]> = Arc::new([
+            Arc::new(Masters),
+            Arc::new(NodeAuthorizer::new(loops::system_node_rules())),
+            Arc::new(Rbac),
+        ]);
+        let settings = registry::Settings {
+            authorizers: authorizers.clone(),
+            tokens: Arc::new(ServiceAccountTokens::new(keys.clone())),
+            keys,
+            warn_ineffective: false,
+        };
+        let catalogue = Arc::new(ArcSwap::from_pointee(Catalogue::new(registry::definitions(&settings))));
+        let store = Memory::start(MemoryOptions { edge: edge.clone(), limits: Limits::default() });
+        let mut builder = ApiServer::builder(store, catalogue, edge.clone());
+        for authorizer in authorizers.iter() {
+            builder = builder.authorizer(authorizer.clone());
+        }
+        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting);
+        let server = builder.plugins(plugins).build(loops::STEPS);
+        let network = Network {
+            service_ranges: vec!["10.96.0.0/24".parse().expect("a range")],
+            advertise: vec!["192.0.2.1".parse().expect("an address")],
+            port: 6443,
+        };
+        loops::bootstrap(&server, &network).await.expect("bootstrapped");
+        let admin = UserInfo::new("admin", &["system:masters"]);
+        let admin = Client(Arc::new(LocalTransport::new(server.clone(), admin, "test")));
+        Self { server, edge, admin }
+    }
+
+    /// With every controller and nodes of these names.
+    pub async fn start(seed: u64, nodes: &[&str]) -> Self {
+        let cluster = Self::bare(seed).await;
+        for name in nodes {
+            cluster.add_node(name).await;
+        }
+        let server = cluster.server.clone();
+        let identities = move |name: &str| -> Arc<dyn Transport> {
+            let user = match name {
+                "kube-controller-manager" => {
+                    UserInfo::new("system:kube-controller-manager", &["system:authenticated"])
+                }
+                name => UserInfo::new(
+                    &format!("system:serviceaccount:kube-system:{name}"),
+                    &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
+                ),
+            };
+            Arc::new(LocalTransport::new(server.clone(), user, name))
+        };
+        let context = Context::new(cluster.edge.clone(), Arc::new(identities)).with_root_ca("PEM");
+        controllers::start_all(&context);
+        let (admin, nodes) = (cluster.admin.clone(), nodes.iter().map(|name| name.to_string()).collect());
+        cluster.edge.tasks.spawn(run_pods(admin, cluster.edge.clone(), nodes));
+        cluster
+            .admin
+            .eventually("the default account", || async {
+                let account = Resource::new("", "v1", "serviceaccounts");
+                cluster.admin.get(&account, "default", "default").await.is_ok()
+            })
+            .await;
+        cluster
+    }
+
+    pub async fn add_node(&self, name: &str) {
+        let node = value!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+        self.admin.create(&NODES, "", node).await.expect("a node");
+        self.heartbeat(name).await;
+    }
+
+    /// The node says that it is ready.
+    pub async fn heartbeat(&self, name: &str) {
+        let now = self.edge.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let patch = value!({"status": {"conditions": [{
+            "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "ready",
+            "lastHeartbeatTime": (now.as_str()), "lastTransitionTime": (now.as_str())
+        }]}});
+        self.admin.patch(&NODES, "", name, Some("status"), patch).await.expect("a heartbeat");
+    }
+
+    pub fn stop(&self) {
+        self.edge.tasks.stop();
+    }
+}
+
+/// Binds pods to nodes, starts them and lets them end. A container whose image
+/// is `fails` or `succeeds` does so at once.
+async fn run_pods(admin: Client, edge: Edge, nodes: Vec<String>) {
+    let mut last_ip = 0u32;
+    loop {
+        let Ok(list) = admin.0.list(&PODS, None, &ListOptions::default()).await else { continue };
+        for document in &list.items {
+            if let Ok(pod) = document.tree() {
+                run_pod(&admin, &edge, &nodes, &pod, &mut last_ip).await;
+            }
+        }
+        let options =
+            ListOptions { resource_version: Some(list.revision.to_string()), ..ListOptions::default() };
+        let Ok(mut events) = admin.0.watch(&PODS, None, &options).await else { continue };
+        while let Some(Ok(event)) = events.next().await {
+            if matches!(event.kind, WatchKind::Added | WatchKind::Modified)
+                && let Ok(pod) = event.object.tree()
+            {
+                run_pod(&admin, &edge, &nodes, &pod, &mut last_ip).await;
+            }
+        }
+    }
+}
+
+async fn run_pod(admin: &Client, edge: &Edge, nodes: &[String], pod: &Value, last_ip: &mut u32) {
+    let (namespace, name) = (pod["metadata"]["namespace"].text(), pod["metadata"]["name"].text());
+    let phase = pod["status"]["phase"].text();
+    let ended = ["Succeeded", "Failed"].contains(&phase);
+    if !pod["metadata"]["deletionTimestamp"].is_null() {
+        if !ended && !pod["metadata"]["finalizers"].is_null() {
+            let patch = value!({"status": {"phase": "Failed"}});
+            let _ = admin.patch(&PODS, namespace, name, Some("status"), patch).await;
+        }
+        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        let _ = admin.delete(&PODS, namespace, name, options).await;
+        return;
+    }
+    let Some(first) = nodes.first() else { return };
+    if pod["spec"]["nodeName"].is_null() {
+        let terms = pod.at(&[
+            "spec",
+            "affinity",
+            "nodeAffinity",
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            "nodeSelectorTerms",
+        ]);
+        let wanted = terms[0]["matchFields"][0]["values"][0].as_str();
+        let any = &nodes[edge.random.below(nodes.len() as u64) as usize];
+        let node = wanted.unwrap_or(if nodes.len() > 1 { any } else { first });
+        let binding = value!({
+            "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
+            "target": {"kind": "Node", "name": node}
+        });
+        let _ = admin.create_in(&PODS, (namespace, name), "binding", binding).await;
+        return;
+    }
+    if phase != "Pending" && !phase.is_empty() {
+        return;
+    }
+    let now = edge.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let image = pod["spec"]["containers"][0]["image"].text();
+    *last_ip += 1;
+    let ip = format!("10.42.{}.{}", *last_ip / 250, *last_ip % 250 + 1);
+    let phase = match image {
+        "fails" => "Failed",
+        "succeeds" => "Succeeded",
+        _ => "Running",
+    };
+    let ready = if phase == "Running" && image != "never-ready" { "True" } else { "False" };
+    let mut status = value!({
+        "phase": phase, "podIP": (ip.as_str()), "podIPs": [{"ip": (ip.as_str())}],
+        "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": (now.as_str())}]
+    });
+    if phase != "Running" {
+        let code = i64::from(phase == "Failed");
+        status.set(
+            "containerStatuses",
+            value!([{
+                "name": (pod["spec"]["containers"][0]["name"].text()),
+                "image": image, "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": code, "finishedAt": (now.as_str())}}
+            }]),
+        );
+    }
+    let _ = admin.patch(&PODS, namespace, name, Some("status"), value!({"status": status})).await;
+}
+
+#[derive(Clone)]
+pub struct Client(pub Arc<dyn Transport>);
+
+impl Client {
+    async fn call(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: Option<&str>,
+        subresource: Option<&'static str>,
+        verb: Verb,
+    ) -> Result<Value, Error> {
+        let request = Request {
+            resource: resource.clone(),
+            namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+            name: name.map(str::to_owned),
+            subresource: subresource.map(Into::into),
+            verb,
+        };
+        self.0.call(request).await?.tree()
+    }
+
+    pub async fn create(&self, resource: &Resource, namespace: &str, object: Value) -> Result<Value, Error> {
+        let verb = Verb::Create { object, options: WriteOptions::default() };
+        self.call(resource, namespace, None, None, verb).await
+    }
+
+    pub async fn create_in(
+        &self,
+        resource: &Resource,
+        (namespace, name): (&str, &str),
+        subresource: &'static str,
+        object: Value,
+    ) -> Result<Value, Error> {
+        let verb = Verb::Create { object, options: WriteOptions::default() };
+        self.call(resource, namespace, Some(name), Some(subresource), verb).await
+    }
+
+    pub async fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Value, Error> {
+        self.call(resource, namespace, Some(name), None, Verb::Get).await
+    }
+
+    /// A merge patch.
+    pub async fn patch(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        subresource: Option<&'static str>,
+        body: Value,
+    ) -> Result<Value, Error> {
+        let Patch { kind, body } = Patch::strategic(body);
+        let verb = Verb::Patch { kind, body, options: WriteOptions::default() };
+        self.call(resource, namespace, Some(name), subresource, verb).await
+    }
+
+    pub async fn delete(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        options: DeleteOptions,
+    ) -> Result<Value, Error> {
+        self.call(resource, namespace, Some(name), None, Verb::Delete(options)).await
+    }
+
+    pub async fn list(&self, resource: &Resource, namespace: &str) -> Vec<Value> {
+        let list = self.0.list(resource, Some(namespace), &ListOptions::default()).await.expect("a list");
+        list.items.iter().map(|item| item.tree().expect("an object")).collect()
+    }
+
+    /// Waits, in pretended time, until `holds`.
+    pub async fn eventually<F: Future<Output = bool>>(&self, what: &str, holds: impl Fn() -> F) {
+        for _ in 0..600 {
+            if holds().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("after five minutes still not: {what}");
+    }
+}
+
+/// A Deployment of `replicas` pods of an image.
+pub fn deployment(name: &str, replicas: i64, image: &str) -> Value {
+    value!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "main", "image": image, "ports": [
+                    {"name": "http", "containerPort": 8080}
+                ]}]}
+            }
+        }
+    })
+}
+
+/// The names of what has no deletion timestamp.
+pub fn living(objects: &[Value]) -> Vec<&str> {
+    let living = objects.iter().filter(|object| object["metadata"]["deletionTimestamp"].is_null());
+    living.map(|object| object["metadata"]["name"].text()).collect()
+}

@@ -1,0 +1,8 @@
+//! Every controller together on a whole API server in memory, with upstream's
+//! identities and rights, paused time and a node that is pretended.
+
+mod cluster;
+mod convergence;
+mod garbage;
+mod services;
+mod simulation;
