@@ -90,12 +90,12 @@ impl Actor {
         });
     }
 
-    async fn evict(&self, pod: &PodInfo, node: &str, victims: &[SharedPod]) {
+    async fn evict(&self, pod: &SharedPod, node: &str, victims: &[SharedPod]) {
         let evictions = victims.iter().map(|victim| self.evict_one(pod, node, victim));
         for (victim, result) in victims.iter().zip(futures::future::join_all(evictions).await) {
             if let Err(error) = result {
                 tracing::warn!(pod = %pod.key(), victim = %victim.key(), %error, "preemption failed; it will be tried again");
-                let _ = self.inputs.send(Input::NotPreempted { key: pod.key() });
+                let _ = self.inputs.send(Input::NotPreempted { pod: pod.clone() });
             }
         }
     }
@@ -156,7 +156,8 @@ fn status_patch(report: &Report, now: jiff::Timestamp) -> Option<Patch> {
         status.set_at(&["conditions"], Value::Array(vec![condition]));
     }
     if let Some(node) = nominate {
-        status.set_at(&["nominatedNodeName"], Value::String(node.clone()));
+        let node = if node.is_empty() { Value::Null } else { Value::String(node.clone()) };
+        status.set_at(&["nominatedNodeName"], node);
     }
     Some(Patch::strategic(value!({"metadata": {"uid": pod.uid.clone()}, "status": status})))
 }

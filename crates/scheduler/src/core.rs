@@ -47,7 +47,7 @@ pub enum Input {
     },
     /// Evicting for this pod failed.
     NotPreempted {
-        key: ObjectKey,
+        pod: SharedPod,
     },
 }
 
@@ -78,7 +78,7 @@ pub struct Report {
     /// `Unschedulable` or `SchedulerError`.
     pub reason: &'static str,
     pub message: String,
-    /// Sets `status.nominatedNodeName`.
+    /// Sets `status.nominatedNodeName`; "" takes it away.
     pub nominate: Option<String>,
     /// Pods to evict from the nominated node.
     pub victims: Vec<SharedPod>,
@@ -127,7 +127,11 @@ impl Core {
                 self.changed(&Change::ServiceChanged, now);
             }
             Input::NotBound { pod, node, why } => return self.take_back(&pod, &node, why, now),
-            Input::NotPreempted { key } => self.queue.set_failed(&key, now),
+            // It may be bound by now.
+            Input::NotPreempted { pod } if self.queue.working(&pod.key(), &pod.uid).is_none() => {
+                self.queue.set_failed(&pod.key(), now);
+            }
+            Input::NotPreempted { .. } => {}
         }
         None
     }
@@ -135,10 +139,8 @@ impl Core {
     fn take_pod(&mut self, old: Option<SharedPod>, new: Option<SharedPod>, now: Instant) {
         // An ended pod takes nothing of its node: to the scheduler it is gone.
         let new = new.filter(|pod| !pod.ended);
-        if let Some(old) = &old {
-            if new.as_ref().is_none_or(|new| new.uid != old.uid) {
-                self.gone(old, now);
-            }
+        if let Some(old) = old.as_ref().filter(|old| new.as_ref().is_none_or(|new| new.uid != old.uid)) {
+            self.gone(old, now);
         }
         let Some(pod) = new else { return };
         if pod.node.is_empty() {
@@ -148,7 +150,12 @@ impl Core {
             if pod.terminating {
                 return self.queue.remove(&pod.key());
             }
-            self.cluster.nominate(&pod, &pod.wishes().nominated_node);
+            // What the API does not know yet stays: the patch is on its way.
+            let nominated = |pod: &SharedPod| pod.wishes().nominated_node.clone();
+            let before = old.as_ref().map(nominated).unwrap_or_default();
+            if before != nominated(&pod) && !self.cluster.is_assumed(&pod.uid) {
+                self.cluster.nominate(&pod, &pod.wishes().nominated_node);
+            }
             let rank = self.framework.queue_sort().map_or(0, |sort| sort.rank(&pod));
             let gated = self.framework.gate(&pod).is_some();
             return self.queue.put(pod, rank, gated, now);
@@ -253,7 +260,7 @@ impl Core {
         };
         Some(match decided {
             Ok(decision) => self.assume(pod, decision, now),
-            Err(error) => Output::Report(self.unschedulable(pod, error, now)),
+            Err(error) => Output::Report(self.unschedulable(pod, *error, now)),
         })
     }
 
@@ -277,10 +284,10 @@ impl Core {
                 let outcome =
                     post_filter.post_filter(&self.framework, &mut self.cluster, &pod, &error, offset);
                 error.post_filter = outcome.message;
-                if let Some((node, pods)) = outcome.preemption {
+                if let Some(node) = outcome.nominate {
                     self.cluster.nominate(&pod, &node);
                     nominate = Some(node);
-                    victims = pods;
+                    victims = outcome.victims;
                     break;
                 }
             }

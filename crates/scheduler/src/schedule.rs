@@ -19,12 +19,6 @@ pub struct Choice {
     pub tie: u64,
 }
 
-impl Default for NodeIndex {
-    fn default() -> Self {
-        NodeIndex(0)
-    }
-}
-
 /// Where a pod is to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -43,8 +37,8 @@ pub fn schedule(
     cluster: &Cluster,
     pod: &PodInfo,
     choice: Choice,
-) -> Result<Decision, FitError> {
-    let mut error = FitError { nodes: cluster.len(), ..FitError::default() };
+) -> Result<Decision, Box<FitError>> {
+    let mut error = Box::new(FitError { nodes: cluster.len(), ..FitError::default() });
     if cluster.is_empty() {
         return Err(error);
     }

@@ -68,7 +68,7 @@ pub fn place(cluster: &mut Cluster, pod: &PodInfo, node: &str) {
 }
 
 /// Decides with the default profile, from the first node on.
-pub fn decide(cluster: &Cluster, pod: &PodInfo) -> Result<String, FitError> {
+pub fn decide(cluster: &Cluster, pod: &PodInfo) -> Result<String, Box<FitError>> {
     schedule(&Framework::default_profile(), cluster, pod, Choice::default()).map(|decision| decision.node)
 }
 

@@ -52,6 +52,8 @@ fn a_nomination_is_written_once() {
     assert!(status_patch(&nominating("a"), jiff::Timestamp::UNIX_EPOCH).is_none());
     let patch = status_patch(&nominating("b"), jiff::Timestamp::UNIX_EPOCH).unwrap().body;
     assert_eq!(patch, value!({"metadata": {"uid": "p"}, "status": {"nominatedNodeName": "b"}}));
+    let patch = status_patch(&nominating(""), jiff::Timestamp::UNIX_EPOCH).unwrap().body;
+    assert_eq!(patch, value!({"metadata": {"uid": "p"}, "status": {"nominatedNodeName": null}}));
 }
 
 #[test]

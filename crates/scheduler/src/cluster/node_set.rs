@@ -2,7 +2,7 @@
 //! are 79 of them.
 
 /// Where a node stands in the cluster; kept as long as the node exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(pub u32);
 
 /// A set of [`NodeIndex`].

@@ -128,7 +128,7 @@ async fn others_are_evicted_for_an_important_pod() {
     let Some(Output::Report(report)) = bench.core.step(bench.now) else { panic!("bound") };
     assert_eq!(report.message, "0/1 nodes are available: 1 Insufficient cpu.");
     assert_eq!(report.nominate.as_deref(), Some("a"));
-    assert_eq!(report.victims, [victim.clone()]);
+    assert_eq!(report.victims, std::slice::from_ref(&victim));
     // A lesser pod does not take the room that becomes free.
     bench.change(&victim, None);
     bench.add(sized("lesser", "1", "1Gi"));
@@ -162,4 +162,27 @@ async fn the_same_inputs_give_the_same_decisions() {
     };
     assert_eq!(trace().len(), 20);
     assert_eq!(trace(), trace());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nomination_lasts_until_it_is_of_no_use() {
+    let mut bench = Bench::new();
+    bench.node(None, "a", "2");
+    let victim = bench.add(sized("victim", "2", "1Gi").on_node("a"));
+    let important = || PodInfo { priority: 100, ..sized("important", "2", "1Gi") };
+    let first = bench.add(important());
+    bench.step();
+    // An older state of the pod does not undo what is on its way to the API.
+    bench.change(&first, Some(PodInfo { revision: 2, ..important() }));
+    assert_eq!(bench.core.cluster().nominated("a").len(), 1);
+    let mut told = important();
+    told.wishes = pod("p", json!({"status": {"nominatedNodeName": "a"}})).wishes;
+    bench.change(&first, Some(told));
+    // Something more important has taken the room: the nomination ends.
+    bench.change(&victim, None);
+    bench.add(PodInfo { priority: 1000, ..sized("first-class", "2", "1Gi").on_node("a") });
+    bench.now += Duration::from_secs(1);
+    let Some(Output::Report(report)) = bench.core.step(bench.now) else { panic!("bound") };
+    assert_eq!((report.pod.name.as_str(), report.nominate.as_deref()), ("important", Some("")));
+    assert!(bench.core.cluster().nominated("a").is_empty());
 }

@@ -50,10 +50,13 @@ impl Change {
     /// Whether no plugin could care.
     pub fn is_idle(&self) -> bool {
         match self {
-            // Conditions and images change often and decide nothing hard.
+            // Images come and go and decide nothing hard.
             Change::NodeChanged { old, new } => {
-                NodeFacts { images: Default::default(), ..(**old).clone() }
-                    == NodeFacts { images: Default::default(), ..(**new).clone() }
+                old.labels == new.labels
+                    && old.taints == new.taints
+                    && old.unschedulable == new.unschedulable
+                    && old.allocatable == new.allocatable
+                    && old.allocatable_pods == new.allocatable_pods
             }
             Change::PlacedPodChanged { old, new } => old.labels == new.labels && old.requests == new.requests,
             _ => false,

@@ -138,8 +138,11 @@ pub trait PostFilter: Send + Sync {
 /// What PostFilter came to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PostFiltered {
-    /// Evicting these makes room on the node.
-    pub preemption: Option<(String, Vec<Arc<PodInfo>>)>,
+    /// Where room is made for the pod; "" takes back an earlier nomination,
+    /// None leaves it.
+    pub nominate: Option<String>,
+    /// Pods of that node to evict.
+    pub victims: Vec<Arc<PodInfo>>,
     /// Put behind the message that says why no node fits; "" for none.
     pub message: String,
 }

@@ -44,7 +44,7 @@ impl PostFilter for DefaultPreemption {
         offset: u64,
     ) -> PostFiltered {
         if let Some(reason) = not_eligible(cluster, pod, error) {
-            return PostFiltered { preemption: None, message: format!("preemption: {reason}") };
+            return PostFiltered { message: format!("preemption: {reason}"), ..PostFiltered::default() };
         }
         let mut reasons = BTreeMap::<Reason, usize>::new();
         let hopeless = error.nodes - error.resolvable.len();
@@ -69,11 +69,13 @@ impl PostFilter for DefaultPreemption {
         }
         match candidates.into_iter().min_by_key(Candidate::harm) {
             Some(best) => PostFiltered {
-                preemption: Some((cluster.node(best.node).name().to_owned(), best.victims)),
+                nominate: Some(cluster.node(best.node).name().to_owned()),
+                victims: best.victims,
                 message: String::new(),
             },
             None => PostFiltered {
-                preemption: None,
+                nominate: Some(String::new()),
+                victims: Vec::new(),
                 message: format!(
                     "preemption: 0/{} nodes are available: {}.",
                     error.nodes,

@@ -19,9 +19,12 @@ fn preempt(cluster: &mut Cluster, pod: &PodInfo) -> Result<(String, Vec<String>)
     let outcome = DefaultPreemption.post_filter(&framework, cluster, pod, &error, 0);
     let after = format!("{:?}", cluster.nodes().map(|(_, node)| &node.requested).collect::<Vec<_>>());
     assert_eq!(before, after, "the cluster is as it was");
-    match outcome.preemption {
-        Some((node, victims)) => Ok((node, victims.iter().map(|pod| pod.name.clone()).collect())),
-        None => Err(outcome.message),
+    match outcome.victims.as_slice() {
+        [] => Err(outcome.message),
+        victims => {
+            let victims = victims.iter().map(|pod| pod.name.clone()).collect();
+            Ok((outcome.nominate.unwrap_or_default(), victims))
+        }
     }
 }
 
