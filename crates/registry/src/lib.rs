@@ -8,6 +8,8 @@ mod changes;
 pub mod core;
 pub mod ineffective;
 pub mod loops;
+pub mod printers;
+mod rules;
 mod table;
 
 pub mod admissionregistration;

@@ -5,10 +5,12 @@ pub mod defaults;
 pub mod eviction;
 mod image;
 pub mod requests;
+pub mod validation;
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Value, meta, value};
-use apiserver::{Context, DeleteOptions, Grace, Strategy};
+use apiserver::{Context, DeleteOptions, Grace, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::{keep, keep_in};
 
@@ -49,6 +51,19 @@ impl Strategy for Pod {
         keep_in(object, old, "spec", "ephemeralContainers");
     }
 
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        validation::create(object)
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        validation::update(object, old)
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        // A change of metadata alone repeats no warning.
+        if old.is_some_and(|old| old["spec"] == object["spec"]) { Vec::new() } else { validation::pod_warnings(object) }
+    }
+
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         // The class follows from the spec; a client that leaves it out does not change it.
         if object["status"]["qosClass"].text().is_empty() {
@@ -85,6 +100,10 @@ impl Strategy for Pod {
         let bound = !object["spec"]["nodeName"].text().is_empty();
         let ended = matches!(object["status"]["phase"].text(), "Succeeded" | "Failed");
         if seconds == 0 || !bound || ended { Grace::None } else { Grace::Seconds(seconds) }
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::pod::pod(object, now)
     }
 
     fn returns_deleted(&self) -> bool {
@@ -133,12 +152,12 @@ impl Strategy for EphemeralContainers {
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
         let mut errors = Errors::new();
-        validate_ephemeral(object, &mut errors);
+        let path = Path::Root.child("spec");
+        let path = path.child("ephemeralContainers");
+        validation::ephemeral(&object["spec"], &path, &mut errors);
         if !errors.is_empty() {
             return errors;
         }
-        let path = Path::Root.child("spec");
-        let path = path.child("ephemeralContainers");
         let now = object["spec"]["ephemeralContainers"].items();
         for before in old["spec"]["ephemeralContainers"].items() {
             let name = before["name"].text();
@@ -155,52 +174,6 @@ impl Strategy for EphemeralContainers {
             }
         }
         errors
-    }
-}
-
-/// Fields that an ephemeral container may not have.
-const FORBIDDEN_EPHEMERAL: [&str; 6] =
-    ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resizePolicy"];
-
-fn validate_ephemeral(object: &Value, errors: &mut Errors) {
-    let spec = &object["spec"];
-    let path = Path::Root.child("spec");
-    let path = path.child("ephemeralContainers");
-    let mut names: Vec<&str> = ["containers", "initContainers"]
-        .into_iter()
-        .flat_map(|list| spec[list].items())
-        .map(|container| container["name"].text())
-        .collect();
-    for (at, container) in spec["ephemeralContainers"].items().iter().enumerate() {
-        let path = path.index(at);
-        let name = container["name"].text();
-        if name.is_empty() {
-            errors.required(&path.child("name"), "");
-        } else {
-            for why in apimachinery::validation::dns1123_label(name) {
-                errors.invalid(&path.child("name"), name, &why);
-            }
-            if names.contains(&name) {
-                errors.duplicate(&path.child("name"), name);
-            }
-        }
-        names.push(name);
-        if container["image"].text().is_empty() {
-            errors.required(&path.child("image"), "");
-        }
-        let target = container["targetContainerName"].text();
-        let known = ["containers", "initContainers"]
-            .into_iter()
-            .flat_map(|list| spec[list].items())
-            .any(|other| other["name"].text() == target);
-        if !target.is_empty() && !known {
-            errors.not_found(&path.child("targetContainerName"), target);
-        }
-        for field in FORBIDDEN_EPHEMERAL {
-            if !container[field].is_null() {
-                errors.forbidden(&path.child(field), "cannot be set for an Ephemeral Container");
-            }
-        }
     }
 }
 
@@ -312,26 +285,6 @@ mod tests {
         let mut none = value!({"status": {}});
         share_addresses(&mut none);
         assert_eq!(none, value!({"status": {}}));
-    }
-
-    #[test]
-    fn ephemeral_containers_are_new_names_without_ports() {
-        let mut errors = Errors::new();
-        validate_ephemeral(
-            &value!({"spec": {"containers": [{"name": "web"}], "ephemeralContainers": [
-                {"name": "web", "image": "i"}, {"name": "dbg", "image": "i", "ports": [], "targetContainerName": "x"}
-            ]}}),
-            &mut errors,
-        );
-        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            told,
-            [
-                "spec.ephemeralContainers[0].name: Duplicate value: \"web\"",
-                "spec.ephemeralContainers[1].targetContainerName: Not found: \"x\"",
-                "spec.ephemeralContainers[1].ports: Forbidden: cannot be set for an Ephemeral Container",
-            ]
-        );
     }
 
     #[test]

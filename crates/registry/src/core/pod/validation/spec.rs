@@ -88,7 +88,7 @@ fn named(
     spec: &Value,
     path: &Path<'_>,
     field: &str,
-    rule: apimachinery::validation::NameRule,
+    rule: fn(&str) -> Vec<String>,
     errors: &mut Errors,
 ) {
     let name = spec[field].text();
