@@ -23,7 +23,7 @@ fn merge(base: &mut Value, more: Value) {
 }
 
 fn document(tree: &Value) -> Document {
-    Document::new(serde_json::to_vec(tree).unwrap().into(), 1)
+    Document::new(serde_json::to_vec(tree).expect("a tree can be written").into(), 1)
 }
 
 /// A pod `default/NAME` whose uid is its name.
@@ -33,7 +33,7 @@ pub fn pod(name: &str, more: Value) -> PodInfo {
         "spec": {"containers": [{"name": "c", "image": "app"}]}
     });
     merge(&mut tree, more);
-    PodInfo::project(&document(&tree)).unwrap()
+    PodInfo::project(&document(&tree)).expect("the test writes a pod")
 }
 
 /// A pod that requests CPU and memory.
@@ -53,7 +53,7 @@ pub fn node(name: &str, more: Value) -> Arc<NodeFacts> {
         "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}}
     });
     merge(&mut tree, more);
-    Arc::new(NodeFacts::project(&document(&tree)).unwrap())
+    Arc::new(NodeFacts::project(&document(&tree)).expect("the test writes a node"))
 }
 
 pub fn cluster(nodes: impl IntoIterator<Item = Arc<NodeFacts>>) -> Cluster {
