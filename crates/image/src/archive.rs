@@ -31,7 +31,11 @@ impl Default for Builder {
 
 impl Builder {
     pub fn new() -> Self {
-        Self { layer: tar::Builder::new(Vec::new()), directories: BTreeSet::new(), config: ImageConfig::default() }
+        Self {
+            layer: tar::Builder::new(Vec::new()),
+            directories: BTreeSet::new(),
+            config: ImageConfig::default(),
+        }
     }
 
     /// How the image is to be run.
@@ -74,7 +78,8 @@ impl Builder {
         let kind = meta.file_type();
         if kind.is_dir() {
             self.directory(path, meta.mode() & 0o7777)?;
-            let mut names: Vec<_> = fs::read_dir(from).map_err(said())?.filter_map(|e| e.ok().map(|e| e.file_name())).collect();
+            let mut names: Vec<_> =
+                fs::read_dir(from).map_err(said())?.filter_map(|e| e.ok().map(|e| e.file_name())).collect();
             names.sort();
             for name in names {
                 let name = name.to_string_lossy().into_owned();
@@ -94,7 +99,8 @@ impl Builder {
     }
 
     fn parents(&mut self, path: &Path) -> Result<()> {
-        let above: Vec<PathBuf> = path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).map(Path::to_owned).collect();
+        let above: Vec<PathBuf> =
+            path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).map(Path::to_owned).collect();
         for parent in above.into_iter().rev() {
             if self.directories.insert(parent.clone()) {
                 self.append(tar::EntryType::Directory, &parent, 0o755, None, &[])?;
@@ -103,7 +109,14 @@ impl Builder {
         Ok(())
     }
 
-    fn append(&mut self, kind: tar::EntryType, path: &Path, mode: u32, link: Option<&Path>, content: &[u8]) -> Result<()> {
+    fn append(
+        &mut self,
+        kind: tar::EntryType,
+        path: &Path,
+        mode: u32,
+        link: Option<&Path>,
+        content: &[u8],
+    ) -> Result<()> {
         let mut header = header(kind, mode, content.len() as u64);
         let done = match link {
             Some(link) => self.layer.append_link(&mut header, path, link),
@@ -123,7 +136,9 @@ impl Builder {
         zipped.write_all(&layer).map_err(said())?;
         let zipped = zipped.finish().map_err(said())?;
         let run = &self.config;
-        let set = |names: &[String]| names.iter().map(|n| (n.clone(), json!({}))).collect::<serde_json::Map<_, _>>();
+        let set = |names: &[String]| {
+            names.iter().map(|n| (n.clone(), json!({}))).collect::<serde_json::Map<_, _>>()
+        };
         let config = json!({
             "architecture": architecture(),
             "os": "linux",
@@ -151,7 +166,9 @@ impl Builder {
         let index = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry] });
         let mut archive = tar::Builder::new(out);
         let mut add = |path: &str, bytes: &[u8]| {
-            archive.append_data(&mut header(tar::EntryType::Regular, 0o644, bytes.len() as u64), path, bytes).map_err(said())
+            archive
+                .append_data(&mut header(tar::EntryType::Regular, 0o644, bytes.len() as u64), path, bytes)
+                .map_err(said())
         };
         add("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         add("index.json", index.to_string().as_bytes())?;
@@ -210,16 +227,30 @@ mod tests {
     #[test]
     fn equal_files_give_equal_archives() {
         let make = || {
-            let mut builder = Builder::new().config(ImageConfig { cmd: vec!["/bin/x".into()], ..Default::default() });
-            builder.file("/bin/x", 0o755, b"x").unwrap().symlink("bin/y", "x").unwrap().directory("var/empty", 0o700).unwrap();
+            let mut builder =
+                Builder::new().config(ImageConfig { cmd: vec!["/bin/x".into()], ..Default::default() });
+            builder
+                .file("/bin/x", 0o755, b"x")
+                .unwrap()
+                .symlink("bin/y", "x")
+                .unwrap()
+                .directory("var/empty", 0o700)
+                .unwrap();
             let mut out = Vec::new();
             builder.write("team/app:v1", &mut out).unwrap();
             out
         };
         assert_eq!(make(), make());
         let bytes = make();
-        let entries = tar::Archive::new(&bytes[..]).entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect::<Vec<_>>();
-        assert_eq!((entries.len(), entries[0].as_str(), entries[1].as_str()), (5, "oci-layout", "index.json"));
+        let entries = tar::Archive::new(&bytes[..])
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect::<Vec<_>>();
+        assert_eq!(
+            (entries.len(), entries[0].as_str(), entries[1].as_str()),
+            (5, "oci-layout", "index.json")
+        );
     }
 
     #[test]

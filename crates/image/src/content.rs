@@ -163,7 +163,9 @@ pub(crate) fn uncompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn
     }
     let whole = io::Cursor::new(magic[..have].to_vec()).chain(reader);
     Ok(match magic {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(64 << 10, whole))),
+        [0x1f, 0x8b, ..] => {
+            Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(64 << 10, whole)))
+        }
         [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::stream::read::Decoder::new(whole)?),
         _ => Box::new(whole),
     })

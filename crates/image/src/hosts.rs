@@ -52,8 +52,15 @@ pub(crate) fn endpoints(directory: &Path, registry: &str) -> Result<Vec<Endpoint
     for name in &candidates {
         let path = directory.join(name).join("hosts.toml");
         match std::fs::read_to_string(&path) {
-            Ok(text) => return parse(&text, registry, &directory.join(name)).map_err(|e| Error::System(format!("{}: {e}", path.display()))),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
+            Ok(text) => {
+                return parse(&text, registry, &directory.join(name))
+                    .map_err(|e| Error::System(format!("{}: {e}", path.display())));
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) => {}
             Err(error) => return Err(Error::io(format!("read {}", path.display()))(error)),
         }
     }
@@ -64,7 +71,9 @@ pub(crate) fn endpoints(directory: &Path, registry: &str) -> Result<Vec<Endpoint
 fn own(registry: &str) -> Endpoint {
     let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let loopback = name == "localhost" || name == "[::1]" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|a| a.is_loopback());
+    let loopback = name == "localhost"
+        || name == "[::1]"
+        || name.parse::<std::net::Ipv4Addr>().is_ok_and(|a| a.is_loopback());
     Endpoint { host: host.to_owned(), plain_http: loopback, skip_verify: false, authorities: Vec::new() }
 }
 
@@ -114,8 +123,15 @@ mod tests {
     fn without_a_file_the_registry_is_asked() {
         let nowhere = Path::new("/nonexistent");
         let asked = |registry| endpoints(nowhere, registry).unwrap().remove(0);
-        assert_eq!((asked("docker.io").host.as_str(), asked("docker.io").plain_http), ("registry-1.docker.io", false));
-        assert!(asked("localhost:5000").plain_http && asked("127.0.0.1:5000").plain_http && asked("[::1]:5000").plain_http);
+        assert_eq!(
+            (asked("docker.io").host.as_str(), asked("docker.io").plain_http),
+            ("registry-1.docker.io", false)
+        );
+        assert!(
+            asked("localhost:5000").plain_http
+                && asked("127.0.0.1:5000").plain_http
+                && asked("[::1]:5000").plain_http
+        );
         assert!(!asked("registry.example:5000").plain_http);
     }
 
@@ -126,9 +142,14 @@ mod tests {
         let text = "server = \"https://registry.example\"\n[host.\"http://z:1\"]\ncapabilities = [\"pull\", \"resolve\"]\n[host.\"https://a:2\"]\nskip_verify = true\nca = \"ca.pem\"\n[host.\"https://push\"]\ncapabilities = [\"push\"]\n";
         std::fs::write(directory.path().join("registry.example/hosts.toml"), text).unwrap();
         let found = endpoints(directory.path(), "registry.example").unwrap();
-        assert_eq!(found.iter().map(|e| (e.host.as_str(), e.plain_http, e.skip_verify)).collect::<Vec<_>>(), [("z:1", true, false), ("a:2", false, true), ("registry.example", false, false)]);
+        assert_eq!(
+            found.iter().map(|e| (e.host.as_str(), e.plain_http, e.skip_verify)).collect::<Vec<_>>(),
+            [("z:1", true, false), ("a:2", false, true), ("registry.example", false, false)]
+        );
         assert_eq!(found[1].authorities, [directory.path().join("registry.example/ca.pem")]);
         std::fs::write(directory.path().join("registry.example/hosts.toml"), "host = 3").unwrap();
-        assert!(endpoints(directory.path(), "registry.example").unwrap_err().to_string().contains("hosts.toml"));
+        assert!(
+            endpoints(directory.path(), "registry.example").unwrap_err().to_string().contains("hosts.toml")
+        );
     }
 }

@@ -31,7 +31,9 @@ pub(crate) fn unpack(reader: impl Read, directory: &Path) -> Result<u64> {
         let mut entry = entry.map_err(damaged)?;
         let path = entry.path().map_err(damaged)?.into_owned();
         unpacker.entry(&mut entry, &path).map_err(|e| match e.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => Error::Damaged(format!("layer entry {}: {e}", path.display())),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+                Error::Damaged(format!("layer entry {}: {e}", path.display()))
+            }
             _ => Error::System(format!("unpack {}: {e}", path.display())),
         })?;
     }
@@ -70,7 +72,13 @@ fn invalid(message: &str) -> io::Error {
 impl Unpacker {
     fn open(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+        rustix::fs::openat2(
+            &self.root,
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        )
     }
 
     /// The directory at `path`, made with its parents when missing.
@@ -80,7 +88,9 @@ impl Unpacker {
             Err(rustix::io::Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(invalid("it has no name")) };
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(invalid("it has no name"));
+        };
         let parent = self.directory(parent)?;
         match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
@@ -104,8 +114,14 @@ impl Unpacker {
             }
         };
         if name.as_bytes() == OPAQUE {
-            let directory = self.open(path.parent().unwrap_or(Path::new("")), OFlags::RDONLY | OFlags::DIRECTORY)?;
-            return Ok(rustix::fs::fsetxattr(&directory, "trusted.overlay.opaque", b"y", XattrFlags::empty())?);
+            let directory =
+                self.open(path.parent().unwrap_or(Path::new("")), OFlags::RDONLY | OFlags::DIRECTORY)?;
+            return Ok(rustix::fs::fsetxattr(
+                &directory,
+                "trusted.overlay.opaque",
+                b"y",
+                XattrFlags::empty(),
+            )?);
         }
         if let Some(hidden) = name.as_bytes().strip_prefix(WHITEOUT) {
             if hidden.is_empty() || hidden == b"." || hidden == b".." {
@@ -127,27 +143,38 @@ impl Unpacker {
                 }
                 Err(error) => return Err(error.into()),
             }
-            let made = rustix::fs::openat(&parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            let made = rustix::fs::openat(
+                &parent,
+                name,
+                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             return self.attributes(entry, &made, &path, kind);
         }
         remove(&parent, name)?;
         match kind {
             tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let mut file = File::from(rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o600))?);
+                let flags =
+                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let mut file =
+                    File::from(rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o600))?);
                 self.bytes += io::copy(entry, &mut file)?;
                 self.attributes(entry, &file.into(), &path, kind)
             }
             tar::EntryType::Link => {
-                let target = entry.link_name()?.ok_or_else(|| invalid("a link without a target"))?.into_owned();
+                let target =
+                    entry.link_name()?.ok_or_else(|| invalid("a link without a target"))?.into_owned();
                 let target = plain(&target).ok_or_else(|| invalid("a link out of the layer"))?;
-                let (Some(above), Some(last)) = (target.parent(), target.file_name()) else { return Err(invalid("a link to the root")) };
+                let (Some(above), Some(last)) = (target.parent(), target.file_name()) else {
+                    return Err(invalid("a link to the root"));
+                };
                 let above = self.open(above, OFlags::PATH | OFlags::DIRECTORY)?;
                 // Not following a symbolic link at the end: a hard link to it is meant.
                 Ok(rustix::fs::linkat(&above, last, &parent, name, AtFlags::empty())?)
             }
             tar::EntryType::Symlink => {
-                let target = entry.link_name_bytes().ok_or_else(|| invalid("a link without a target"))?.into_owned();
+                let target =
+                    entry.link_name_bytes().ok_or_else(|| invalid("a link without a target"))?.into_owned();
                 rustix::fs::symlinkat(target.as_slice(), &parent, name)?;
                 self.owner(entry, &parent, name)?;
                 let times = times(entry);
@@ -155,13 +182,22 @@ impl Unpacker {
             }
             tar::EntryType::Char | tar::EntryType::Block | tar::EntryType::Fifo => {
                 let header = entry.header();
-                let device = rustix::fs::makedev(header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0));
+                let device = rustix::fs::makedev(
+                    header.device_major()?.unwrap_or(0),
+                    header.device_minor()?.unwrap_or(0),
+                );
                 let kind = match kind {
                     tar::EntryType::Char => FileType::CharacterDevice,
                     tar::EntryType::Block => FileType::BlockDevice,
                     _ => FileType::Fifo,
                 };
-                rustix::fs::mknodat(&parent, name, kind, Mode::from_raw_mode(0o600), if kind == FileType::Fifo { 0 } else { device })?;
+                rustix::fs::mknodat(
+                    &parent,
+                    name,
+                    kind,
+                    Mode::from_raw_mode(0o600),
+                    if kind == FileType::Fifo { 0 } else { device },
+                )?;
                 self.owner(entry, &parent, name)?;
                 let mode = Mode::from_raw_mode(entry.header().mode()? & 0o7777);
                 rustix::fs::chmodat(&parent, name, mode, AtFlags::empty())?;
@@ -178,7 +214,13 @@ impl Unpacker {
     }
 
     /// Owner, extended attributes, mode and times of a file or directory.
-    fn attributes(&mut self, entry: &mut tar::Entry<'_, impl Read>, fd: &OwnedFd, path: &Path, kind: tar::EntryType) -> io::Result<()> {
+    fn attributes(
+        &mut self,
+        entry: &mut tar::Entry<'_, impl Read>,
+        fd: &OwnedFd,
+        path: &Path,
+        kind: tar::EntryType,
+    ) -> io::Result<()> {
         let (uid, gid) = ids(entry)?;
         rustix::fs::fchown(fd, Some(uid), Some(gid))?;
         if let Some(extensions) = entry.pax_extensions()? {
@@ -219,7 +261,12 @@ impl Unpacker {
 }
 
 fn ids(entry: &tar::Entry<'_, impl Read>) -> io::Result<(Uid, Gid)> {
-    let id = |number: u64| u32::try_from(number).ok().filter(|n| *n != u32::MAX).ok_or_else(|| invalid("an owner beyond 32 bits"));
+    let id = |number: u64| {
+        u32::try_from(number)
+            .ok()
+            .filter(|n| *n != u32::MAX)
+            .ok_or_else(|| invalid("an owner beyond 32 bits"))
+    };
     Ok((Uid::from_raw(id(entry.header().uid()?)?), Gid::from_raw(id(entry.header().gid()?)?)))
 }
 

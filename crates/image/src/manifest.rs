@@ -61,9 +61,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document> {
     }
     let any: Any = serde_json::from_slice(bytes).map_err(|e| Error::Damaged(format!("manifest: {e}")))?;
     match any {
-        Any { schema_version: 1, .. } => Err(Error::Damaged("manifests of schema version 1 are not supported; push the image again".into())),
+        Any { schema_version: 1, .. } => Err(Error::Damaged(
+            "manifests of schema version 1 are not supported; push the image again".into(),
+        )),
         Any { manifests: Some(manifests), .. } => Ok(Document::Index(manifests)),
-        Any { config: Some(config), layers: Some(layers), .. } => Ok(Document::Image(Manifest { config, layers })),
+        Any { config: Some(config), layers: Some(layers), .. } => {
+            Ok(Document::Image(Manifest { config, layers }))
+        }
         _ => Err(Error::Damaged("a manifest has neither manifests nor config and layers".into())),
     }
 }
@@ -91,7 +95,10 @@ pub(crate) fn select<'a>(manifests: &'a [Descriptor], reference: &str) -> Result
         .filter(|d| !d.annotations.contains_key("vnd.docker.reference.type"))
         .filter(fits)
         .min_by_key(|d| d.platform.as_ref().map_or("", |p| p.variant.as_str()).to_owned().replace("v8", ""))
-        .ok_or_else(|| Error::NoPlatform { reference: reference.to_owned(), platform: format!("linux/{architecture}") })
+        .ok_or_else(|| Error::NoPlatform {
+            reference: reference.to_owned(),
+            platform: format!("linux/{architecture}"),
+        })
 }
 
 /// What an image's configuration says: how to run it and which layers it has.
@@ -124,9 +131,11 @@ pub(crate) fn parse_config(bytes: &[u8]) -> Result<(ImageConfig, Vec<String>)> {
         labels: Option<BTreeMap<String, String>>,
         stop_signal: String,
     }
-    let file: File = serde_json::from_slice(bytes).map_err(|e| Error::Damaged(format!("image configuration: {e}")))?;
+    let file: File =
+        serde_json::from_slice(bytes).map_err(|e| Error::Damaged(format!("image configuration: {e}")))?;
     let run = file.config.unwrap_or_default();
-    let keys = |map: Option<BTreeMap<String, serde_json::Value>>| map.unwrap_or_default().into_keys().collect();
+    let keys =
+        |map: Option<BTreeMap<String, serde_json::Value>>| map.unwrap_or_default().into_keys().collect();
     let config = ImageConfig {
         entrypoint: run.entrypoint.unwrap_or_default(),
         cmd: run.cmd.unwrap_or_default(),
@@ -156,7 +165,12 @@ mod tests {
             platform: Some(Platform { architecture: arch.into(), os: os.into(), variant: variant.into() }),
         };
         let own = architecture();
-        let list = [entry("w", "windows", own, ""), entry("v3", "linux", own, "v3"), entry("ok", "linux", own, ""), entry("s", "linux", "s390x", "")];
+        let list = [
+            entry("w", "windows", own, ""),
+            entry("v3", "linux", own, "v3"),
+            entry("ok", "linux", own, ""),
+            entry("s", "linux", "s390x", ""),
+        ];
         assert_eq!(select(&list, "x").unwrap().digest, "ok");
         assert!(matches!(select(&list[..1], "x"), Err(Error::NoPlatform { .. })));
         let lone = Descriptor { platform: None, ..entry("lone", "", "", "") };
@@ -167,7 +181,10 @@ mod tests {
     fn nulls_of_dockers_configurations_are_nothing() {
         let text = br#"{"architecture":"amd64","os":"linux","config":{"Cmd":["sh"],"Entrypoint":null,"Env":null,"ExposedPorts":{"80/tcp":{}},"Labels":null},"rootfs":{"type":"layers","diff_ids":["sha256:1"]}}"#;
         let (config, layers) = parse_config(text).unwrap();
-        assert_eq!((config.cmd, config.exposed_ports, layers), (vec!["sh".into()], vec!["80/tcp".into()], vec!["sha256:1".to_owned()]));
+        assert_eq!(
+            (config.cmd, config.exposed_ports, layers),
+            (vec!["sh".into()], vec!["80/tcp".into()], vec!["sha256:1".to_owned()])
+        );
         for bad in ["", "{}", "[]"] {
             assert!(parse_config(bad.as_bytes()).is_err() && parse(bad.as_bytes()).is_err());
         }

@@ -65,7 +65,12 @@ impl ImageStore {
     /// Pulls an image, by the mirrors and settings of `DIR/registries`, and
     /// unpacks what is not here yet. Mirrors are asked in order; credentials go
     /// only to the registry that the reference names.
-    pub async fn pull(&self, reference: &str, auth: &RegistryAuth, progress: Option<Progress>) -> Result<Image> {
+    pub async fn pull(
+        &self,
+        reference: &str,
+        auth: &RegistryAuth,
+        progress: Option<Progress>,
+    ) -> Result<Image> {
         let parsed = Reference::parse(reference)?;
         let registries = self.directory().join("registries");
         let places = endpoints(&registries, parsed.registry())?;
@@ -76,17 +81,28 @@ impl ImageStore {
             let report = Report { state: Mutex::default(), callback: progress.clone() };
             match self.pull_from(&parsed, place, auth, &report).await {
                 Ok(image) => return Ok(image),
-                Err(error @ (Error::Damaged(_) | Error::System(_) | Error::NoPlatform { .. })) if own => return Err(error),
+                Err(error @ (Error::Damaged(_) | Error::System(_) | Error::NoPlatform { .. })) if own => {
+                    return Err(error);
+                }
                 Err(error) => {
                     tracing::debug!(%reference, host = place.host, %error, "this host does not have the image");
                     last = Some(error);
                 }
             }
         }
-        Err(last.unwrap_or_else(|| Error::Unavailable { reference: reference.into(), detail: "no host is configured".into() }))
+        Err(last.unwrap_or_else(|| Error::Unavailable {
+            reference: reference.into(),
+            detail: "no host is configured".into(),
+        }))
     }
 
-    async fn pull_from(&self, reference: &Reference, place: &Endpoint, auth: &RegistryAuth, report: &Report) -> Result<Image> {
+    async fn pull_from(
+        &self,
+        reference: &Reference,
+        place: &Endpoint,
+        auth: &RegistryAuth,
+        report: &Report,
+    ) -> Result<Image> {
         let source = Source {
             client: client(place)?,
             host: place.host.clone(),
@@ -94,7 +110,9 @@ impl ImageStore {
             name: reference.to_string(),
             auth: match auth {
                 RegistryAuth::Anonymous => oci_client::secrets::RegistryAuth::Anonymous,
-                RegistryAuth::Basic { username, password } => oci_client::secrets::RegistryAuth::Basic(username.clone(), password.clone()),
+                RegistryAuth::Basic { username, password } => {
+                    oci_client::secrets::RegistryAuth::Basic(username.clone(), password.clone())
+                }
                 RegistryAuth::Bearer(token) => oci_client::secrets::RegistryAuth::Bearer(token.clone()),
             },
         };
@@ -106,7 +124,12 @@ impl ImageStore {
                 let (bytes, digest) = source.manifest(&fitting.digest, Some(&fitting.digest)).await?;
                 match parse(&bytes)? {
                     Document::Image(manifest) => (digest, bytes, manifest),
-                    Document::Index(_) => return Err(Error::Damaged(format!("the index of {} leads to another index", source.name))),
+                    Document::Index(_) => {
+                        return Err(Error::Damaged(format!(
+                            "the index of {} leads to another index",
+                            source.name
+                        )));
+                    }
                 }
             }
         };
@@ -125,20 +148,30 @@ impl ImageStore {
     async fn layers(&self, source: &Source, manifest: &Manifest, report: &Report) -> Result<()> {
         let (_, diff_ids) = parse_config(&self.inner.content.read(&manifest.config.digest)?)?;
         if diff_ids.len() != manifest.layers.len() {
-            return Err(Error::Damaged(format!("manifest and configuration of {} differ in their number of layers", source.name)));
+            return Err(Error::Damaged(format!(
+                "manifest and configuration of {} differ in their number of layers",
+                source.name
+            )));
         }
-        let missing: Vec<_> = manifest.layers.iter().zip(diff_ids).filter(|(_, diff_id)| !self.inner.has_layer(diff_id)).collect();
+        // Owned, so that the stream's closure borrows nothing and the pull can be spawned.
+        let missing: Vec<(String, u64, String)> = manifest
+            .layers
+            .iter()
+            .zip(diff_ids)
+            .filter(|(_, diff_id)| !self.inner.has_layer(diff_id))
+            .map(|(layer, diff_id)| (layer.digest.clone(), layer.size, diff_id))
+            .collect();
         report.update(|state| {
             state.layers = manifest.layers.len();
             state.layers_done = manifest.layers.len() - missing.len();
-            state.bytes = missing.iter().map(|(layer, _)| layer.size).sum();
+            state.bytes = missing.iter().map(|(_, size, _)| *size).sum();
         });
         futures::stream::iter(missing)
-            .map(|(layer, diff_id)| async move {
-                if !self.inner.content.has(&layer.digest) && !self.inner.has_layer(&diff_id) {
-                    source.blob(self, &layer.digest, report).await?;
+            .map(|(digest, _, diff_id)| async move {
+                if !self.inner.content.has(&digest) && !self.inner.has_layer(&diff_id) {
+                    source.blob(self, &digest, report).await?;
                 }
-                let (store, digest) = (self.inner.clone(), layer.digest.clone());
+                let store = self.inner.clone();
                 self.blocking(move || store.unpack_layer(&digest, &diff_id)).await?;
                 report.update(|state| state.layers_done += 1);
                 Ok(())
@@ -181,19 +214,26 @@ struct Source {
 impl Source {
     async fn manifest(&self, target: &str, digest: Option<&str>) -> Result<(Vec<u8>, String)> {
         let remote = match digest {
-            Some(digest) => Remote::with_digest(self.host.clone(), self.repository.clone(), digest.to_owned()),
+            Some(digest) => {
+                Remote::with_digest(self.host.clone(), self.repository.clone(), digest.to_owned())
+            }
             None => Remote::with_tag(self.host.clone(), self.repository.clone(), target.to_owned()),
         };
         let mut attempt = 1;
         loop {
             match self.client.pull_manifest_raw(&remote, &self.auth, &ACCEPTED).await {
-                Ok((bytes, _)) if bytes.len() > LARGEST_DOCUMENT => return Err(Error::Damaged(format!("the manifest of {} is too large", self.name))),
+                Ok((bytes, _)) if bytes.len() > LARGEST_DOCUMENT => {
+                    return Err(Error::Damaged(format!("the manifest of {} is too large", self.name)));
+                }
                 Ok((bytes, _)) => {
                     // The registry's word for the digest is not taken.
                     use sha2::Digest as _;
                     let actual = format!("sha256:{}", crate::content::hex(&sha2::Sha256::digest(&bytes)));
                     return match digest {
-                        Some(wanted) if wanted != actual => Err(Error::Damaged(format!("the manifest of {} has digest {actual} and not {wanted}", self.name))),
+                        Some(wanted) if wanted != actual => Err(Error::Damaged(format!(
+                            "the manifest of {} has digest {actual} and not {wanted}",
+                            self.name
+                        ))),
                         _ => Ok((bytes.to_vec(), actual)),
                     };
                 }
@@ -215,21 +255,35 @@ impl Source {
         }
     }
 
-    async fn try_blob(&self, store: &ImageStore, remote: &Remote, digest: &str, report: &Report) -> std::result::Result<(), Fetch> {
+    async fn try_blob(
+        &self,
+        store: &ImageStore,
+        remote: &Remote,
+        digest: &str,
+        report: &Report,
+    ) -> std::result::Result<(), Fetch> {
         let mut stream = self.client.pull_blob_stream(remote, digest).await.map_err(Fetch::Remote)?;
         let mut writer = store.inner.content.writer().map_err(Fetch::Local)?;
         while let Some(bytes) = stream.next().await {
             let bytes = match bytes {
                 Ok(bytes) => bytes,
                 // The client's own check of the digest.
-                Err(error) if error.to_string().contains("digest") => return Err(Fetch::Local(Error::Damaged(format!("blob {digest} of {}: {error}", self.name)))),
+                Err(error) if error.to_string().contains("digest") => {
+                    return Err(Fetch::Local(Error::Damaged(format!(
+                        "blob {digest} of {}: {error}",
+                        self.name
+                    ))));
+                }
                 Err(error) => return Err(Fetch::Remote(OciDistributionError::IoError(error))),
             };
             writer.write_all(&bytes).map_err(|e| Fetch::Local(Error::io("write an image's content")(e)))?;
             report.update(|state| state.bytes_done += bytes.len() as u64);
         }
         let (inner, digest) = (store.inner.clone(), digest.to_owned());
-        store.blocking(move || inner.content.commit(writer, Some(&digest)).map(drop)).await.map_err(Fetch::Local)
+        store
+            .blocking(move || inner.content.commit(writer, Some(&digest)).map(drop))
+            .await
+            .map_err(Fetch::Local)
     }
 
     /// Sleeps before another attempt, or gives the error when it would not help.
@@ -246,25 +300,41 @@ impl Source {
     fn sorted(&self, error: OciDistributionError) -> Error {
         let reference = self.name.clone();
         let detail = chain(&error);
-        let not_found = |detail: String| Error::NotFound { reference: reference.clone(), detail: format!(": {detail}") };
+        let not_found =
+            |detail: String| Error::NotFound { reference: reference.clone(), detail: format!(": {detail}") };
         match &error {
-            OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => Error::Unauthorized { reference, detail },
+            OciDistributionError::UnauthorizedError { .. }
+            | OciDistributionError::AuthenticationFailure(_) => Error::Unauthorized { reference, detail },
             OciDistributionError::ImageManifestNotFoundError(_) => not_found(detail),
             OciDistributionError::RegistryError { envelope, .. } => {
                 let has = |codes: &[OciErrorCode]| envelope.errors.iter().any(|e| codes.contains(&e.code));
                 if has(&[OciErrorCode::Unauthorized, OciErrorCode::Denied]) {
                     Error::Unauthorized { reference, detail }
-                } else if has(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::BlobUnknown, OciErrorCode::NotFound, OciErrorCode::NameInvalid]) {
+                } else if has(&[
+                    OciErrorCode::ManifestUnknown,
+                    OciErrorCode::NameUnknown,
+                    OciErrorCode::BlobUnknown,
+                    OciErrorCode::NotFound,
+                    OciErrorCode::NameInvalid,
+                ]) {
                     not_found(detail)
                 } else {
                     Error::Unavailable { reference, detail }
                 }
             }
             OciDistributionError::ServerError { code: 404, .. } => not_found(detail),
-            OciDistributionError::ServerError { code: 401 | 403, .. } => Error::Unauthorized { reference, detail },
+            OciDistributionError::ServerError { code: 401 | 403, .. } => {
+                Error::Unauthorized { reference, detail }
+            }
             OciDistributionError::DigestError(_) => Error::Damaged(detail),
-            OciDistributionError::RequestError(failed) if failed.status().is_some_and(|s| s.as_u16() == 404) => not_found(detail),
-            OciDistributionError::RequestError(failed) if failed.status().is_some_and(|s| matches!(s.as_u16(), 401 | 403)) => {
+            OciDistributionError::RequestError(failed)
+                if failed.status().is_some_and(|s| s.as_u16() == 404) =>
+            {
+                not_found(detail)
+            }
+            OciDistributionError::RequestError(failed)
+                if failed.status().is_some_and(|s| matches!(s.as_u16(), 401 | 403)) =>
+            {
                 Error::Unauthorized { reference, detail }
             }
             _ => Error::Unavailable { reference, detail },
@@ -293,7 +363,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn client(place: &Endpoint) -> Result<Client> {
     let read = |path: &PathBuf| -> Result<Certificate> {
-        let data = std::fs::read(path).map_err(Error::io(format!("read the registry's authority {}", path.display())))?;
+        let data = std::fs::read(path)
+            .map_err(Error::io(format!("read the registry's authority {}", path.display())))?;
         Ok(Certificate { encoding: CertificateEncoding::Pem, data })
     };
     let config = ClientConfig {

@@ -40,7 +40,11 @@ impl Reference {
             _ => (rest, None),
         };
         let (registry, path) = match name.split_once('/') {
-            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" || host.bytes().any(|b| b.is_ascii_uppercase()) => {
+            Some((host, path))
+                if host.contains(['.', ':'])
+                    || host == "localhost"
+                    || host.bytes().any(|b| b.is_ascii_uppercase()) =>
+            {
                 (if host == "index.docker.io" { DEFAULT_REGISTRY } else { host }, path)
             }
             _ => (DEFAULT_REGISTRY, name),
@@ -55,7 +59,9 @@ impl Reference {
             return Err(bad("repository name must be lowercase"));
         }
         if !path.split('/').all(is_component) {
-            return Err(bad("a part of the repository may hold a-z, 0-9 and single separators . _ - between them"));
+            return Err(bad(
+                "a part of the repository may hold a-z, 0-9 and single separators . _ - between them",
+            ));
         }
         let repository = if registry == DEFAULT_REGISTRY && !path.contains('/') {
             format!("library/{path}")
@@ -119,12 +125,16 @@ impl fmt::Display for Reference {
 /// Is it `sha256:` and 64 lower-case hex digits? Only then may it become a
 /// file's name.
 pub(crate) fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+    text.strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 fn is_tag(tag: &str) -> bool {
     (1..=128).contains(&tag.len())
-        && tag.bytes().enumerate().all(|(at, b)| b.is_ascii_alphanumeric() || b == b'_' || (at > 0 && matches!(b, b'.' | b'-')))
+        && tag
+            .bytes()
+            .enumerate()
+            .all(|(at, b)| b.is_ascii_alphanumeric() || b == b'_' || (at > 0 && matches!(b, b'.' | b'-')))
 }
 
 fn is_host(host: &str) -> bool {
@@ -133,9 +143,15 @@ fn is_host(host: &str) -> bool {
         _ => (host, None),
     };
     let port_fits = port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
-    let is_v6 = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_v6 = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok());
     let is_name = name.split('.').all(|label| {
-        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     });
     port_fits && (is_v6 || is_name)
 }
@@ -147,9 +163,9 @@ fn is_component(part: &str) -> bool {
     if bytes.is_empty() || !alphanumeric(bytes[0]) || !alphanumeric(bytes[bytes.len() - 1]) {
         return false;
     }
-    bytes
-        .split(|b| alphanumeric(*b))
-        .all(|separator| matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|b| *b == b'-'))
+    bytes.split(|b| alphanumeric(*b)).all(|separator| {
+        matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|b| *b == b'-')
+    })
 }
 
 #[cfg(test)]
@@ -179,8 +195,25 @@ mod tests {
     #[test]
     fn what_is_no_name_is_refused() {
         for text in [
-            "", ":", "/", "Nginx", "a//b", "a/", "/a", "a:", "a:b c", "a@sha256:12", "a..b", "-a", "a-", "a___b", "docker.io/", "../etc", "a/../b",
-            "host:port/app", "a b",
+            "",
+            ":",
+            "/",
+            "Nginx",
+            "a//b",
+            "a/",
+            "/a",
+            "a:",
+            "a:b c",
+            "a@sha256:12",
+            "a..b",
+            "-a",
+            "a-",
+            "a___b",
+            "docker.io/",
+            "../etc",
+            "a/../b",
+            "host:port/app",
+            "a b",
         ] {
             assert!(matches!(Reference::parse(text), Err(Error::InvalidReference(_))), "{text}");
         }

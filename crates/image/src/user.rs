@@ -24,31 +24,44 @@ fn resolve_by(passwd: &str, group: &str, user: &str) -> Result<ResolvedUser, Str
         None => (user, None),
     };
     let name = if name.is_empty() { "0" } else { name };
-    let users = || passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 4);
+    let users =
+        || passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 4);
     let known = users().find(|fields| fields[0] == name).or_else(|| users().find(|fields| fields[2] == name));
     let (login, uid, own_gid) = match &known {
         Some(fields) => {
-            let number = |text: &str| text.parse::<u32>().map_err(|_| format!("/etc/passwd: {text:?} is no number"));
+            let number =
+                |text: &str| text.parse::<u32>().map_err(|_| format!("/etc/passwd: {text:?} is no number"));
             (fields[0], number(fields[2])?, number(fields[3])?)
         }
         None => {
-            let uid = name.parse().map_err(|_| format!("unable to find user {name}: no matching entries in passwd file"))?;
+            let uid = name
+                .parse()
+                .map_err(|_| format!("unable to find user {name}: no matching entries in passwd file"))?;
             ("", uid, 0)
         }
     };
-    let groups = || group.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 4);
+    let groups =
+        || group.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 4);
     let gid = match group_name {
         None => own_gid,
-        Some(wanted) => match groups().find(|fields| fields[0] == wanted).and_then(|fields| fields[2].parse().ok()) {
-            Some(gid) => gid,
-            None => wanted.parse().map_err(|_| format!("unable to find group {wanted}: no matching entries in group file"))?,
-        },
+        Some(wanted) => {
+            match groups().find(|fields| fields[0] == wanted).and_then(|fields| fields[2].parse().ok()) {
+                Some(gid) => gid,
+                None => wanted.parse().map_err(|_| {
+                    format!("unable to find group {wanted}: no matching entries in group file")
+                })?,
+            }
+        }
     };
     let member = |fields: &Vec<&str>| !login.is_empty() && fields[3].split(',').any(|member| member == login);
     let additional_gids = match group_name {
         // An explicit group stands alone, as Docker has it.
         Some(_) => Vec::new(),
-        None => groups().filter(member).filter_map(|fields| fields[2].parse().ok()).filter(|other| *other != gid).collect(),
+        None => groups()
+            .filter(member)
+            .filter_map(|fields| fields[2].parse().ok())
+            .filter(|other| *other != gid)
+            .collect(),
     };
     Ok(ResolvedUser { uid, gid, additional_gids })
 }
@@ -58,9 +71,16 @@ fn read_inside(root: &Path, path: &str) -> String {
     use rustix::fs::{Mode, OFlags, ResolveFlags};
     use std::io::Read;
     let open = || {
-        let directory = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let directory =
+            rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        rustix::fs::openat2(&directory, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+        rustix::fs::openat2(
+            &directory,
+            path,
+            flags,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        )
     };
     let mut text = String::new();
     if let Ok(file) = open() {

@@ -18,7 +18,9 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        [Self::Stdin, Self::Stdout, Self::Stderr, Self::Resize, Self::CloseStdin, Self::Exit].into_iter().find(|kind| *kind as u8 == byte)
+        [Self::Stdin, Self::Stdout, Self::Stderr, Self::Resize, Self::CloseStdin, Self::Exit]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 

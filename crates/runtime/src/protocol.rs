@@ -181,7 +181,8 @@ impl Inbox {
         if self.bytes.len() < 4 + length {
             return Ok(None);
         }
-        let message = serde_json::from_slice(&self.bytes[4..4 + length]).map_err(|e| format!("message not understood: {e}"))?;
+        let message = serde_json::from_slice(&self.bytes[4..4 + length])
+            .map_err(|e| format!("message not understood: {e}"))?;
         self.bytes.drain(..4 + length);
         if self.bytes.is_empty() {
             self.bytes = Vec::new();

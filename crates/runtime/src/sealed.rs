@@ -19,7 +19,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+};
 
 /// The running program, opened so that nobody can write to it.
 pub(crate) fn program() -> io::Result<OwnedFd> {
@@ -44,9 +46,16 @@ fn overlay(path: &Path) -> io::Result<OwnedFd> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "lowerdir", layers)?;
     fsconfig_create(&context)?;
-    let flags = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    let flags = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOSUID;
     let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags)?;
-    let file = rustix::fs::openat(&mount, name, rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
+    let file = rustix::fs::openat(
+        &mount,
+        name,
+        rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
     // It must be this very program and not one put there meanwhile.
     let (ours, there) = (rustix::fs::stat("/proc/self/exe")?, rustix::fs::fstat(&file)?);
     if ours.st_ino != there.st_ino || ours.st_size != there.st_size {
@@ -75,12 +84,21 @@ fn memory() -> io::Result<OwnedFd> {
 
 /// Replaces this process by `program`. Returns only on failure.
 pub(crate) fn execute(program: &OwnedFd, arguments: &[&CStr], environment: &[CString]) -> io::Error {
-    let pointers = |list: &mut dyn Iterator<Item = *const libc::c_char>| list.chain([std::ptr::null()]).collect::<Vec<_>>();
+    let pointers = |list: &mut dyn Iterator<Item = *const libc::c_char>| {
+        list.chain([std::ptr::null()]).collect::<Vec<_>>()
+    };
     let argv = pointers(&mut arguments.iter().map(|a| a.as_ptr()));
     let envp = pointers(&mut environment.iter().map(|e| e.as_ptr()));
     // SAFETY: both lists end with a null pointer and outlive the call.
     unsafe {
-        libc::syscall(libc::SYS_execveat, program.as_raw_fd(), c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH);
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
     }
     io::Error::last_os_error()
 }

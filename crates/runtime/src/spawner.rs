@@ -51,8 +51,10 @@ pub fn start() -> Result<Spawner> {
     let (ours, theirs) = UnixStream::pair().map_err(Error::io("socket pair for the spawner"))?;
     let program = sealed::program().map_err(Error::io("open the program for its shims"))?;
     // Out of the way of the number that the socket gets.
-    let program = rustix::io::fcntl_dupfd_cloexec(&program, SOCKET + 1).map_err(|e| Error::System(format!("open the program for its shims: {e}")))?;
-    let name = CString::new(std::env::args_os().next().map(OsStringExt::into_vec).unwrap_or_default()).unwrap_or_default();
+    let program = rustix::io::fcntl_dupfd_cloexec(&program, SOCKET + 1)
+        .map_err(|e| Error::System(format!("open the program for its shims: {e}")))?;
+    let name = CString::new(std::env::args_os().next().map(OsStringExt::into_vec).unwrap_or_default())
+        .unwrap_or_default();
     // Environment of the machine's administrator, not of containers: only what
     // tools of the runtime read.
     let environment: Vec<CString> = std::env::vars_os()
@@ -84,7 +86,8 @@ impl Spawner {
     pub(crate) fn shim(&self, directory: &Path, control: BorrowedFd<'_>) -> Result<()> {
         let mut message = (directory.as_os_str().len() as u32).to_le_bytes().to_vec();
         message.extend_from_slice(directory.as_os_str().as_bytes());
-        let sent = descriptors::send(self.inner.socket.as_fd(), &message, &[control]).map_err(Error::io("ask the spawner for a shim"))?;
+        let sent = descriptors::send(self.inner.socket.as_fd(), &message, &[control])
+            .map_err(Error::io("ask the spawner for a shim"))?;
         if sent != message.len() {
             return Err(Error::System("the spawner takes no more requests".into()));
         }

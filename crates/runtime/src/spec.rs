@@ -15,8 +15,18 @@ use crate::seccomp::{self, Surroundings};
 use crate::{ContainerConfig, Device, Error, Propagation, Result, SandboxConfig, SeccompProfile};
 
 const MASKED: [&str; 12] = [
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
 const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
@@ -41,7 +51,9 @@ pub(crate) struct Surround<'a> {
 pub(crate) fn specification(container: &ContainerConfig, around: &Surround<'_>) -> Result<Value> {
     let args: Vec<&String> = container.command.iter().chain(&container.args).collect();
     if args.is_empty() {
-        return Err(Error::Invalid("no command specified: neither the image nor the container has one".into()));
+        return Err(Error::Invalid(
+            "no command specified: neither the image nor the container has one".into(),
+        ));
     }
     let security = &container.security;
     let granted = capabilities::granted(security, around.capabilities)?;
@@ -74,8 +86,10 @@ pub(crate) fn specification(container: &ContainerConfig, around: &Surround<'_>) 
     });
     let surroundings = Surroundings::here(granted);
     if !security.privileged {
-        linux["maskedPaths"] = json!(security.masked_paths.clone().unwrap_or_else(|| MASKED.map(str::to_owned).to_vec()));
-        linux["readonlyPaths"] = json!(security.readonly_paths.clone().unwrap_or_else(|| READONLY.map(str::to_owned).to_vec()));
+        linux["maskedPaths"] =
+            json!(security.masked_paths.clone().unwrap_or_else(|| MASKED.map(str::to_owned).to_vec()));
+        linux["readonlyPaths"] =
+            json!(security.readonly_paths.clone().unwrap_or_else(|| READONLY.map(str::to_owned).to_vec()));
         match &security.seccomp {
             SeccompProfile::RuntimeDefault => linux["seccomp"] = seccomp::runtime_default(&surroundings)?,
             SeccompProfile::Localhost(text) => linux["seccomp"] = seccomp::translate(text, &surroundings)?,
@@ -142,7 +156,11 @@ fn mounts(container: &ContainerConfig, around: &Surround<'_>) -> Result<Vec<Valu
     let mut out = vec![
         plain("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         plain("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        plain("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        plain(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
         plain("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         plain("/sys", "sysfs", &["nosuid", "noexec", "nodev", access]),
         plain("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", access]),
@@ -158,7 +176,8 @@ fn mounts(container: &ContainerConfig, around: &Surround<'_>) -> Result<Vec<Valu
         // A mount of the caller replaces the default at the same place.
         out.retain(|m| m["destination"].as_str().map(Path::new) != Some(mount.target.as_path()));
         if let Some(size) = mount.tmpfs_size {
-            let options = ["nosuid".to_owned(), "nodev".to_owned(), "mode=1777".to_owned(), format!("size={size}")];
+            let options =
+                ["nosuid".to_owned(), "nodev".to_owned(), "mode=1777".to_owned(), format!("size={size}")];
             out.push(json!({ "destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": options }));
             continue;
         }
@@ -246,7 +265,12 @@ mod tests {
     }
 
     fn container() -> ContainerConfig {
-        ContainerConfig { rootfs: "/r".into(), command: vec!["/bin/sh".into()], args: vec!["-c".into(), "x".into()], ..Default::default() }
+        ContainerConfig {
+            rootfs: "/r".into(),
+            command: vec!["/bin/sh".into()],
+            args: vec!["-c".into(), "x".into()],
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -257,11 +281,20 @@ mod tests {
                 .as_array()
                 .unwrap()
                 .iter()
-                .map(|n| format!("{}{}", n["type"].as_str().unwrap(), if n.get("path").is_some() { "=" } else { "" }))
+                .map(|n| {
+                    format!(
+                        "{}{}",
+                        n["type"].as_str().unwrap(),
+                        if n.get("path").is_some() { "=" } else { "" }
+                    )
+                })
                 .collect()
         };
         assert_eq!(kinds(SandboxConfig::default()), ["mount", "network=", "uts=", "ipc=", "pid", "cgroup"]);
-        assert_eq!(kinds(SandboxConfig { host_network: true, host_pid: true, host_ipc: true, ..Default::default() }), ["mount", "cgroup"]);
+        assert_eq!(
+            kinds(SandboxConfig { host_network: true, host_pid: true, host_ipc: true, ..Default::default() }),
+            ["mount", "cgroup"]
+        );
         assert_eq!(
             kinds(SandboxConfig { share_process_namespace: true, ..Default::default() }),
             ["mount", "network=", "uts=", "ipc=", "pid=", "cgroup"]
@@ -275,32 +308,55 @@ mod tests {
         assert!(plain["linux"].get("seccomp").is_none());
         assert_eq!(plain["linux"]["readonlyPaths"][3], "/proc/sys");
         let strict = ContainerConfig {
-            security: SecurityContext { no_new_privileges: true, readonly_rootfs: true, seccomp: SeccompProfile::RuntimeDefault, ..Default::default() },
+            security: SecurityContext {
+                no_new_privileges: true,
+                readonly_rootfs: true,
+                seccomp: SeccompProfile::RuntimeDefault,
+                ..Default::default()
+            },
             ..container()
         };
         let strict = made(&strict, &SandboxConfig::default());
         assert_eq!(strict["process"]["noNewPrivileges"], true);
         assert_eq!(strict["root"]["readonly"], true);
         assert_eq!(strict["linux"]["seccomp"]["defaultAction"], "SCMP_ACT_ERRNO");
-        let privileged = ContainerConfig { security: SecurityContext { privileged: true, ..Default::default() }, ..container() };
+        let privileged = ContainerConfig {
+            security: SecurityContext { privileged: true, ..Default::default() },
+            ..container()
+        };
         let privileged = made(&privileged, &SandboxConfig::default());
         assert!(privileged["linux"].get("maskedPaths").is_none());
-        assert_eq!(privileged["process"]["capabilities"]["bounding"].as_array().unwrap().len(), capabilities::NAMES.len());
+        assert_eq!(
+            privileged["process"]["capabilities"]["bounding"].as_array().unwrap().len(),
+            capabilities::NAMES.len()
+        );
     }
 
     #[test]
     fn mounts_are_ordered_and_replace_defaults() {
-        let bind = |target: &str| Mount { source: "/src".into(), target: target.into(), ..Default::default() };
-        let with = ContainerConfig { mounts: vec![bind("/a/b"), bind("/a"), bind("/dev/shm"), bind("/sys")], ..container() };
+        let bind =
+            |target: &str| Mount { source: "/src".into(), target: target.into(), ..Default::default() };
+        let with = ContainerConfig {
+            mounts: vec![bind("/a/b"), bind("/a"), bind("/dev/shm"), bind("/sys")],
+            ..container()
+        };
         let spec = made(&with, &SandboxConfig::default());
-        let targets: Vec<&str> = spec["mounts"].as_array().unwrap().iter().map(|m| m["destination"].as_str().unwrap()).collect();
-        assert_eq!(targets, ["/proc", "/dev", "/a", "/sys", "/dev/pts", "/dev/mqueue", "/a/b", "/dev/shm", "/sys/fs/cgroup"]);
+        let targets: Vec<&str> =
+            spec["mounts"].as_array().unwrap().iter().map(|m| m["destination"].as_str().unwrap()).collect();
+        assert_eq!(
+            targets,
+            ["/proc", "/dev", "/a", "/sys", "/dev/pts", "/dev/mqueue", "/a/b", "/dev/shm", "/sys/fs/cgroup"]
+        );
     }
 
     #[test]
     fn the_last_of_equal_names_wins() {
         let pair = |n: &str, v: &str| (n.to_owned(), v.to_owned());
-        let with = ContainerConfig { env: vec![pair("A", "1"), pair("PATH", "/b"), pair("A", "2")], tty: true, ..container() };
+        let with = ContainerConfig {
+            env: vec![pair("A", "1"), pair("PATH", "/b"), pair("A", "2")],
+            tty: true,
+            ..container()
+        };
         assert_eq!(environment(&with), ["TERM=xterm", "PATH=/b", "A=2"]);
     }
 
@@ -317,8 +373,14 @@ mod tests {
         for bad in [
             ContainerConfig::default(),
             ContainerConfig { working_dir: "relative".into(), ..container() },
-            ContainerConfig { mounts: vec![Mount { target: "x".into(), ..Default::default() }], ..container() },
-            ContainerConfig { devices: vec![Device { host_path: "/etc/passwd".into(), ..Default::default() }], ..container() },
+            ContainerConfig {
+                mounts: vec![Mount { target: "x".into(), ..Default::default() }],
+                ..container()
+            },
+            ContainerConfig {
+                devices: vec![Device { host_path: "/etc/passwd".into(), ..Default::default() }],
+                ..container()
+            },
         ] {
             assert!(specification(&bad, &around).is_err());
         }

@@ -131,13 +131,19 @@ impl ContainerDir {
 
 /// Ids of the sandboxes that have a directory, sorted.
 pub(crate) fn sandbox_ids(state: &Path) -> Vec<SandboxId> {
-    let mut ids: Vec<SandboxId> = names(&state.join("sandboxes")).iter().filter_map(|name| SandboxId::parse(name)).collect();
+    let mut ids: Vec<SandboxId> =
+        names(&state.join("sandboxes")).iter().filter_map(|name| SandboxId::parse(name)).collect();
     ids.sort();
     ids
 }
 
 fn names(directory: &Path) -> Vec<String> {
-    fs::read_dir(directory).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 /// Writes a file so that a reader sees all of it or none.
@@ -150,7 +156,9 @@ pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
 /// Reads what [`write`] wrote; None when it is not there.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| io::Error::other(format!("{}: {e}", path.display()))),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| io::Error::other(format!("{}: {e}", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

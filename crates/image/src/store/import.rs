@@ -19,7 +19,11 @@ impl ImageStore {
     /// Imports every image of an archive that fits this machine. `name` is given
     /// to an archive's only image in place of the names inside; an image without
     /// any name is known by its id. Imported images are pinned.
-    pub async fn import(&self, reader: impl Read + Send + 'static, name: Option<String>) -> Result<Vec<Image>> {
+    pub async fn import(
+        &self,
+        reader: impl Read + Send + 'static,
+        name: Option<String>,
+    ) -> Result<Vec<Image>> {
         let name = name.map(|name| Reference::parse(&name)).transpose()?;
         let inner = self.inner.clone();
         self.blocking(move || import(&inner, reader, name.as_ref())).await
@@ -43,13 +47,20 @@ fn import(inner: &Inner, reader: impl Read, name: Option<&Reference>) -> Result<
     } else if let Some(list) = read("manifest.json")? {
         found = docker_manifests(inner, &list, &files)?;
     } else {
-        return Err(Error::Damaged("the archive has neither index.json (OCI) nor manifest.json (docker save)".into()));
+        return Err(Error::Damaged(
+            "the archive has neither index.json (OCI) nor manifest.json (docker save)".into(),
+        ));
     }
     if found.is_empty() {
-        return Err(Error::NoPlatform { reference: "the archive".into(), platform: format!("linux/{}", crate::manifest::architecture()) });
+        return Err(Error::NoPlatform {
+            reference: "the archive".into(),
+            platform: format!("linux/{}", crate::manifest::architecture()),
+        });
     }
     if name.is_some() && found.len() > 1 {
-        return Err(Error::Conflict("the archive holds several images, so it cannot be imported under one name".into()));
+        return Err(Error::Conflict(
+            "the archive holds several images, so it cannot be imported under one name".into(),
+        ));
     }
     let mut images = Vec::new();
     for (digest, manifest, mut names) in found {
@@ -93,13 +104,21 @@ fn read_archive(inner: &Inner, reader: impl Read) -> Result<BTreeMap<PathBuf, St
         match entry.header().entry_type() {
             tar::EntryType::Regular | tar::EntryType::Continuous => {
                 // Content that names its own digest must have it.
-                let named = path.strip_prefix("blobs/sha256").ok().and_then(Path::to_str).map(|hex| format!("sha256:{hex}"));
+                let named = path
+                    .strip_prefix("blobs/sha256")
+                    .ok()
+                    .and_then(Path::to_str)
+                    .map(|hex| format!("sha256:{hex}"));
                 let (digest, _) = inner.content.put(&mut entry, named.as_deref())?;
                 files.insert(path, digest);
             }
             tar::EntryType::Symlink | tar::EntryType::Link => {
                 let target = entry.link_name().map_err(damaged)?.unwrap_or_default().into_owned();
-                let base = if entry.header().entry_type() == tar::EntryType::Link { Path::new("") } else { path.parent().unwrap_or(Path::new("")) };
+                let base = if entry.header().entry_type() == tar::EntryType::Link {
+                    Path::new("")
+                } else {
+                    path.parent().unwrap_or(Path::new(""))
+                };
                 links.push((path.clone(), normal(base, &target)));
             }
             _ => {}
@@ -146,7 +165,9 @@ fn find_manifest(inner: &Inner, descriptor: &Descriptor, deepest: u32) -> Result
     }
     match parse(&inner.content.read(&descriptor.digest)?)? {
         Document::Image(manifest) => Ok(Some((descriptor.digest.clone(), manifest))),
-        Document::Index(_) if deepest == 0 => Err(Error::Damaged("indexes of the archive are nested too deeply".into())),
+        Document::Index(_) if deepest == 0 => {
+            Err(Error::Damaged("indexes of the archive are nested too deeply".into()))
+        }
         Document::Index(manifests) => match select(&manifests, "the archive") {
             Ok(fitting) => find_manifest(inner, fitting, deepest - 1),
             Err(Error::NoPlatform { .. }) => Ok(None),
@@ -156,7 +177,11 @@ fn find_manifest(inner: &Inner, descriptor: &Descriptor, deepest: u32) -> Result
 }
 
 /// `manifest.json` of `docker save`, each entry turned into an OCI manifest.
-fn docker_manifests(inner: &Inner, list: &[u8], files: &BTreeMap<PathBuf, String>) -> Result<Vec<(String, Manifest, Vec<Reference>)>> {
+fn docker_manifests(
+    inner: &Inner,
+    list: &[u8],
+    files: &BTreeMap<PathBuf, String>,
+) -> Result<Vec<(String, Manifest, Vec<Reference>)>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Entry {
@@ -164,16 +189,23 @@ fn docker_manifests(inner: &Inner, list: &[u8], files: &BTreeMap<PathBuf, String
         repo_tags: Option<Vec<String>>,
         layers: Vec<String>,
     }
-    let entries: Vec<Entry> = serde_json::from_slice(list).map_err(|e| Error::Damaged(format!("manifest.json of the archive: {e}")))?;
+    let entries: Vec<Entry> = serde_json::from_slice(list)
+        .map_err(|e| Error::Damaged(format!("manifest.json of the archive: {e}")))?;
     let descriptor = |path: &str, kind: &str| -> Result<serde_json::Value> {
-        let digest = files.get(&normal(Path::new(""), Path::new(path))).ok_or_else(|| Error::Damaged(format!("{path} is missing in the archive")))?;
+        let digest = files
+            .get(&normal(Path::new(""), Path::new(path)))
+            .ok_or_else(|| Error::Damaged(format!("{path} is missing in the archive")))?;
         let size = inner.content.path(digest).ok().and_then(|p| p.metadata().ok()).map_or(0, |m| m.len());
         Ok(json!({ "mediaType": kind, "digest": digest, "size": size }))
     };
     entries
         .into_iter()
         .map(|entry| {
-            let layers = entry.layers.iter().map(|path| descriptor(path, "application/vnd.oci.image.layer.v1.tar")).collect::<Result<Vec<_>>>()?;
+            let layers = entry
+                .layers
+                .iter()
+                .map(|path| descriptor(path, "application/vnd.oci.image.layer.v1.tar"))
+                .collect::<Result<Vec<_>>>()?;
             let manifest = json!({
                 "schemaVersion": 2,
                 "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -182,7 +214,12 @@ fn docker_manifests(inner: &Inner, list: &[u8], files: &BTreeMap<PathBuf, String
             });
             let bytes = manifest.to_string().into_bytes();
             let (digest, _) = inner.content.put(&bytes[..], None)?;
-            let names = entry.repo_tags.unwrap_or_default().iter().filter_map(|tag| Reference::parse(tag).ok()).collect();
+            let names = entry
+                .repo_tags
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|tag| Reference::parse(tag).ok())
+                .collect();
             match parse(&bytes)? {
                 Document::Image(manifest) => Ok((digest, manifest, names)),
                 Document::Index(_) => Err(Error::Damaged("manifest.json of the archive".into())),

@@ -96,12 +96,21 @@ impl ImageStore {
         let path = directory.join("images.json");
         let state: State = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
-                Error::Damaged(format!("{}: {e}; remove the file and pull or import the images again", path.display()))
+                Error::Damaged(format!(
+                    "{}: {e}; remove the file and pull or import the images again",
+                    path.display()
+                ))
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
             Err(error) => return Err(said()(error)),
         };
-        let inner = Inner { directory: directory.to_owned(), content, edge, state: Mutex::new(state), unpacking: Mutex::default() };
+        let inner = Inner {
+            directory: directory.to_owned(),
+            content,
+            edge,
+            state: Mutex::new(state),
+            unpacking: Mutex::default(),
+        };
         inner.remove_unknown_layers();
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -141,7 +150,10 @@ impl ImageStore {
                     record.image.repo_tags.retain(|name| Some(name) != tag.as_ref());
                     record.image.repo_digests.retain(|name| *name != repo);
                 }
-                if whole || (record.image.repo_tags.is_empty() && record.image.repo_digests.is_empty()) || record.image.repo_tags.is_empty() {
+                if whole
+                    || (record.image.repo_tags.is_empty() && record.image.repo_digests.is_empty())
+                    || record.image.repo_tags.is_empty()
+                {
                     state.images.remove(&id);
                 }
                 inner.save(&state)?;
@@ -157,10 +169,12 @@ impl ImageStore {
         let inner = self.inner.clone();
         self.blocking(move || {
             let mut garbage = Garbage { images: Vec::new(), bytes: inner.sweep()? };
-            let used: BTreeSet<String> = inner.container_records().into_iter().map(|record| record.image).collect();
+            let used: BTreeSet<String> =
+                inner.container_records().into_iter().map(|record| record.image).collect();
             let mut candidates: Vec<(i64, String)> = {
                 let state = inner.state.lock();
-                let unused = state.images.iter().filter(|(id, record)| !record.image.pinned && !used.contains(*id));
+                let unused =
+                    state.images.iter().filter(|(id, record)| !record.image.pinned && !used.contains(*id));
                 unused.map(|(id, record)| (record.last_used, id.clone())).collect()
             };
             candidates.sort();
@@ -194,7 +208,10 @@ impl ImageStore {
         .await
     }
 
-    pub(crate) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         match self.inner.edge.tasks.spawn_blocking(work).await {
             Some(done) => done,
             None => Err(Error::System("the image store is being stopped".into())),
@@ -211,7 +228,9 @@ impl State {
             return Some(format!("sha256:{reference}"));
         }
         let parsed = Reference::parse(reference).ok()?;
-        let by = |fits: &dyn Fn(&Image) -> bool| self.images.iter().find(|(_, record)| fits(&record.image)).map(|(id, _)| id.clone());
+        let by = |fits: &dyn Fn(&Image) -> bool| {
+            self.images.iter().find(|(_, record)| fits(&record.image)).map(|(id, _)| id.clone())
+        };
         match parsed.digest() {
             Some(digest) => {
                 let name = format!("{}@{digest}", parsed.name());
@@ -276,10 +295,14 @@ impl Inner {
             let bytes = layer::unpack(&mut reader, &beside)?;
             let digest = reader.digest().map_err(|e| Error::Damaged(format!("layer: {e}")))?;
             if digest != diff_id {
-                return Err(Error::Damaged(format!("a layer's content has digest {digest} and not {diff_id}")));
+                return Err(Error::Damaged(format!(
+                    "a layer's content has digest {digest} and not {diff_id}"
+                )));
             }
             let synced = File::open(&beside).and_then(|directory| Ok(rustix::fs::syncfs(&directory)?));
-            synced.and_then(|()| fs::rename(&beside, self.layer_path(number))).map_err(Error::io("keep a layer"))?;
+            synced
+                .and_then(|()| fs::rename(&beside, self.layer_path(number)))
+                .map_err(Error::io("keep a layer"))?;
             Ok(bytes)
         };
         let bytes = unpack().inspect_err(|_| {
@@ -296,7 +319,14 @@ impl Inner {
 
     /// Makes an image known whose layers are unpacked and whose manifest and
     /// configuration are stored.
-    pub(crate) fn register(&self, manifest_digest: &str, manifest: &Manifest, tags: &[String], digests: &[String], pinned: bool) -> Result<Image> {
+    pub(crate) fn register(
+        &self,
+        manifest_digest: &str,
+        manifest: &Manifest,
+        tags: &[String],
+        digests: &[String],
+        pinned: bool,
+    ) -> Result<Image> {
         let (config, layers) = parse_config(&self.content.read(&manifest.config.digest)?)?;
         let id = manifest.config.digest.clone();
         let now = self.now();
@@ -309,7 +339,14 @@ impl Inner {
             record.image.repo_tags.retain(|tag| !tags.contains(tag));
         }
         let record = state.images.entry(id.clone()).or_insert_with(|| Record {
-            image: Image { id: ImageId(id), repo_tags: Vec::new(), repo_digests: Vec::new(), size: 0, pinned, config },
+            image: Image {
+                id: ImageId(id),
+                repo_tags: Vec::new(),
+                repo_digests: Vec::new(),
+                size: 0,
+                pinned,
+                config,
+            },
             layers,
             manifest: manifest_digest.to_owned(),
             last_used: now,
@@ -332,10 +369,16 @@ impl Inner {
     /// Removes layers and content that no image and no container needs. Gives
     /// the bytes freed.
     fn sweep(&self) -> Result<u64> {
-        let mut needed: BTreeSet<String> = self.container_records().into_iter().flat_map(|record| record.layers).collect();
+        let mut needed: BTreeSet<String> =
+            self.container_records().into_iter().flat_map(|record| record.layers).collect();
         let mut state = self.state.lock();
         needed.extend(state.images.values().flat_map(|record| record.layers.clone()));
-        let gone: Vec<(String, Layer)> = state.layers.iter().filter(|(diff, _)| !needed.contains(*diff)).map(|(d, l)| (d.clone(), *l)).collect();
+        let gone: Vec<(String, Layer)> = state
+            .layers
+            .iter()
+            .filter(|(diff, _)| !needed.contains(*diff))
+            .map(|(d, l)| (d.clone(), *l))
+            .collect();
         // A layer that is being unpacked belongs to an image that is not known yet.
         let busy: BTreeSet<String> = self.unpacking.lock().keys().cloned().collect();
         let mut freed = 0;
@@ -343,14 +386,19 @@ impl Inner {
             state.layers.remove(diff_id);
             freed += layer.bytes;
         }
-        let blobs: BTreeSet<String> = state.images.iter().flat_map(|(id, record)| [id.clone(), record.manifest.clone()]).collect();
+        let blobs: BTreeSet<String> =
+            state.images.iter().flat_map(|(id, record)| [id.clone(), record.manifest.clone()]).collect();
         self.save(&state)?;
         drop(state);
         self.remove_unknown_layers();
         for entry in fs::read_dir(self.directory.join("content/sha256")).into_iter().flatten().flatten() {
             let digest = format!("sha256:{}", entry.file_name().to_string_lossy());
             // A young blob may belong to a pull that goes on.
-            let young = entry.metadata().ok().and_then(|m| m.modified().ok()).is_none_or(|at| at.elapsed().is_ok_and(|age| age.as_secs() < 3600));
+            let young = entry
+                .metadata()
+                .ok()
+                .and_then(|m| m.modified().ok())
+                .is_none_or(|at| at.elapsed().is_ok_and(|age| age.as_secs() < 3600));
             if !blobs.contains(&digest) && !young {
                 freed += entry.metadata().map_or(0, |m| m.len());
                 self.content.remove(&digest);
@@ -360,7 +408,8 @@ impl Inner {
     }
 
     fn remove_unknown_layers(&self) {
-        let known: BTreeSet<String> = self.state.lock().layers.values().map(|layer| layer.number.to_string()).collect();
+        let known: BTreeSet<String> =
+            self.state.lock().layers.values().map(|layer| layer.number.to_string()).collect();
         let newest = self.state.lock().next_layer;
         for entry in fs::read_dir(self.directory.join("layers")).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -38,10 +38,16 @@ impl ImageStore {
             let directory = inner.container_directory(&container)?;
             match unmount(directory.join("rootfs"), UnmountFlags::DETACH) {
                 Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
-                Err(error) => return Err(Error::System(format!("unmount the root file system of container {container}: {error}"))),
+                Err(error) => {
+                    return Err(Error::System(format!(
+                        "unmount the root file system of container {container}: {error}"
+                    )));
+                }
             }
             match fs::remove_dir_all(&directory) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(format!("remove {}", directory.display()))(error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(Error::io(format!("remove {}", directory.display()))(error))
+                }
                 _ => Ok(()),
             }
         })
@@ -61,7 +67,12 @@ impl ImageStore {
     /// Containers that have a root file system, sorted, for cleaning up.
     pub fn containers(&self) -> Vec<String> {
         let entries = fs::read_dir(self.inner.directory.join("containers"));
-        let mut names: Vec<String> = entries.into_iter().flatten().flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> = entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
         names.sort();
         names
     }
@@ -69,7 +80,9 @@ impl ImageStore {
 
 impl Inner {
     fn container_directory(&self, container: &str) -> Result<PathBuf> {
-        let plain = !container.is_empty() && container.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) && !container.starts_with('.');
+        let plain = !container.is_empty()
+            && container.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            && !container.starts_with('.');
         if !plain {
             return Err(Error::System(format!("{container:?} cannot name a container's directory")));
         }
@@ -78,7 +91,9 @@ impl Inner {
 
     pub(super) fn container_records(&self) -> Vec<ContainerRecord> {
         let entries = fs::read_dir(self.directory.join("containers"));
-        let read = |entry: fs::DirEntry| serde_json::from_slice(&fs::read(entry.path().join("container.json")).ok()?).ok();
+        let read = |entry: fs::DirEntry| {
+            serde_json::from_slice(&fs::read(entry.path().join("container.json")).ok()?).ok()
+        };
         entries.into_iter().flatten().flatten().filter_map(read).collect()
     }
 
@@ -88,14 +103,19 @@ impl Inner {
         if is_mounted(&root) {
             return Ok(root);
         }
-        let existing: Option<ContainerRecord> = fs::read(directory.join("container.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let existing: Option<ContainerRecord> = fs::read(directory.join("container.json"))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let (record, numbers) = {
             let mut state = self.state.lock();
             let record = match existing {
                 Some(record) => record,
                 None => {
                     let Some(id) = state.find(image) else {
-                        return Err(Error::NotFound { reference: image.to_owned(), detail: " in the image store".into() });
+                        return Err(Error::NotFound {
+                            reference: image.to_owned(),
+                            detail: " in the image store".into(),
+                        });
                     };
                     let now = self.now();
                     let found = state.images.get_mut(&id).expect("find gives ids of the map");
@@ -103,7 +123,13 @@ impl Inner {
                     ContainerRecord { image: id, layers: found.layers.clone() }
                 }
             };
-            let number = |diff: &String| state.layers.get(diff).map(|layer| layer.number).ok_or_else(|| Error::Damaged(format!("layer {diff} is missing")));
+            let number = |diff: &String| {
+                state
+                    .layers
+                    .get(diff)
+                    .map(|layer| layer.number)
+                    .ok_or_else(|| Error::Damaged(format!("layer {diff} is missing")))
+            };
             let numbers: Vec<u64> = record.layers.iter().map(number).collect::<Result<_>>()?;
             // Under the lock: from here on garbage collection sees the record.
             let write = || {
@@ -122,12 +148,26 @@ impl Inner {
         // Overlayfs wants the topmost first. Equal layers count once: the same
         // directory twice is refused, and the upper one hides the lower.
         let mut seen = std::collections::BTreeSet::new();
-        let lower: Vec<String> = numbers.iter().rev().filter(|n| seen.insert(**n)).map(|n| self.layer_path(*n).display().to_string()).collect();
-        let options = format!("lowerdir={},upperdir={},workdir={}", lower.join(":"), directory.join("upper").display(), directory.join("work").display());
+        let lower: Vec<String> = numbers
+            .iter()
+            .rev()
+            .filter(|n| seen.insert(**n))
+            .map(|n| self.layer_path(*n).display().to_string())
+            .collect();
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.join(":"),
+            directory.join("upper").display(),
+            directory.join("work").display()
+        );
         if options.len() > LONGEST_OPTIONS {
-            return Err(Error::System(format!("the image has {} layers; their paths do not fit into one mount, use a shorter data directory", lower.len())));
+            return Err(Error::System(format!(
+                "the image has {} layers; their paths do not fit into one mount, use a shorter data directory",
+                lower.len()
+            )));
         }
-        let options = std::ffi::CString::new(options).map_err(|_| Error::System("a path holds a zero byte".into()))?;
+        let options =
+            std::ffi::CString::new(options).map_err(|_| Error::System("a path holds a zero byte".into()))?;
         mount("overlay", &root, "overlay", MountFlags::empty(), options.as_c_str()).map_err(|error| match error {
             rustix::io::Errno::NODEV => Error::System("this kernel has no overlay file system; load it with `modprobe overlay`".into()),
             rustix::io::Errno::INVAL => Error::System(format!("mount the root file system of container {container}: {error}; the data directory must be on a file system that overlayfs can write to (ext4, xfs with ftype=1, btrfs)")),
@@ -140,6 +180,8 @@ impl Inner {
 /// Is something mounted there? Its device differs from its parent's.
 fn is_mounted(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let (Ok(own), Some(Ok(above))) = (fs::metadata(path), path.parent().map(fs::metadata)) else { return false };
+    let (Ok(own), Some(Ok(above))) = (fs::metadata(path), path.parent().map(fs::metadata)) else {
+        return false;
+    };
     own.dev() != above.dev()
 }

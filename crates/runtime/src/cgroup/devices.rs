@@ -27,12 +27,17 @@ pub(crate) struct DeviceRule {
 
 impl DeviceRule {
     /// Everything, as privileged containers may.
-    pub(crate) const ALL: Self = Self { kind: 'a', major: None, minor: None, read: true, write: true, make: true };
+    pub(crate) const ALL: Self =
+        Self { kind: 'a', major: None, minor: None, read: true, write: true, make: true };
 
     /// As in `devices.allow`: `c 1:3 rwm`.
     fn line(&self) -> String {
         let number = |n: Option<u32>| n.map_or("*".to_owned(), |n| n.to_string());
-        let access: String = [(self.read, 'r'), (self.write, 'w'), (self.make, 'm')].iter().filter(|(on, _)| *on).map(|(_, c)| *c).collect();
+        let access: String = [(self.read, 'r'), (self.write, 'w'), (self.make, 'm')]
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, c)| *c)
+            .collect();
         format!("{} {}:{} {access}", self.kind, number(self.major), number(self.minor))
     }
 }
@@ -65,7 +70,12 @@ const EXIT: u8 = 0x95;
 
 /// Registers: r2 type, r3 access, r4 major, r5 minor.
 fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
-    let op = |code, destination: u8, source: u8, offset, immediate| Instruction { code, registers: destination | (source << 4), offset, immediate };
+    let op = |code, destination: u8, source: u8, offset, immediate| Instruction {
+        code,
+        registers: destination | (source << 4),
+        offset,
+        immediate,
+    };
     // struct bpf_cgroup_dev_ctx { u32 access_type; u32 major; u32 minor; }:
     // the type is in the low half of access_type, the access in the high one.
     let mut out = vec![
@@ -83,7 +93,11 @@ fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
             'c' => block.push((JUMP_NOT_EQUAL, 2, 2)),
             _ => {}
         }
-        let forbidden = [(rule.make, 1), (rule.read, 2), (rule.write, 4)].iter().filter(|(on, _)| !on).map(|(_, bit)| bit).sum::<i32>();
+        let forbidden = [(rule.make, 1), (rule.read, 2), (rule.write, 4)]
+            .iter()
+            .filter(|(on, _)| !on)
+            .map(|(_, bit)| bit)
+            .sum::<i32>();
         if forbidden != 0 {
             block.push((MOVE, 1, 3));
             block.push((AND_IMMEDIATE, 1, forbidden));
@@ -170,7 +184,11 @@ pub(super) fn attach(directory: &Path, rules: &[DeviceRule]) -> io::Result<()> {
     // SAFETY: as above.
     let done = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &attach, size_of::<Attach>()) };
     if done < 0 {
-        return Err(io::Error::other(format!("attach the device filter to {}: {}", directory.display(), io::Error::last_os_error())));
+        return Err(io::Error::other(format!(
+            "attach the device filter to {}: {}",
+            directory.display(),
+            io::Error::last_os_error()
+        )));
     }
     Ok(())
 }
@@ -207,9 +225,12 @@ mod tests {
 
     #[test]
     fn the_program_follows_the_rules() {
-        let null = DeviceRule { kind: 'c', major: Some(1), minor: Some(3), read: true, write: true, make: true };
-        let any_make = DeviceRule { kind: 'b', major: None, minor: None, read: false, write: false, make: true };
-        let pts = DeviceRule { kind: 'c', major: Some(136), minor: None, read: true, write: false, make: false };
+        let null =
+            DeviceRule { kind: 'c', major: Some(1), minor: Some(3), read: true, write: true, make: true };
+        let any_make =
+            DeviceRule { kind: 'b', major: None, minor: None, read: false, write: false, make: true };
+        let pts =
+            DeviceRule { kind: 'c', major: Some(136), minor: None, read: true, write: false, make: false };
         let program = program(&[null, any_make, pts]);
         let (block, character, make, read, write) = (1, 2, 1, 2, 4);
         for (kind, access, major, minor, expected) in [
@@ -221,12 +242,20 @@ mod tests {
             (character, read, 136, 7, true),
             (character, write, 136, 7, false),
         ] {
-            assert_eq!(allowed(&program, kind, access, major, minor), expected, "{kind} {access} {major}:{minor}");
+            assert_eq!(
+                allowed(&program, kind, access, major, minor),
+                expected,
+                "{kind} {access} {major}:{minor}"
+            );
         }
     }
 
     #[test]
     fn v1_lines() {
-        assert_eq!(DeviceRule { kind: 'c', major: Some(5), minor: None, read: true, write: true, make: false }.line(), "c 5:* rw");
+        assert_eq!(
+            DeviceRule { kind: 'c', major: Some(5), minor: None, read: true, write: true, make: false }
+                .line(),
+            "c 5:* rw"
+        );
     }
 }

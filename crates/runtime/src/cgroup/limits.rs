@@ -80,7 +80,8 @@ pub(crate) fn writes(resources: &Resources, unified: bool) -> Vec<Write> {
         push("pids", "pids.max", if limit < 0 { "max".to_owned() } else { limit.to_string() }, true);
     }
     for (size, bytes) in &resources.hugepages {
-        let file = if unified { format!("hugetlb.{size}.max") } else { format!("hugetlb.{size}.limit_in_bytes") };
+        let file =
+            if unified { format!("hugetlb.{size}.max") } else { format!("hugetlb.{size}.limit_in_bytes") };
         push("hugetlb", &file, bytes.to_string(), *bytes > 0);
     }
     if unified {
@@ -115,17 +116,35 @@ mod tests {
             memory_limit: Some(64 << 20),
             pids_limit: Some(-1),
             hugepages: [("2MB".to_owned(), 4 << 20)].into(),
-            unified: [("memory.high".to_owned(), "1000".to_owned()), ("../x".to_owned(), "1".to_owned())].into(),
+            unified: [("memory.high".to_owned(), "1000".to_owned()), ("../x".to_owned(), "1".to_owned())]
+                .into(),
             ..Resources::default()
         };
-        let shown = |unified| -> Vec<String> { writes(&resources, unified).iter().map(|w| format!("{}={}", w.file, w.value)).collect() };
+        let shown = |unified| -> Vec<String> {
+            writes(&resources, unified).iter().map(|w| format!("{}={}", w.file, w.value)).collect()
+        };
         assert_eq!(
             shown(false),
-            ["cpu.shares=512", "cpu.cfs_period_us=100000", "cpu.cfs_quota_us=50000", "memory.limit_in_bytes=67108864", "pids.max=max", "hugetlb.2MB.limit_in_bytes=4194304"]
+            [
+                "cpu.shares=512",
+                "cpu.cfs_period_us=100000",
+                "cpu.cfs_quota_us=50000",
+                "memory.limit_in_bytes=67108864",
+                "pids.max=max",
+                "hugetlb.2MB.limit_in_bytes=4194304"
+            ]
         );
         assert_eq!(
             shown(true),
-            ["cpu.weight=59", "cpu.max=50000 100000", "memory.max=67108864", "memory.swap.max=0", "pids.max=max", "hugetlb.2MB.max=4194304", "memory.high=1000"]
+            [
+                "cpu.weight=59",
+                "cpu.max=50000 100000",
+                "memory.max=67108864",
+                "memory.swap.max=0",
+                "pids.max=max",
+                "hugetlb.2MB.max=4194304",
+                "memory.high=1000"
+            ]
         );
     }
 

@@ -58,9 +58,14 @@ pub(crate) struct Cgroup {
 impl Cgroup {
     /// `path` is absolute from the cgroup root; `..` is refused.
     pub(crate) fn new(path: &str) -> io::Result<Self> {
-        let fits = path.starts_with('/') && path.len() > 1 && path.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != "..");
+        let fits = path.starts_with('/')
+            && path.len() > 1
+            && path.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != "..");
         if !fits {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("cgroup path {path:?} must be absolute and plain")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("cgroup path {path:?} must be absolute and plain"),
+            ));
         }
         Ok(Self { path: path.to_owned() })
     }
@@ -91,7 +96,9 @@ impl Cgroup {
                 seen.insert(PathBuf::from(ROOT).join(&self.path[1..]));
             }
             Layout::Split { unified } => {
-                seen.extend(WANTED.iter().chain(&["freezer", "blkio", "systemd"]).filter_map(|c| self.directory(c)));
+                seen.extend(
+                    WANTED.iter().chain(&["freezer", "blkio", "systemd"]).filter_map(|c| self.directory(c)),
+                );
                 seen.extend(unified.as_ref().map(|mount| mount.join(&self.path[1..])));
             }
         }
@@ -158,8 +165,14 @@ impl Cgroup {
     /// does not know: on v1 the bare v2 mount and systemd's.
     pub(crate) fn enter_beside(&self, pid: i32) -> io::Result<()> {
         let Layout::Split { unified } = layout() else { return Ok(()) };
-        let beside = unified.as_ref().map(|mount| mount.join(&self.path[1..])).into_iter().chain(self.directory("systemd"));
-        beside.into_iter().try_for_each(|directory| write_file(&directory.join("cgroup.procs"), &pid.to_string()))
+        let beside = unified
+            .as_ref()
+            .map(|mount| mount.join(&self.path[1..]))
+            .into_iter()
+            .chain(self.directory("systemd"));
+        beside
+            .into_iter()
+            .try_for_each(|directory| write_file(&directory.join("cgroup.procs"), &pid.to_string()))
     }
 
     /// Writes the limits that are set; the others stay.
@@ -167,7 +180,10 @@ impl Cgroup {
         for write in limits::writes(resources, layout() == &Layout::Unified) {
             let Some(directory) = self.directory(write.controller) else {
                 if write.required {
-                    return Err(io::Error::other(format!("this machine has no cgroup controller {}", write.controller)));
+                    return Err(io::Error::other(format!(
+                        "this machine has no cgroup controller {}",
+                        write.controller
+                    )));
                 }
                 continue;
             };
@@ -219,10 +235,13 @@ impl Cgroup {
     fn kill_directories(&self) -> Vec<PathBuf> {
         match layout() {
             Layout::Unified => self.directories(),
-            Layout::Split { .. } => ["pids", "memory", "cpu"].iter().find_map(|controller| self.directory(controller)).into_iter().collect(),
+            Layout::Split { .. } => ["pids", "memory", "cpu"]
+                .iter()
+                .find_map(|controller| self.directory(controller))
+                .into_iter()
+                .collect(),
         }
     }
-
 
     /// Removes the group and all below it. Fails with `EBUSY` while a process
     /// lives there.
@@ -241,7 +260,9 @@ impl Cgroup {
             Layout::Unified => self.directory("memory").map(|d| d.join("memory.events")),
             Layout::Split { .. } => self.directory("memory").map(|d| d.join("memory.oom_control")),
         };
-        text.and_then(|path| fs::read_to_string(path).ok()).and_then(|text| stats::field(&text, "oom_kill")).unwrap_or(0)
+        text.and_then(|path| fs::read_to_string(path).ok())
+            .and_then(|text| stats::field(&text, "oom_kill"))
+            .unwrap_or(0)
     }
 
     /// The file whose changes tell of an out-of-memory kill on v2, and the
@@ -250,9 +271,10 @@ impl Cgroup {
         let directory = self.directory("memory")?;
         Some(match layout() {
             Layout::Unified => OomWatch::Inotify(directory.join("memory.events")),
-            Layout::Split { .. } => {
-                OomWatch::Eventfd { file: directory.join("memory.oom_control"), control: directory.join("cgroup.event_control") }
-            }
+            Layout::Split { .. } => OomWatch::Eventfd {
+                file: directory.join("memory.oom_control"),
+                control: directory.join("cgroup.event_control"),
+            },
         })
     }
 
@@ -287,7 +309,8 @@ fn v1_mount(controller: &str) -> Option<PathBuf> {
 
 fn write_file(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).open(path).map_err(|e| naming(path, e))?;
-    file.write_all(text.as_bytes()).map_err(|e| io::Error::new(e.kind(), format!("write {text:?} to {}: {e}", path.display())))
+    file.write_all(text.as_bytes())
+        .map_err(|e| io::Error::new(e.kind(), format!("write {text:?} to {}: {e}", path.display())))
 }
 
 fn naming(path: &Path, error: io::Error) -> io::Error {
@@ -295,8 +318,11 @@ fn naming(path: &Path, error: io::Error) -> io::Error {
 }
 
 fn pids_below(directory: &Path) -> Vec<i32> {
-    let mut pids: Vec<i32> =
-        fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect();
+    let mut pids: Vec<i32> = fs::read_to_string(directory.join("cgroup.procs"))
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .collect();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|t| t.is_dir()) {
             pids.extend(pids_below(&entry.path()));

@@ -33,7 +33,8 @@ pub(super) fn unified(directory: &Path) -> Stats {
 
 pub(super) fn split(directory: impl Fn(&str) -> Option<PathBuf>) -> Stats {
     let read = |controller: &str, file: &str| directory(controller).and_then(|d| number(d.join(file)));
-    let memory = directory("memory").and_then(|d| fs::read_to_string(d.join("memory.stat")).ok()).unwrap_or_default();
+    let memory =
+        directory("memory").and_then(|d| fs::read_to_string(d.join("memory.stat")).ok()).unwrap_or_default();
     let usage = read("memory", "memory.usage_in_bytes").unwrap_or(0);
     Stats {
         cpu_usage: read("cpuacct", "cpuacct.usage").unwrap_or(0),

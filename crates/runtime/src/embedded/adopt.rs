@@ -22,10 +22,13 @@ pub(super) async fn adopt(inner: &Arc<Inner>) -> Result<()> {
 
 async fn adopt_one(inner: &Arc<Inner>, id: SandboxId) -> Result<()> {
     let directory = SandboxDir::new(&inner.state, &id);
-    let Some(record) = state::read::<SandboxRecord>(&directory.record()).map_err(Error::io(format!("read the record of sandbox {id}")))? else {
+    let Some(record) = state::read::<SandboxRecord>(&directory.record())
+        .map_err(Error::io(format!("read the record of sandbox {id}")))?
+    else {
         // The program was killed before it had asked for a shim.
         let _ = namespaces::release(&directory);
-        return fs::remove_dir_all(directory.path()).map_err(Error::io(format!("remove the half-made sandbox {id}")));
+        return fs::remove_dir_all(directory.path())
+            .map_err(Error::io(format!("remove the half-made sandbox {id}")));
     };
     let stopped = directory.stopped().exists();
     let handle = Arc::new(Handle {
@@ -33,7 +36,11 @@ async fn adopt_one(inner: &Arc<Inner>, id: SandboxId) -> Result<()> {
         directory,
         config: record.config,
         created_at: record.created_at,
-        live: Mutex::new(Live { state: if stopped { SandboxState::NotReady } else { SandboxState::Ready }, removing: false, containers: BTreeMap::new() }),
+        live: Mutex::new(Live {
+            state: if stopped { SandboxState::NotReady } else { SandboxState::Ready },
+            removing: false,
+            containers: BTreeMap::new(),
+        }),
     });
     inner.sandboxes.lock().insert(id.clone(), handle.clone());
     match subscribe(&handle).await {
@@ -57,10 +64,13 @@ async fn subscribe(handle: &Handle) -> Result<(Link, Vec<ContainerFact>)> {
     let mut link = Link::connect(handle.directory.path()).await.map_err(gone)?;
     match link.call(&Request::Subscribe).await.map_err(gone)? {
         // This version and the one before are understood.
-        Reply::State { version, containers, .. } if version == VERSION || version + 1 == VERSION => Ok((link, containers)),
-        Reply::State { version, .. } => {
-            Err(Error::System(format!("the shim of sandbox {} speaks version {version}, this program {VERSION}; drain the pod with the program that started it", handle.id)))
+        Reply::State { version, containers, .. } if version == VERSION || version + 1 == VERSION => {
+            Ok((link, containers))
         }
+        Reply::State { version, .. } => Err(Error::System(format!(
+            "the shim of sandbox {} speaks version {version}, this program {VERSION}; drain the pod with the program that started it",
+            handle.id
+        ))),
         other => Err(Error::System(format!("the shim answered {other:?} to a subscription"))),
     }
 }
@@ -75,7 +85,8 @@ fn read_containers(handle: &Handle, facts: &[ContainerFact]) -> Result<()> {
             continue;
         };
         let mut entry = Entry::new(record);
-        let exit = state::read::<Exit>(&directory.exit()).map_err(Error::io(format!("read the exit of container {id}")))?;
+        let exit = state::read::<Exit>(&directory.exit())
+            .map_err(Error::io(format!("read the exit of container {id}")))?;
         let fact = facts.iter().find(|fact| fact.id == id);
         match exit.or_else(|| fact.and_then(|fact| fact.exit.clone())) {
             Some(exit) => entry.ended(exit),
@@ -107,7 +118,9 @@ pub(super) fn clean_after_shim(inner: &Inner, handle: &Handle) {
     {
         let mut live = handle.live.lock();
         live.state = SandboxState::NotReady;
-        for (id, entry) in live.containers.iter_mut().filter(|(_, entry)| entry.exit.is_none() && entry.pid != 0) {
+        for (id, entry) in
+            live.containers.iter_mut().filter(|(_, entry)| entry.exit.is_none() && entry.pid != 0)
+        {
             let directory = handle.directory.container(id);
             let exit = state::read::<Exit>(&directory.exit()).ok().flatten().unwrap_or_else(|| Exit {
                 exit_code: 137,
@@ -115,7 +128,8 @@ pub(super) fn clean_after_shim(inner: &Inner, handle: &Handle) {
                 finished_at: inner.now(),
                 oom_killed: false,
                 reason: "ContainerStatusUnknown".into(),
-                message: "The container could not be located when its shim was gone; its exit is unknown".into(),
+                message: "The container could not be located when its shim was gone; its exit is unknown"
+                    .into(),
             });
             let _ = state::write(&directory.exit(), &exit);
             let _ = fs::remove_file(directory.running());
@@ -125,7 +139,12 @@ pub(super) fn clean_after_shim(inner: &Inner, handle: &Handle) {
     }
     let _ = fs::write(handle.directory.stopped(), b"");
     for (id, exit_code, oom_killed) in exited {
-        let _ = inner.events.send(Event::ContainerExited { sandbox: handle.id.clone(), id, exit_code, oom_killed });
+        let _ = inner.events.send(Event::ContainerExited {
+            sandbox: handle.id.clone(),
+            id,
+            exit_code,
+            oom_killed,
+        });
     }
     let _ = inner.events.send(Event::SandboxGone { sandbox: handle.id.clone() });
 }

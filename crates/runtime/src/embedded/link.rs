@@ -42,7 +42,12 @@ impl Link {
         let mut sent = 0;
         while sent < bytes.len() {
             let beside = if sent == 0 { beside } else { &[] };
-            sent += self.stream.async_io(Interest::WRITABLE, || descriptors::send(self.stream.as_fd(), &bytes[sent..], beside)).await?;
+            sent += self
+                .stream
+                .async_io(Interest::WRITABLE, || {
+                    descriptors::send(self.stream.as_fd(), &bytes[sent..], beside)
+                })
+                .await?;
         }
         Ok(())
     }
@@ -55,7 +60,11 @@ impl Link {
             }
             let mut bytes = [0; 4096];
             let (stream, descriptors) = (&self.stream, &mut self.descriptors);
-            let count = stream.async_io(Interest::READABLE, || descriptors::receive(stream.as_fd(), &mut bytes, descriptors)).await?;
+            let count = stream
+                .async_io(Interest::READABLE, || {
+                    descriptors::receive(stream.as_fd(), &mut bytes, descriptors)
+                })
+                .await?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

@@ -29,8 +29,9 @@ use crate::spawner::Spawner;
 use crate::spec::{SandboxPaths, Surround, device_rules, specification};
 use crate::state::{self, ContainerRecord, SandboxDir, SandboxRecord};
 use crate::{
-    AttachOptions, ContainerConfig, ContainerId, ContainerState, ContainerStatus, Error, Event, ExecOptions, ExecOutput, Resources, Result,
-    Runtime, Sandbox, SandboxConfig, SandboxId, SandboxState, SandboxStatus, Stats, Streams, capabilities,
+    AttachOptions, ContainerConfig, ContainerId, ContainerState, ContainerStatus, Error, Event, ExecOptions,
+    ExecOutput, Resources, Result, Runtime, Sandbox, SandboxConfig, SandboxId, SandboxState, SandboxStatus,
+    Stats, Streams, capabilities,
 };
 use link::Link;
 
@@ -83,7 +84,14 @@ struct Entry {
 
 impl Entry {
     fn new(record: ContainerRecord) -> Self {
-        Self { config: record.config, created_at: record.created_at, started_at: 0, pid: 0, exit: None, exited: watch::Sender::new(false) }
+        Self {
+            config: record.config,
+            created_at: record.created_at,
+            started_at: 0,
+            pid: 0,
+            exit: None,
+            exited: watch::Sender::new(false),
+        }
     }
 
     fn ended(&mut self, exit: Exit) {
@@ -100,7 +108,8 @@ impl Embedded {
     /// Opens (or makes) the state directory and adopts what runs: containers
     /// of an earlier program are neither stopped nor restarted.
     pub async fn open(state: PathBuf, spawner: Spawner, edge: Edge) -> Result<Self> {
-        fs::create_dir_all(state.join("sandboxes")).map_err(Error::io(format!("make {}", state.display())))?;
+        fs::create_dir_all(state.join("sandboxes"))
+            .map_err(Error::io(format!("make {}", state.display())))?;
         let inner = Arc::new(Inner {
             state,
             spawner,
@@ -113,7 +122,10 @@ impl Embedded {
         Ok(Self { inner })
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         match self.inner.edge.tasks.spawn_blocking(work).await {
             Some(done) => done,
             None => Err(Error::System("the runtime is being stopped".into())),
@@ -127,7 +139,11 @@ impl Embedded {
     /// The sandbox that has the container.
     fn holder(&self, id: &ContainerId) -> Result<Arc<Handle>> {
         let sandboxes = self.inner.sandboxes.lock();
-        sandboxes.values().find(|handle| handle.live.lock().containers.contains_key(id)).cloned().ok_or_else(|| Error::no_container(id))
+        sandboxes
+            .values()
+            .find(|handle| handle.live.lock().containers.contains_key(id))
+            .cloned()
+            .ok_or_else(|| Error::no_container(id))
     }
 }
 
@@ -216,12 +232,14 @@ impl Handle {
     }
 
     fn network_namespace(&self, state: SandboxState) -> Option<PathBuf> {
-        (!self.config.host_network && state == SandboxState::Ready).then(|| self.directory.namespaces().join("net"))
+        (!self.config.host_network && state == SandboxState::Ready)
+            .then(|| self.directory.namespaces().join("net"))
     }
 
     fn status(&self) -> SandboxStatus {
         let live = self.live.lock();
-        let mut containers: Vec<ContainerStatus> = live.containers.iter().map(|(id, entry)| self.container_status(id, entry)).collect();
+        let mut containers: Vec<ContainerStatus> =
+            live.containers.iter().map(|(id, entry)| self.container_status(id, entry)).collect();
         containers.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
         SandboxStatus {
             id: self.id.clone(),
@@ -262,7 +280,10 @@ impl Handle {
 
     /// Waits until the container has exited; at once when it never ran.
     async fn wait_exit(&self, id: &ContainerId, most: Duration) -> bool {
-        let Some(mut exited) = self.live.lock().containers.get(id).map(|entry| entry.exited.subscribe()) else { return true };
+        let Some(mut exited) = self.live.lock().containers.get(id).map(|entry| entry.exited.subscribe())
+        else {
+            return true;
+        };
         tokio::time::timeout(most, exited.wait_for(|exited| *exited)).await.is_ok()
     }
 
@@ -277,7 +298,9 @@ impl Handle {
         if self.wait_exit(id, KILL_WAIT).await {
             return Ok(());
         }
-        Err(Error::System(format!("container {id} does not end although it was killed; a process of it may hang in the kernel")))
+        Err(Error::System(format!(
+            "container {id} does not end although it was killed; a process of it may hang in the kernel"
+        )))
     }
 
     /// Marks a container that could not be started, on disk and here.
@@ -311,17 +334,26 @@ fn exit_reason(exit: &Exit) -> String {
 fn signal_number(signal: Option<&str>) -> Result<i32> {
     let Some(text) = signal.filter(|text| !text.is_empty()) else { return Ok(libc::SIGTERM) };
     if let Ok(number) = text.parse::<i32>() {
-        return (1..=64).contains(&number).then_some(number).ok_or_else(|| Error::Invalid(format!("no signal has the number {number}")));
+        return (1..=64)
+            .contains(&number)
+            .then_some(number)
+            .ok_or_else(|| Error::Invalid(format!("no signal has the number {number}")));
     }
     let name = text.to_ascii_uppercase();
     let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
-    if let Some(offset) = name.strip_prefix("SIGRTMIN").map(|rest| rest.trim_start_matches('+').parse::<i32>().unwrap_or(0)) {
+    if let Some(offset) =
+        name.strip_prefix("SIGRTMIN").map(|rest| rest.trim_start_matches('+').parse::<i32>().unwrap_or(0))
+    {
         return Ok(libc::SIGRTMIN() + offset.clamp(0, libc::SIGRTMAX() - libc::SIGRTMIN()));
     }
-    if let Some(offset) = name.strip_prefix("SIGRTMAX").map(|rest| rest.trim_start_matches('-').parse::<i32>().unwrap_or(0)) {
+    if let Some(offset) =
+        name.strip_prefix("SIGRTMAX").map(|rest| rest.trim_start_matches('-').parse::<i32>().unwrap_or(0))
+    {
         return Ok(libc::SIGRTMAX() - offset.clamp(0, libc::SIGRTMAX() - libc::SIGRTMIN()));
     }
-    name.parse::<nix::sys::signal::Signal>().map(|signal| signal as i32).map_err(|_| Error::Invalid(format!("no signal is named {text:?}")))
+    name.parse::<nix::sys::signal::Signal>()
+        .map(|signal| signal as i32)
+        .map_err(|_| Error::Invalid(format!("no signal is named {text:?}")))
 }
 
 /// Sysctls of a pod: what containerd sets for pods with a network of their own
@@ -342,7 +374,9 @@ async fn remove_group(group: &Cgroup) -> Result<()> {
     loop {
         match group.remove() {
             Ok(()) => return Ok(()),
-            Err(error) if pause > Duration::from_secs(1) => return Err(Error::System(format!("remove the control group {}: {error}", group.path()))),
+            Err(error) if pause > Duration::from_secs(1) => {
+                return Err(Error::System(format!("remove the control group {}: {error}", group.path())));
+            }
             Err(_) => {
                 let _ = group.kill(1);
                 tokio::time::sleep(pause).await;
@@ -363,19 +397,28 @@ impl Runtime for Embedded {
             directory,
             config,
             created_at,
-            live: Mutex::new(Live { state: SandboxState::Ready, removing: false, containers: BTreeMap::new() }),
+            live: Mutex::new(Live {
+                state: SandboxState::Ready,
+                removing: false,
+                containers: BTreeMap::new(),
+            }),
         });
         let prepared = handle.clone();
         let prepare = self.blocking(move || {
             let Handle { directory, config, created_at, .. } = &*prepared;
             let group = prepared.cgroup()?;
-            fs::create_dir_all(directory.containers()).map_err(Error::io(format!("make {}", directory.path().display())))?;
+            fs::create_dir_all(directory.containers())
+                .map_err(Error::io(format!("make {}", directory.path().display())))?;
             let record = SandboxRecord { config: config.clone(), created_at: *created_at };
             state::write(&directory.record(), &record).map_err(Error::io("write the sandbox's record"))?;
             if !config.log_directory.as_os_str().is_empty() {
-                fs::create_dir_all(&config.log_directory).map_err(Error::io(format!("make {}", config.log_directory.display())))?;
+                fs::create_dir_all(&config.log_directory)
+                    .map_err(Error::io(format!("make {}", config.log_directory.display())))?;
             }
-            group.create().and_then(|()| group.limit(&config.resources)).map_err(Error::io("make the pod's control group"))
+            group
+                .create()
+                .and_then(|()| group.limit(&config.resources))
+                .map_err(Error::io("make the pod's control group"))
         });
         let started = async {
             prepare.await?;
@@ -434,7 +477,9 @@ impl Runtime for Embedded {
         let gone = handle.clone();
         self.blocking(move || {
             namespaces::release(&gone.directory).map_err(Error::System)?;
-            fs::remove_dir_all(gone.directory.path()).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) }).map_err(Error::io("remove the sandbox's state"))
+            fs::remove_dir_all(gone.directory.path())
+                .or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+                .map_err(Error::io("remove the sandbox's state"))
         })
         .await?;
         self.inner.sandboxes.lock().remove(id);
@@ -454,7 +499,8 @@ impl Runtime for Embedded {
             return Err(Error::Precondition(format!("container {id} exists")));
         }
         let record = ContainerRecord { config, created_at: self.inner.now() };
-        let (made, capabilities, named, kept) = (handle.clone(), self.inner.capabilities, id.clone(), record.clone());
+        let (made, capabilities, named, kept) =
+            (handle.clone(), self.inner.capabilities, id.clone(), record.clone());
         self.blocking(move || {
             let namespaces = made.directory.namespaces();
             let shared_memory = made.directory.shared_memory();
@@ -517,7 +563,9 @@ impl Runtime for Embedded {
         };
         match reply {
             Reply::Started { pid, started_at } => {
-                if let Some(entry) = handle.live.lock().containers.get_mut(id).filter(|entry| entry.exit.is_none()) {
+                if let Some(entry) =
+                    handle.live.lock().containers.get_mut(id).filter(|entry| entry.exit.is_none())
+                {
                     (entry.pid, entry.started_at) = (pid, started_at);
                 }
                 Ok(())
@@ -565,7 +613,8 @@ impl Runtime for Embedded {
         let (gone, named) = (handle.clone(), id.clone());
         self.blocking(move || {
             let _ = fs::remove_dir_all(gone.directory.oci().join(named.as_str()));
-            fs::remove_dir_all(gone.directory.container(&named).path()).map_err(Error::io("remove the container's state"))
+            fs::remove_dir_all(gone.directory.container(&named).path())
+                .map_err(Error::io("remove the container's state"))
         })
         .await?;
         handle.live.lock().containers.remove(id);
@@ -575,7 +624,8 @@ impl Runtime for Embedded {
     async fn update_resources(&self, id: &ContainerId, resources: &Resources) -> Result<()> {
         let handle = self.holder(id)?;
         let (group, resources) = (handle.container_cgroup(id)?, resources.clone());
-        self.blocking(move || group.limit(&resources).map_err(Error::io("change the container's limits"))).await
+        self.blocking(move || group.limit(&resources).map_err(Error::io("change the container's limits")))
+            .await
     }
 
     async fn update_sandbox_resources(&self, id: &SandboxId, resources: &Resources) -> Result<()> {
@@ -664,14 +714,18 @@ impl Runtime for Embedded {
 impl Embedded {
     /// Forks the sandbox's shim and has it make the namespaces.
     async fn start_shim(&self, handle: &Handle) -> Result<Link> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(Error::io("socket pair for a shim"))?;
+        let (ours, theirs) =
+            std::os::unix::net::UnixStream::pair().map_err(Error::io("socket pair for a shim"))?;
         ours.set_nonblocking(true).map_err(Error::io("socket pair for a shim"))?;
         self.inner.spawner.shim(handle.directory.path(), theirs.as_fd())?;
         drop(theirs);
         let mut link = Link::new(UnixStream::from_std(ours).map_err(Error::io("socket pair for a shim"))?);
         let gone = |_: io::Error| {
             let log = fs::read_to_string(handle.directory.path().join("shim.log")).unwrap_or_default();
-            Error::ShimGone { sandbox: handle.id.to_string(), message: if log.is_empty() { "it could not be forked".into() } else { log.trim().to_owned() } }
+            Error::ShimGone {
+                sandbox: handle.id.to_string(),
+                message: if log.is_empty() { "it could not be forked".into() } else { log.trim().to_owned() },
+            }
         };
         let setup = Setup {
             hostname: handle.config.hostname.clone(),
@@ -706,11 +760,16 @@ impl Embedded {
 fn dial(namespace: Option<&std::path::Path>, port: u16) -> io::Result<std::net::TcpStream> {
     if let Some(path) = namespace {
         let file = fs::File::open(path)?;
-        rustix::thread::move_into_link_name_space(file.as_fd(), Some(rustix::thread::LinkNameSpaceType::Network))?;
+        rustix::thread::move_into_link_name_space(
+            file.as_fd(),
+            Some(rustix::thread::LinkNameSpaceType::Network),
+        )?;
     }
     let wait = Duration::from_secs(5);
     let stream = std::net::TcpStream::connect_timeout(&(std::net::Ipv4Addr::LOCALHOST, port).into(), wait)
-        .or_else(|_| std::net::TcpStream::connect_timeout(&(std::net::Ipv6Addr::LOCALHOST, port).into(), wait))?;
+        .or_else(|_| {
+            std::net::TcpStream::connect_timeout(&(std::net::Ipv6Addr::LOCALHOST, port).into(), wait)
+        })?;
     stream.set_nonblocking(true)?;
     Ok(stream)
 }
@@ -740,7 +799,14 @@ mod tests {
     #[test]
     fn exits_have_reasons() {
         let exit = |exit_code, oom_killed, reason: &str| {
-            exit_reason(&Exit { exit_code, oom_killed, reason: reason.into(), started_at: 0, finished_at: 0, message: String::new() })
+            exit_reason(&Exit {
+                exit_code,
+                oom_killed,
+                reason: reason.into(),
+                started_at: 0,
+                finished_at: 0,
+                message: String::new(),
+            })
         };
         assert_eq!(exit(0, false, ""), "Completed");
         assert_eq!(exit(1, false, ""), "Error");
@@ -750,7 +816,10 @@ mod tests {
 
     #[test]
     fn a_pods_own_sysctls_win() {
-        let config = SandboxConfig { sysctls: [("net.ipv4.ip_unprivileged_port_start".to_owned(), "1024".to_owned())].into(), ..Default::default() };
+        let config = SandboxConfig {
+            sysctls: [("net.ipv4.ip_unprivileged_port_start".to_owned(), "1024".to_owned())].into(),
+            ..Default::default()
+        };
         assert_eq!(sysctls(&config)[0].1, "1024");
         assert!(sysctls(&SandboxConfig { host_network: true, ..Default::default() }).is_empty());
     }

@@ -28,7 +28,11 @@ fn pipes() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 fn null() -> Result<OwnedFd> {
-    let file = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(Error::io("/dev/null"))?;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(Error::io("/dev/null"))?;
     Ok(file.into())
 }
 
@@ -40,7 +44,9 @@ fn lost(error: &io::Error) -> Error {
 fn executing(id: &ContainerId, reply: Reply) -> Result<()> {
     match reply {
         Reply::Executing { .. } => Ok(()),
-        Reply::StartFailed { message } => Err(Error::Start { reason: "StartError", exit_code: start_exit_code(&message), message }),
+        Reply::StartFailed { message } => {
+            Err(Error::Start { reason: "StartError", exit_code: start_exit_code(&message), message })
+        }
         Reply::Failed { message } => Err(Error::Precondition(message)),
         Reply::NotFound => Err(Error::Precondition(format!("container {id} is not running"))),
         other => Err(Error::System(format!("the shim answered {other:?} to an exec"))),
@@ -59,13 +65,20 @@ async fn exit_of(link: &mut Link) -> Result<i32> {
     }
 }
 
-pub(super) async fn exec_sync(mut link: Link, id: &ContainerId, command: &[String], timeout: Duration) -> Result<ExecOutput> {
+pub(super) async fn exec_sync(
+    mut link: Link,
+    id: &ContainerId,
+    command: &[String],
+    timeout: Duration,
+) -> Result<ExecOutput> {
     let (stdout, stdout_child) = pipes()?;
     let (stderr, stderr_child) = pipes()?;
     let stdin = null()?;
     let exec = Exec { id: id.clone(), command: command.to_vec(), tty: false, kill_on_close: true };
     let run = async {
-        link.send(&Request::Exec(exec), &[stdin.as_fd(), stdout_child.as_fd(), stderr_child.as_fd()]).await.map_err(|e| lost(&e))?;
+        link.send(&Request::Exec(exec), &[stdin.as_fd(), stdout_child.as_fd(), stderr_child.as_fd()])
+            .await
+            .map_err(|e| lost(&e))?;
         drop((stdin, stdout_child, stderr_child));
         executing(id, link.receive().await.map_err(|e| lost(&e))?)?;
         let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -101,13 +114,24 @@ async fn read_most(pipe: OwnedFd, into: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) async fn exec(mut link: Link, id: &ContainerId, options: ExecOptions, tasks: &Tasks) -> Result<Streams> {
-    let request = Request::Exec(Exec { id: id.clone(), command: options.command.clone(), tty: options.tty, kill_on_close: false });
+pub(super) async fn exec(
+    mut link: Link,
+    id: &ContainerId,
+    options: ExecOptions,
+    tasks: &Tasks,
+) -> Result<Streams> {
+    let request = Request::Exec(Exec {
+        id: id.clone(),
+        command: options.command.clone(),
+        tty: options.tty,
+        kill_on_close: false,
+    });
     let (resize, sizes) = mpsc::channel(4);
     if options.tty {
         link.send(&request, &[]).await.map_err(|e| lost(&e))?;
         executing(id, link.receive().await.map_err(|e| lost(&e))?)?;
-        let master = link.descriptors.pop().ok_or_else(|| Error::System("the shim sent no terminal".into()))?;
+        let master =
+            link.descriptors.pop().ok_or_else(|| Error::System("the shim sent no terminal".into()))?;
         let copy = |master: &OwnedFd| master.try_clone().map_err(Error::io("terminal"));
         let sizing = copy(&master)?;
         tasks.spawn(resize_terminal(sizing, sizes));
@@ -121,14 +145,23 @@ pub(super) async fn exec(mut link: Link, id: &ContainerId, options: ExecOptions,
             exit: Box::pin(async move { exit_of(&mut link).await }),
         });
     }
-    let (stdin_child, stdin) = if options.stdin { pipes().map(|(read, write)| (read, Some(write)))? } else { (null()?, None) };
-    let (stdout, stdout_child) = if options.stdout { pipes().map(|(read, write)| (Some(read), write))? } else { (None, null()?) };
-    let (stderr, stderr_child) = if options.stderr { pipes().map(|(read, write)| (Some(read), write))? } else { (None, null()?) };
-    link.send(&request, &[stdin_child.as_fd(), stdout_child.as_fd(), stderr_child.as_fd()]).await.map_err(|e| lost(&e))?;
+    let (stdin_child, stdin) =
+        if options.stdin { pipes().map(|(read, write)| (read, Some(write)))? } else { (null()?, None) };
+    let (stdout, stdout_child) =
+        if options.stdout { pipes().map(|(read, write)| (Some(read), write))? } else { (None, null()?) };
+    let (stderr, stderr_child) =
+        if options.stderr { pipes().map(|(read, write)| (Some(read), write))? } else { (None, null()?) };
+    link.send(&request, &[stdin_child.as_fd(), stdout_child.as_fd(), stderr_child.as_fd()])
+        .await
+        .map_err(|e| lost(&e))?;
     drop((stdin_child, stdout_child, stderr_child));
     executing(id, link.receive().await.map_err(|e| lost(&e))?)?;
-    let reader = |pipe: OwnedFd| -> Result<Pin<Box<dyn AsyncRead + Send>>> { Ok(Box::pin(pipe::Receiver::from_owned_fd(pipe).map_err(Error::io("pipe"))?)) };
-    let writer = |pipe: OwnedFd| -> Result<Pin<Box<dyn AsyncWrite + Send>>> { Ok(Box::pin(ClosingSender(Some(pipe::Sender::from_owned_fd(pipe).map_err(Error::io("pipe"))?)))) };
+    let reader = |pipe: OwnedFd| -> Result<Pin<Box<dyn AsyncRead + Send>>> {
+        Ok(Box::pin(pipe::Receiver::from_owned_fd(pipe).map_err(Error::io("pipe"))?))
+    };
+    let writer = |pipe: OwnedFd| -> Result<Pin<Box<dyn AsyncWrite + Send>>> {
+        Ok(Box::pin(ClosingSender(Some(pipe::Sender::from_owned_fd(pipe).map_err(Error::io("pipe"))?))))
+    };
     Ok(Streams {
         stdin: stdin.map(writer).transpose()?,
         stdout: stdout.map(reader).transpose()?,
@@ -140,7 +173,8 @@ pub(super) async fn exec(mut link: Link, id: &ContainerId, options: ExecOptions,
 
 async fn resize_terminal(master: OwnedFd, mut sizes: mpsc::Receiver<WindowSize>) {
     while let Some(size) = sizes.recv().await {
-        let size = rustix::termios::Winsize { ws_col: size.columns, ws_row: size.rows, ws_xpixel: 0, ws_ypixel: 0 };
+        let size =
+            rustix::termios::Winsize { ws_col: size.columns, ws_row: size.rows, ws_xpixel: 0, ws_ypixel: 0 };
         let _ = rustix::termios::tcsetwinsize(&master, size);
     }
 }
@@ -149,7 +183,11 @@ async fn resize_terminal(master: OwnedFd, mut sizes: mpsc::Receiver<WindowSize>)
 struct ClosingSender(Option<pipe::Sender>);
 
 impl AsyncWrite for ClosingSender {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Some(pipe) => Pin::new(pipe).poll_write(context, bytes),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
@@ -179,7 +217,11 @@ impl Terminal {
 }
 
 impl AsyncRead for Terminal {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             let mut ready = ready!(self.0.poll_read_ready(context))?;
             let space = buffer.initialize_unfilled();
@@ -215,7 +257,12 @@ impl AsyncWrite for Terminal {
     }
 }
 
-pub(super) async fn attach(mut link: Link, id: &ContainerId, options: AttachOptions, tasks: &Tasks) -> Result<Streams> {
+pub(super) async fn attach(
+    mut link: Link,
+    id: &ContainerId,
+    options: AttachOptions,
+    tasks: &Tasks,
+) -> Result<Streams> {
     match link.call(&Request::Attach { id: id.clone(), options }).await.map_err(|e| lost(&e))? {
         Reply::Done => {}
         Reply::Failed { message } => return Err(Error::Precondition(message)),
@@ -226,7 +273,9 @@ pub(super) async fn attach(mut link: Link, id: &ContainerId, options: AttachOpti
     let (reader, writer) = stream.into_split();
     let (resize, sizes) = mpsc::channel(4);
     let (exit, exited) = oneshot::channel();
-    let output = |wanted: bool| wanted.then(|| tokio::io::duplex(attach::LONGEST)).map_or((None, None), |(a, b)| (Some(a), Some(b)));
+    let output = |wanted: bool| {
+        wanted.then(|| tokio::io::duplex(attach::LONGEST)).map_or((None, None), |(a, b)| (Some(a), Some(b)))
+    };
     let (stdout, stdout_end) = output(options.stdout);
     let (stderr, stderr_end) = output(options.stderr);
     let (stdin, stdin_end) = output(options.stdin);
@@ -237,11 +286,17 @@ pub(super) async fn attach(mut link: Link, id: &ContainerId, options: AttachOpti
         stdout: stdout.map(|s| Box::pin(s) as _),
         stderr: stderr.map(|s| Box::pin(s) as _),
         resize,
-        exit: Box::pin(async move { exited.await.map_err(|_| Error::Precondition("the connection to the container has ended".into())) }),
+        exit: Box::pin(async move {
+            exited.await.map_err(|_| Error::Precondition("the connection to the container has ended".into()))
+        }),
     })
 }
 
-async fn send_input(mut writer: OwnedWriteHalf, stdin: Option<tokio::io::DuplexStream>, mut sizes: mpsc::Receiver<WindowSize>) {
+async fn send_input(
+    mut writer: OwnedWriteHalf,
+    stdin: Option<tokio::io::DuplexStream>,
+    mut sizes: mpsc::Receiver<WindowSize>,
+) {
     let mut stdin = stdin;
     let mut bytes = [0; 8 << 10];
     let (mut input_open, mut sizes_open) = (stdin.is_some(), true);

@@ -85,7 +85,8 @@ impl Surroundings {
             "aarch64" => "arm64",
             other => other,
         };
-        let kernel = parse_kernel(rustix::system::uname().release().to_str().unwrap_or_default()).unwrap_or((5, 15));
+        let kernel =
+            parse_kernel(rustix::system::uname().release().to_str().unwrap_or_default()).unwrap_or((5, 15));
         Self { capabilities, architecture, kernel }
     }
 }
@@ -102,7 +103,8 @@ pub(crate) fn runtime_default(surroundings: &Surroundings) -> Result<Value> {
 
 /// `linux.seccomp` of the OCI runtime specification for a profile's text.
 pub(crate) fn translate(profile: &str, surroundings: &Surroundings) -> Result<Value> {
-    let profile: Profile = serde_json::from_str(profile).map_err(|e| Error::Invalid(format!("seccomp profile: {e}")))?;
+    let profile: Profile =
+        serde_json::from_str(profile).map_err(|e| Error::Invalid(format!("seccomp profile: {e}")))?;
     let mut architectures = profile.architectures.unwrap_or_default();
     if let Some(map) = profile.arch_map {
         let native = match surroundings.architecture {
@@ -144,7 +146,8 @@ pub(crate) fn translate(profile: &str, surroundings: &Surroundings) -> Result<Va
         out["flags"] = json!(flags);
     }
     // What cannot be understood is refused now and not when a container starts.
-    serde_json::from_value::<oci_spec::runtime::LinuxSeccomp>(out.clone()).map_err(|e| Error::Invalid(format!("seccomp profile: {e}")))?;
+    serde_json::from_value::<oci_spec::runtime::LinuxSeccomp>(out.clone())
+        .map_err(|e| Error::Invalid(format!("seccomp profile: {e}")))?;
     Ok(out)
 }
 
@@ -152,7 +155,9 @@ fn applies(rule: &Rule, surroundings: &Surroundings) -> bool {
     let names = capabilities::names(surroundings.capabilities);
     let has = |cap: &String| names.contains(cap);
     let here = |arch: &String| arch == surroundings.architecture;
-    let new_enough = |version: &Option<String>| version.as_deref().and_then(parse_kernel).is_none_or(|least| surroundings.kernel >= least);
+    let new_enough = |version: &Option<String>| {
+        version.as_deref().and_then(parse_kernel).is_none_or(|least| surroundings.kernel >= least)
+    };
     let included = rule.includes.caps.iter().all(has)
         && (rule.includes.arches.is_empty() || rule.includes.arches.iter().any(here))
         && new_enough(&rule.includes.min_kernel);
@@ -165,8 +170,14 @@ mod tests {
     use super::*;
 
     fn allowed(capabilities: &[&str]) -> Vec<String> {
-        let set = capabilities::NAMES.iter().enumerate().filter(|(_, n)| capabilities.contains(n)).fold(0, |s, (i, _)| s | (1 << i));
-        let value = runtime_default(&Surroundings { capabilities: set, architecture: "amd64", kernel: (6, 1) }).unwrap();
+        let set = capabilities::NAMES
+            .iter()
+            .enumerate()
+            .filter(|(_, n)| capabilities.contains(n))
+            .fold(0, |s, (i, _)| s | (1 << i));
+        let value =
+            runtime_default(&Surroundings { capabilities: set, architecture: "amd64", kernel: (6, 1) })
+                .unwrap();
         assert_eq!(value["defaultAction"], "SCMP_ACT_ERRNO");
         assert_eq!(value["architectures"], json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]));
         let rules = value["syscalls"].as_array().unwrap();
@@ -180,7 +191,21 @@ mod tests {
     #[test]
     fn dangerous_calls_hang_on_capabilities() {
         let plain = allowed(&[]);
-        for name in ["read", "openat", "clone3", "futex", "io_uring_setup", "mount", "bpf", "kexec_load", "reboot", "init_module", "ptrace", "unshare", "setns"] {
+        for name in [
+            "read",
+            "openat",
+            "clone3",
+            "futex",
+            "io_uring_setup",
+            "mount",
+            "bpf",
+            "kexec_load",
+            "reboot",
+            "init_module",
+            "ptrace",
+            "unshare",
+            "setns",
+        ] {
             let expected = ["read", "openat", "futex", "ptrace"].contains(&name);
             assert_eq!(plain.contains(&name.to_owned()), expected, "{name}");
         }

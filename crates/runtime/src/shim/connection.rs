@@ -54,7 +54,9 @@ impl Connection {
         loop {
             match descriptors::receive(self.socket.as_fd(), &mut bytes, &mut self.descriptors) {
                 Ok(0) => return false,
-                Ok(count) if matches!(self.mode, Mode::Attached { .. }) => self.frames.extend_from_slice(&bytes[..count]),
+                Ok(count) if matches!(self.mode, Mode::Attached { .. }) => {
+                    self.frames.extend_from_slice(&bytes[..count])
+                }
                 Ok(count) => self.inbox.push(&bytes[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
@@ -136,7 +138,9 @@ impl Shim {
             let Some(container) = self.containers.get_mut(&id) else { return };
             match frame {
                 (Kind::Stdin, bytes) if options.stdin => container.write_stdin(&mut self.reactor, &bytes),
-                (Kind::CloseStdin, _) if options.stdin && container.start.stdin_once => container.close_stdin(&mut self.reactor),
+                (Kind::CloseStdin, _) if options.stdin && container.start.stdin_once => {
+                    container.close_stdin(&mut self.reactor)
+                }
                 (Kind::Resize, size) => container.resize(&size),
                 _ => {}
             }

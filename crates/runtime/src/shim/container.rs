@@ -122,7 +122,8 @@ impl Container {
             }
         }
         let group = Cgroup::new(&self.start.cgroup).ok();
-        self.oom_watch = group.and_then(|group| group.oom_watch()).and_then(|watch| watch_memory(&watch).ok());
+        self.oom_watch =
+            group.and_then(|group| group.oom_watch()).and_then(|watch| watch_memory(&watch).ok());
         if let Some(watch) = &self.oom_watch {
             let _ = reactor.watch(watch, Source::OutOfMemory(self.id.clone()));
         }
@@ -191,7 +192,11 @@ impl Container {
 
     /// The writers that may go on.
     pub(super) fn resumed(&mut self) -> Vec<u32> {
-        if self.stdin_waiting.len() > MOST_INPUT_WAITING { Vec::new() } else { std::mem::take(&mut self.paused) }
+        if self.stdin_waiting.len() > MOST_INPUT_WAITING {
+            Vec::new()
+        } else {
+            std::mem::take(&mut self.paused)
+        }
     }
 
     /// Closes the input after what waits for it was written.

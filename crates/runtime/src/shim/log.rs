@@ -112,7 +112,12 @@ mod tests {
             records(&mut unfinished, part, "T stdout ", &mut out);
         }
         let text = String::from_utf8(out).unwrap();
-        (text.lines().map(|l| if l.len() > 40 { format!("{}…{}", &l[..12], l.len()) } else { l.to_owned() }).collect(), unfinished.len())
+        (
+            text.lines()
+                .map(|l| if l.len() > 40 { format!("{}…{}", &l[..12], l.len()) } else { l.to_owned() })
+                .collect(),
+            unfinished.len(),
+        )
     }
 
     #[test]
@@ -121,14 +126,20 @@ mod tests {
         assert_eq!(shown(&[b"on", b"e\n\n"]), (vec!["T stdout F one".into(), "T stdout F ".into()], 0));
         assert_eq!(shown(&[b"rest"]), (vec![], 4));
         let long = vec![b'x'; LONGEST + 5];
-        assert_eq!(shown(&[&long, b"\n"]), (vec![format!("T stdout P x…{}", 11 + LONGEST), "T stdout F xxxxx".into()], 0));
+        assert_eq!(
+            shown(&[&long, b"\n"]),
+            (vec![format!("T stdout P x…{}", 11 + LONGEST), "T stdout F xxxxx".into()], 0)
+        );
         // Exactly as long as allowed: the end comes as an empty record.
         assert_eq!(shown(&[&long[..LONGEST], b"\n"]).0.len(), 2);
     }
 
     #[test]
     fn times_have_nine_digits() {
-        assert_eq!(prefix(1_475_712_009_669_794_202, Stream::Stderr), "2016-10-06T00:00:09.669794202Z stderr ");
+        assert_eq!(
+            prefix(1_475_712_009_669_794_202, Stream::Stderr),
+            "2016-10-06T00:00:09.669794202Z stderr "
+        );
         assert_eq!(prefix(0, Stream::Stdout), "1970-01-01T00:00:00.000000000Z stdout ");
     }
 }

@@ -79,7 +79,8 @@ pub(crate) fn run(directory: PathBuf, control: OwnedFd) -> ! {
     match Shim::new(SandboxDir::at(directory.clone()), control) {
         Ok(mut shim) => shim.serve(),
         Err(error) => {
-            let _ = std::fs::write(directory.join("shim.log"), format!("the shim could not start: {error}\n"));
+            let _ =
+                std::fs::write(directory.join("shim.log"), format!("the shim could not start: {error}\n"));
             std::process::exit(1);
         }
     }
@@ -216,7 +217,9 @@ impl Shim {
             },
             Request::Attach { id, options } => match self.containers.get_mut(&id) {
                 None => Reply::NotFound,
-                Some(container) if container.exit.is_some() => Reply::Failed { message: format!("container {id} is not running") },
+                Some(container) if container.exit.is_some() => {
+                    Reply::Failed { message: format!("container {id} is not running") }
+                }
                 Some(container) => {
                     container.attached.push(key);
                     self.reply(key, &Reply::Done);
@@ -231,12 +234,16 @@ impl Shim {
             Request::ReopenLog { id } => match self.containers.get_mut(&id) {
                 None => Reply::NotFound,
                 Some(container) => match container.log.as_mut().map(log::Log::reopen) {
-                    Some(Err(error)) => Reply::Failed { message: format!("open the log of container {id} anew: {error}") },
+                    Some(Err(error)) => {
+                        Reply::Failed { message: format!("open the log of container {id} anew: {error}") }
+                    }
                     _ => Reply::Done,
                 },
             },
             Request::Forget { id } => match self.containers.get(&id) {
-                Some(container) if container.exit.is_none() => Reply::Failed { message: format!("container {id} is running") },
+                Some(container) if container.exit.is_none() => {
+                    Reply::Failed { message: format!("container {id} is running") }
+                }
                 _ => {
                     self.containers.remove(&id);
                     Reply::Done
@@ -252,7 +259,12 @@ impl Shim {
         let containers = self
             .containers
             .values()
-            .map(|c| ContainerFact { id: c.id.clone(), pid: c.pid, started_at: c.started_at, exit: c.exit.clone() })
+            .map(|c| ContainerFact {
+                id: c.id.clone(),
+                pid: c.pid,
+                started_at: c.started_at,
+                exit: c.exit.clone(),
+            })
             .collect();
         Reply::State { version: VERSION, pid: rustix::process::getpid().as_raw_nonzero().get(), containers }
     }
@@ -266,7 +278,9 @@ impl Shim {
         // SAFETY: sending a signal touches no memory.
         let sent = unsafe { libc::kill(container.pid, signal) };
         if sent < 0 {
-            return Reply::Failed { message: format!("signal {signal} to container {id}: {}", std::io::Error::last_os_error()) };
+            return Reply::Failed {
+                message: format!("signal {signal} to container {id}: {}", std::io::Error::last_os_error()),
+            };
         }
         if all && container.start.shares_processes {
             let _ = Cgroup::new(&container.start.cgroup).and_then(|group| group.kill(3));
@@ -295,7 +309,10 @@ impl Shim {
 
     /// Releases the namespaces once nothing runs any more and tells who waits.
     fn finish_stop(&mut self) {
-        if self.stopping.is_empty() || !self.workers.is_empty() || self.containers.values().any(|c| c.exit.is_none()) {
+        if self.stopping.is_empty()
+            || !self.workers.is_empty()
+            || self.containers.values().any(|c| c.exit.is_none())
+        {
             return;
         }
         if let Some(init) = self.init.take() {
@@ -331,7 +348,11 @@ impl Shim {
             if pid <= 0 {
                 break;
             }
-            let code = if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) };
+            let code = if libc::WIFSIGNALED(status) {
+                128 + libc::WTERMSIG(status)
+            } else {
+                libc::WEXITSTATUS(status)
+            };
             self.ended(pid, code);
         }
         if self.workers.is_empty() {
@@ -343,7 +364,9 @@ impl Shim {
     fn ended(&mut self, pid: i32, code: i32) {
         if let Some(key) = self.commands.remove(&pid) {
             self.command_ended(key, code);
-        } else if let Some(id) = self.containers.values().find(|c| c.pid == pid && c.exit.is_none()).map(|c| c.id.clone()) {
+        } else if let Some(id) =
+            self.containers.values().find(|c| c.pid == pid && c.exit.is_none()).map(|c| c.id.clone())
+        {
             self.container_ended(&id, code);
         } else if self.init == Some(pid) {
             self.init = None;
@@ -396,7 +419,10 @@ impl Shim {
     fn keep_exit(&self, id: &ContainerId, exit: &Exit) {
         let directory = self.directory.container(id);
         if let Err(error) = state::write(&directory.exit(), exit) {
-            let _ = std::fs::write(self.directory.path().join("shim.log"), format!("exit of container {id} could not be written: {error}\n"));
+            let _ = std::fs::write(
+                self.directory.path().join("shim.log"),
+                format!("exit of container {id} could not be written: {error}\n"),
+            );
         }
         let _ = std::fs::remove_file(directory.running());
         let _ = std::fs::remove_dir_all(self.directory.oci().join(id.as_str()));
@@ -414,7 +440,12 @@ impl Shim {
     }
 
     fn publish(&mut self, event: &ShimEvent) {
-        let keys: Vec<u32> = self.connections.iter().filter(|(_, c)| matches!(c.mode, Mode::Subscribed)).map(|(key, _)| *key).collect();
+        let keys: Vec<u32> = self
+            .connections
+            .iter()
+            .filter(|(_, c)| matches!(c.mode, Mode::Subscribed))
+            .map(|(key, _)| *key)
+            .collect();
         for key in keys {
             self.reply(key, &Reply::Event(event.clone()));
         }
@@ -427,13 +458,23 @@ impl Shim {
         self.reactor.forget(&worker.socket);
         let descriptor = worker.descriptors.pop();
         match worker.purpose {
-            Purpose::Start { connection, container } => self.started(connection, *container, report, descriptor),
-            Purpose::Exec { connection, kill_on_close } => self.executing(connection, kill_on_close, report, descriptor),
+            Purpose::Start { connection, container } => {
+                self.started(connection, *container, report, descriptor)
+            }
+            Purpose::Exec { connection, kill_on_close } => {
+                self.executing(connection, kill_on_close, report, descriptor)
+            }
         }
         self.reap();
     }
 
-    fn started(&mut self, key: u32, mut container: Container, report: worker::Report, console: Option<OwnedFd>) {
+    fn started(
+        &mut self,
+        key: u32,
+        mut container: Container,
+        report: worker::Report,
+        console: Option<OwnedFd>,
+    ) {
         let id = container.id.clone();
         if let Some(connection) = self.connections.get_mut(&key) {
             connection.mode = Mode::Requests;

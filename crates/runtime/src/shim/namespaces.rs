@@ -7,7 +7,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
+};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::protocol::Setup;
@@ -36,7 +38,8 @@ pub(super) fn set_up(directory: &SandboxDir, setup: &Setup) -> Result<Option<i32
     }
     let made = furnish(directory, setup, &kinds.iter().map(|(name, _, _)| *name).collect::<Vec<_>>());
     for ((_, _, kind), file) in kinds.iter().zip(&own) {
-        move_into_link_name_space(file.as_fd(), Some(*kind)).map_err(|e| format!("return to the node's namespaces: {e}"))?;
+        move_into_link_name_space(file.as_fd(), Some(*kind))
+            .map_err(|e| format!("return to the node's namespaces: {e}"))?;
     }
     if made.is_err() {
         let _ = release(directory);
@@ -50,7 +53,8 @@ fn furnish(directory: &SandboxDir, setup: &Setup, names: &[&str]) -> Result<Opti
         pin(directory, name, Path::new(&format!("/proc/self/ns/{name}")))?;
     }
     if !setup.host_network {
-        rustix::system::sethostname(setup.hostname.as_bytes()).map_err(|e| format!("set the host name {:?}: {e}", setup.hostname))?;
+        rustix::system::sethostname(setup.hostname.as_bytes())
+            .map_err(|e| format!("set the host name {:?}: {e}", setup.hostname))?;
         loopback_up().map_err(|e| format!("bring up loopback: {e}"))?;
     }
     for (name, value) in &setup.sysctls {
@@ -60,9 +64,11 @@ fn furnish(directory: &SandboxDir, setup: &Setup, names: &[&str]) -> Result<Opti
     if !setup.host_ipc {
         let shared = directory.shared_memory();
         fs::create_dir_all(&shared).map_err(|e| format!("make the shared memory directory: {e}"))?;
-        let options = std::ffi::CString::new(format!("mode=1777,size={}", setup.shared_memory)).unwrap_or_default();
+        let options =
+            std::ffi::CString::new(format!("mode=1777,size={}", setup.shared_memory)).unwrap_or_default();
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        mount("shm", &shared, "tmpfs", flags, options.as_c_str()).map_err(|e| format!("mount the shared memory: {e}"))?;
+        mount("shm", &shared, "tmpfs", flags, options.as_c_str())
+            .map_err(|e| format!("mount the shared memory: {e}"))?;
     }
     if !setup.share_process_namespace {
         return Ok(None);
@@ -156,7 +162,13 @@ fn init() -> ! {
     // Through /proc/1/root the containers see nothing but this empty place.
     let empty = || -> rustix::io::Result<()> {
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-        mount("empty", "/proc", "tmpfs", MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, c"size=4k")?;
+        mount(
+            "empty",
+            "/proc",
+            "tmpfs",
+            MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+            c"size=4k",
+        )?;
         rustix::process::chdir("/proc")?;
         rustix::process::pivot_root(".", ".")?;
         unmount(".", UnmountFlags::DETACH)

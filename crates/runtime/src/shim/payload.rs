@@ -21,11 +21,15 @@ pub(super) fn execute(args: &[String], environment: &[String], uid: u32) -> Stri
     if !environment.iter().any(|entry| entry.starts_with("HOME=")) {
         environment.push(format!("HOME={}", home(uid)));
     }
-    let strings = |list: &[String]| list.iter().map(|s| CString::new(s.as_bytes())).collect::<Result<Vec<_>, _>>();
-    let (Ok(args), Ok(environment), Ok(program)) = (strings(args), strings(&environment), CString::new(path.as_os_str().as_bytes())) else {
+    let strings =
+        |list: &[String]| list.iter().map(|s| CString::new(s.as_bytes())).collect::<Result<Vec<_>, _>>();
+    let (Ok(args), Ok(environment), Ok(program)) =
+        (strings(args), strings(&environment), CString::new(path.as_os_str().as_bytes()))
+    else {
         return format!("exec: {name:?}: an argument or variable holds a zero byte");
     };
-    let pointers = |list: &[CString]| list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
+    let pointers =
+        |list: &[CString]| list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
     let (argv, envp) = (pointers(&args), pointers(&environment));
     // SAFETY: the lists end with null pointers and outlive the call; signal
     // dispositions are this process's own.
@@ -46,7 +50,11 @@ pub(super) fn word(error: &io::Error) -> String {
 }
 
 fn search_path(environment: &[String]) -> &str {
-    environment.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    environment
+        .iter()
+        .rev()
+        .find_map(|entry| entry.strip_prefix("PATH="))
+        .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 }
 
 fn find(name: &str, path: &str) -> Result<PathBuf, String> {
@@ -63,8 +71,12 @@ fn find(name: &str, path: &str) -> Result<PathBuf, String> {
     if name.contains('/') {
         return match runnable(Path::new(name)) {
             Ok(()) => Ok(name.into()),
-            Err(error) if error.raw_os_error() == Some(libc::EACCES) => Err(format!("exec: {name:?}: permission denied")),
-            Err(error) if error.raw_os_error() == Some(libc::EISDIR) => Err(format!("exec: {name:?}: is a directory")),
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+                Err(format!("exec: {name:?}: permission denied"))
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EISDIR) => {
+                Err(format!("exec: {name:?}: is a directory"))
+            }
             Err(error) => Err(format!("exec: {name:?}: stat {name}: {}", word(&error))),
         };
     }
@@ -76,7 +88,11 @@ fn find(name: &str, path: &str) -> Result<PathBuf, String> {
             Err(error) => denied |= error.raw_os_error() == Some(libc::EACCES),
         }
     }
-    Err(if denied { format!("exec: {name:?}: permission denied") } else { format!("exec: {name:?}: executable file not found in $PATH") })
+    Err(if denied {
+        format!("exec: {name:?}: permission denied")
+    } else {
+        format!("exec: {name:?}: executable file not found in $PATH")
+    })
 }
 
 /// Home directory by the container's /etc/passwd; `/` when it has none.
@@ -98,8 +114,14 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_said_as_runc_does() {
-        assert_eq!(find("no-such-thing", "/bin:/usr/bin").unwrap_err(), r#"exec: "no-such-thing": executable file not found in $PATH"#);
-        assert_eq!(find("/no/such", "").unwrap_err(), r#"exec: "/no/such": stat /no/such: no such file or directory"#);
+        assert_eq!(
+            find("no-such-thing", "/bin:/usr/bin").unwrap_err(),
+            r#"exec: "no-such-thing": executable file not found in $PATH"#
+        );
+        assert_eq!(
+            find("/no/such", "").unwrap_err(),
+            r#"exec: "/no/such": stat /no/such: no such file or directory"#
+        );
         assert_eq!(find("/etc", "").unwrap_err(), r#"exec: "/etc": is a directory"#);
         assert_eq!(find("/etc/passwd", "").unwrap_err(), r#"exec: "/etc/passwd": permission denied"#);
         assert!(find("sh", "/nowhere:/bin").unwrap().ends_with("bin/sh"));

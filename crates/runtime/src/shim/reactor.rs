@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::event::epoll;
 
@@ -56,7 +56,8 @@ impl Reactor {
     /// Also (or no longer) tells of `fd` becoming writable.
     pub(super) fn want_write(&self, fd: impl AsFd, wanted: bool) {
         let data = epoll::EventData::new_u64(fd.as_fd().as_raw_fd() as u64);
-        let flags = if wanted { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
+        let flags =
+            if wanted { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
         let _ = epoll::modify(&self.epoll, fd, data, flags);
     }
 

@@ -16,10 +16,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
+use super::Shim;
 use super::connection::Mode;
 use super::container::{ChildStreams, Container, own};
 use super::reactor::Source;
-use super::Shim;
 use crate::descriptors;
 use crate::protocol::{Exec, Inbox, Reply, Start, encode};
 use crate::state::ContainerDir;
@@ -57,7 +57,9 @@ impl Worker {
                 self.inbox.push(&bytes[..count]);
                 self.inbox.next().unwrap_or_else(|error| Some(Report { pid: 0, error: Some(error) }))
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                None
+            }
             Err(error) => Some(Report { pid: 0, error: Some(error.to_string()) }),
         }
     }
@@ -138,14 +140,22 @@ impl Shim {
     /// Forks a worker that starts a container.
     pub(super) fn start(&mut self, key: u32, start: Start) -> Result<(), String> {
         let id = start.id.clone();
-        if self.containers.contains_key(&id) || self.workers.values().any(|w| matches!(&w.purpose, Purpose::Start { container, .. } if container.id == id)) {
+        if self.containers.contains_key(&id)
+            || self
+                .workers
+                .values()
+                .any(|w| matches!(&w.purpose, Purpose::Start { container, .. } if container.id == id))
+        {
             return Err(format!("container {id} was started before"));
         }
         let directory = self.directory.container(&id);
-        let (container, streams) = Container::prepare(start, stream_owner(&directory)).map_err(|e| e.to_string())?;
+        let (container, streams) =
+            Container::prepare(start, stream_owner(&directory)).map_err(|e| e.to_string())?;
         let oci = self.directory.oci();
         let (cgroup_adj, tty) = (container.start.oom_score_adj, container.start.tty);
-        let keep = streams.as_ref().map(|s: &ChildStreams| [s.stdin.as_raw_fd(), s.stdout.as_raw_fd(), s.stderr.as_raw_fd()]);
+        let keep = streams
+            .as_ref()
+            .map(|s: &ChildStreams| [s.stdin.as_raw_fd(), s.stdout.as_raw_fd(), s.stderr.as_raw_fd()]);
         let mut streams = streams;
         self.fork(
             Purpose::Start { connection: key, container: Box::new(container) },
@@ -161,7 +171,9 @@ impl Shim {
             return Err(Reply::Failed { message: format!("container {} is not running", exec.id) });
         }
         if !exec.tty && streams.len() != 3 {
-            return Err(Reply::Failed { message: "an exec without a terminal needs three descriptors".into() });
+            return Err(Reply::Failed {
+                message: "an exec without a terminal needs three descriptors".into(),
+            });
         }
         let (pid, directory) = (container.pid, self.directory.container(&exec.id));
         let owner = stream_owner(&directory);
@@ -184,7 +196,8 @@ impl Shim {
         keep: &[i32],
         work: impl FnOnce() -> (Report, Option<OwnedFd>),
     ) -> Result<(), String> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(|e| format!("socket pair for a worker: {e}"))?;
+        let (ours, theirs) =
+            std::os::unix::net::UnixStream::pair().map_err(|e| format!("socket pair for a worker: {e}"))?;
         ours.set_nonblocking(true).map_err(|e| e.to_string())?;
         // SAFETY: this process has one thread, so the child's memory is whole;
         // the child ends in `_exit` and drops nothing that it inherited.
@@ -212,7 +225,8 @@ impl Shim {
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.mode = Mode::Busy;
         }
-        self.workers.insert(key, Worker { pid, socket, purpose, descriptors: Vec::new(), inbox: Inbox::default() });
+        self.workers
+            .insert(key, Worker { pid, socket, purpose, descriptors: Vec::new(), inbox: Inbox::default() });
         Ok(())
     }
 }

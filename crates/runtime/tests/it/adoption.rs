@@ -30,7 +30,10 @@ pub async fn child(directory: &str, spawner: Spawner) {
         })
         .await
         .unwrap();
-    for (name, script) in [("long", "echo up; while true; do sleep 0.05; done"), ("short", "echo up; while ! [ -e /tmp/go ]; do sleep 0.02; done; exit 9")] {
+    for (name, script) in [
+        ("long", "echo up; while true; do sleep 0.05; done"),
+        ("short", "echo up; while ! [ -e /tmp/go ]; do sleep 0.02; done; exit 9"),
+    ] {
         let config = ContainerConfig {
             name: name.into(),
             rootfs: directory.join("rootfs"),
@@ -52,7 +55,10 @@ pub async fn containers_survive_the_program(node: Node) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let ready = BufReader::new(program.stdout.take().unwrap()).lines().map_while(std::result::Result::ok).any(|line| line == "READY");
+    let ready = BufReader::new(program.stdout.take().unwrap())
+        .lines()
+        .map_while(std::result::Result::ok)
+        .any(|line| line == "READY");
     assert!(ready);
     program.kill().unwrap();
     program.wait().unwrap();
@@ -85,13 +91,22 @@ pub async fn a_dead_shim_is_cleaned_up(node: Node) {
     Command::new("kill").args(["-9", &shim.to_string()]).status().unwrap();
     let mut gone = false;
     while !gone {
-        gone = matches!(tokio::time::timeout(Duration::from_secs(10), events.recv()).await.unwrap().unwrap(), Event::SandboxGone { .. });
+        gone = matches!(
+            tokio::time::timeout(Duration::from_secs(10), events.recv()).await.unwrap().unwrap(),
+            Event::SandboxGone { .. }
+        );
     }
     let status = node.runtime.status(&id).await.unwrap();
-    assert_eq!((status.state, status.reason.as_str(), status.exit_code), (ContainerState::Exited, "ContainerStatusUnknown", 137));
+    assert_eq!(
+        (status.state, status.reason.as_str(), status.exit_code),
+        (ContainerState::Exited, "ContainerStatusUnknown", 137)
+    );
     assert_eq!(node.runtime.sandbox_status(&sandbox.id).await.unwrap().state, SandboxState::NotReady);
     assert!(!sandbox.network_namespace.unwrap().exists());
-    assert!(matches!(node.runtime.exec_sync(&id, &["true".into()], Duration::ZERO).await, Err(Error::ShimGone { .. })));
+    assert!(matches!(
+        node.runtime.exec_sync(&id, &["true".into()], Duration::ZERO).await,
+        Err(Error::ShimGone { .. })
+    ));
     node.runtime.stop_sandbox(&sandbox.id).await.unwrap();
     node.runtime.remove_sandbox(&sandbox.id).await.unwrap();
 }

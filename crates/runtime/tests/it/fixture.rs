@@ -11,8 +11,9 @@ use runtime::spawner::Spawner;
 use runtime::*;
 
 pub const APPLETS: [&str; 30] = [
-    "sh", "cat", "echo", "sleep", "id", "ls", "mkdir", "touch", "hostname", "ps", "kill", "true", "false", "head", "dd", "stty", "nc", "env",
-    "pwd", "tr", "wc", "grep", "mknod", "mount", "chroot", "unshare", "tty", "rm", "ln", "od",
+    "sh", "cat", "echo", "sleep", "id", "ls", "mkdir", "touch", "hostname", "ps", "kill", "true", "false",
+    "head", "dd", "stty", "nc", "env", "pwd", "tr", "wc", "grep", "mknod", "mount", "chroot", "unshare",
+    "tty", "rm", "ln", "od",
 ];
 
 pub fn can_run() -> bool {
@@ -34,9 +35,16 @@ pub struct Node {
 impl Node {
     pub async fn open(spawner: Spawner) -> Self {
         let directory = tempfile::Builder::new().prefix("ctn-runtime-").tempdir().unwrap();
-        let runtime = Embedded::open(directory.path().join("state"), spawner.clone(), edge::Edge::system()).await.unwrap();
+        let runtime = Embedded::open(directory.path().join("state"), spawner.clone(), edge::Edge::system())
+            .await
+            .unwrap();
         let name = directory.path().file_name().unwrap().to_str().unwrap().to_owned();
-        Self { runtime: Arc::new(runtime), cgroup: format!("/corten/test/{name}"), directory: Arc::new(directory), spawner }
+        Self {
+            runtime: Arc::new(runtime),
+            cgroup: format!("/corten/test/{name}"),
+            directory: Arc::new(directory),
+            spawner,
+        }
     }
 
     pub fn state(&self) -> PathBuf {
@@ -104,7 +112,9 @@ impl Node {
             if status.state == ContainerState::Exited {
                 return status;
             }
-            let _ = tokio::time::timeout(Duration::from_secs(20), events.recv()).await.expect("the container exits");
+            let _ = tokio::time::timeout(Duration::from_secs(20), events.recv())
+                .await
+                .expect("the container exits");
         }
     }
 
@@ -127,7 +137,10 @@ impl Node {
     }
 
     pub async fn sh(&self, id: &ContainerId, script: &str) -> ExecOutput {
-        self.runtime.exec_sync(id, &["/bin/sh".into(), "-c".into(), script.into()], Duration::from_secs(20)).await.unwrap()
+        self.runtime
+            .exec_sync(id, &["/bin/sh".into(), "-c".into(), script.into()], Duration::from_secs(20))
+            .await
+            .unwrap()
     }
 
     /// Removes all that is left and checks that nothing stays behind.
@@ -166,18 +179,33 @@ pub struct Leftovers {
 impl Leftovers {
     pub fn count(node: &Node) -> Self {
         let own = node.directory.path().to_str().unwrap().to_owned();
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains(&own)).count();
+        let mounts = fs::read_to_string("/proc/self/mountinfo")
+            .unwrap()
+            .lines()
+            .filter(|line| line.contains(&own))
+            .count();
         let shims = fs::read_dir("/proc")
             .unwrap()
             .flatten()
             .filter(|entry| {
-                let is_shim = fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.starts_with("corten-shim") || comm.starts_with("corten-init"));
-                let is_dead = fs::read_to_string(entry.path().join("stat")).is_ok_and(|stat| stat.contains(") Z "));
+                let is_shim = fs::read_to_string(entry.path().join("comm"))
+                    .is_ok_and(|comm| comm.starts_with("corten-shim") || comm.starts_with("corten-init"));
+                let is_dead =
+                    fs::read_to_string(entry.path().join("stat")).is_ok_and(|stat| stat.contains(") Z "));
                 is_shim && !is_dead
             })
             .count();
-        let below = |path: PathBuf| fs::read_dir(path.join(&node.cgroup[1..])).into_iter().flatten().flatten().filter(|e| e.path().is_dir()).count();
-        let cgroups = fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|e| below(e.path())).sum::<usize>() + below("/sys/fs/cgroup".into());
+        let below = |path: PathBuf| {
+            fs::read_dir(path.join(&node.cgroup[1..]))
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter(|e| e.path().is_dir())
+                .count()
+        };
+        let cgroups =
+            fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|e| below(e.path())).sum::<usize>()
+                + below("/sys/fs/cgroup".into());
         Self { mounts, shims, cgroups }
     }
 }
@@ -190,6 +218,7 @@ pub fn rootfs(root: &Path) {
     for applet in APPLETS {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
-    fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n").unwrap();
+    fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
+        .unwrap();
     fs::write(root.join("etc/group"), "root:x:0:\nuser:x:1000:\n").unwrap();
 }

@@ -12,11 +12,32 @@ fn with_security(node: &Node, script: &str, security: SecurityContext) -> Contai
 
 pub async fn namespaces_are_the_pods(node: Node) {
     let sandbox = node.sandbox("ns").await;
-    let first = node.start(&sandbox, node.container("echo shared > /dev/shm/file; while true; do sleep 0.05; done")).await;
-    let second = node.start(&sandbox, ContainerConfig { log_path: "b/0.log".into(), ..node.container("while true; do sleep 0.05; done") }).await;
+    let first = node
+        .start(&sandbox, node.container("echo shared > /dev/shm/file; while true; do sleep 0.05; done"))
+        .await;
+    let second = node
+        .start(
+            &sandbox,
+            ContainerConfig {
+                log_path: "b/0.log".into(),
+                ..node.container("while true; do sleep 0.05; done")
+            },
+        )
+        .await;
     let link = |id: ContainerId, name: &'static str| {
         let node = node.clone();
-        async move { String::from_utf8(node.sh(&id, &format!("ls -l /proc/self/ns/{name} | tr -d '\\n' | tr ' ' '\\n'")).await.stdout).unwrap().lines().last().unwrap().to_owned() }
+        async move {
+            String::from_utf8(
+                node.sh(&id, &format!("ls -l /proc/self/ns/{name} | tr -d '\\n' | tr ' ' '\\n'"))
+                    .await
+                    .stdout,
+            )
+            .unwrap()
+            .lines()
+            .last()
+            .unwrap()
+            .to_owned()
+        }
     };
     for (name, same) in [("net", true), ("ipc", true), ("uts", true), ("pid", false), ("mnt", false)] {
         assert_eq!(link(first.clone(), name).await == link(second.clone(), name).await, same, "{name}");
@@ -26,7 +47,11 @@ pub async fn namespaces_are_the_pods(node: Node) {
     assert_eq!(node.sh(&second, "cat /dev/shm/file; hostname").await.stdout, b"shared\nns\n");
     assert_eq!(node.sh(&first, "cat /sys/class/net/lo/flags").await.stdout, b"0x9\n");
     assert_eq!(node.sh(&first, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start").await.stdout, b"0\n");
-    assert_eq!(node.sh(&first, "echo 1 > /proc/sys/net/ipv4/ip_forward").await.exit_code, 1, "/proc/sys is read-only");
+    assert_eq!(
+        node.sh(&first, "echo 1 > /proc/sys/net/ipv4/ip_forward").await.exit_code,
+        1,
+        "/proc/sys is read-only"
+    );
     assert_eq!(node.sh(&first, "cat /proc/kcore | head -c 1 | wc -c").await.stdout, b"0\n");
 }
 
@@ -38,9 +63,19 @@ pub async fn user_and_capabilities_hold(node: Node) {
     node.logged(&id, "again").await;
     let text = node.log_text(&node.runtime.status(&id).await.unwrap());
     assert_eq!(text, "1000\n1000\n1000 2000\nCapEff:\t0000000000000000\n/home/user\nagain\n");
-    assert_eq!(node.sh(&id, "id -u; id -G; grep CapEff /proc/self/status").await.stdout, b"1000\n1000 2000\nCapEff:\t0000000000000000\n");
-    let drop_all = SecurityContext { drop_capabilities: vec!["ALL".into()], add_capabilities: vec!["CHOWN".into()], no_new_privileges: true, ..Default::default() };
-    let (text, _) = node.run("caps", with_security(&node, "grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status", drop_all)).await;
+    assert_eq!(
+        node.sh(&id, "id -u; id -G; grep CapEff /proc/self/status").await.stdout,
+        b"1000\n1000 2000\nCapEff:\t0000000000000000\n"
+    );
+    let drop_all = SecurityContext {
+        drop_capabilities: vec!["ALL".into()],
+        add_capabilities: vec!["CHOWN".into()],
+        no_new_privileges: true,
+        ..Default::default()
+    };
+    let (text, _) = node
+        .run("caps", with_security(&node, "grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status", drop_all))
+        .await;
     assert_eq!(text, "CapEff:\t0000000000000001\nCapBnd:\t0000000000000001\nNoNewPrivs:\t1\n");
     let (text, _) = node.run("default", node.container("grep CapEff /proc/self/status")).await;
     assert_eq!(text, "CapEff:\t00000000a80425fb\n");
@@ -48,10 +83,19 @@ pub async fn user_and_capabilities_hold(node: Node) {
 
 pub async fn root_can_be_read_only(node: Node) {
     fs::create_dir_all(node.directory.path().join("volume")).unwrap();
-    let mount = |target: &str, readonly| Mount { source: node.directory.path().join("volume"), target: target.into(), readonly, ..Default::default() };
+    let mount = |target: &str, readonly| Mount {
+        source: node.directory.path().join("volume"),
+        target: target.into(),
+        readonly,
+        ..Default::default()
+    };
     let config = ContainerConfig {
         mounts: vec![mount("/rw", false), mount("/ro", true)],
-        ..with_security(&node, "touch /x; touch /ro/x; touch /rw/x && echo written; touch /dev/shm/y && echo shm", SecurityContext { readonly_rootfs: true, ..Default::default() })
+        ..with_security(
+            &node,
+            "touch /x; touch /ro/x; touch /rw/x && echo written; touch /dev/shm/y && echo shm",
+            SecurityContext { readonly_rootfs: true, ..Default::default() },
+        )
     };
     let (text, _) = node.run("readonly", config).await;
     assert_eq!(text.matches("Read-only file system").count(), 2, "{text}");
@@ -67,7 +111,11 @@ pub async fn seccomp_holds_for_container_and_exec(node: Node) {
     assert!(node.log_text(&node.runtime.status(&id).await.unwrap()).starts_with("Seccomp:\t2\n"));
     assert_eq!(node.sh(&id, "grep '^Seccomp:' /proc/self/status").await.stdout, b"Seccomp:\t2\n");
     let profile = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#;
-    let security = SecurityContext { seccomp: SeccompProfile::Localhost(profile.into()), no_new_privileges: true, ..Default::default() };
+    let security = SecurityContext {
+        seccomp: SeccompProfile::Localhost(profile.into()),
+        no_new_privileges: true,
+        ..Default::default()
+    };
     let (text, _) = node.run("local", with_security(&node, "mkdir /tmp/d || echo refused", security)).await;
     assert!(text.contains("refused"), "{text}");
 }
@@ -85,16 +133,21 @@ pub async fn shared_processes_have_an_init_that_reaps(node: Node) {
     let sandbox = node.runtime.run_sandbox(config).await.unwrap();
     let security = SecurityContext { add_capabilities: vec!["SYS_PTRACE".into()], ..Default::default() };
     let first = node.start(&sandbox, with_security(&node, "while true; do sleep 0.05; done", security)).await;
-    let second = node.start(&sandbox, ContainerConfig { log_path: "b/0.log".into(), ..node.container("exec sleep 5555") }).await;
+    let second = node
+        .start(&sandbox, ContainerConfig { log_path: "b/0.log".into(), ..node.container("exec sleep 5555") })
+        .await;
     let seen = String::from_utf8(node.sh(&first, "ps; cat /proc/1/comm").await.stdout).unwrap();
     assert!(seen.contains("sleep 5555") && seen.ends_with("corten-init\n"), "{seen}");
     // The init's root is empty: no way to the node's files through it.
-    let root = String::from_utf8(node.sh(&first, "ls /proc/1/root/ 2>/dev/null | wc -l").await.stdout).unwrap();
+    let root =
+        String::from_utf8(node.sh(&first, "ls /proc/1/root/ 2>/dev/null | wc -l").await.stdout).unwrap();
     assert_eq!(root, "0\n");
     // An orphan is reaped.
     node.sh(&first, "(sh -c 'sleep 0.1 & exit' &)").await;
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
-    let zombies = String::from_utf8(node.sh(&first, "grep -l '^State:.Z' /proc/[0-9]*/status | wc -l").await.stdout).unwrap();
+    let zombies =
+        String::from_utf8(node.sh(&first, "grep -l '^State:.Z' /proc/[0-9]*/status | wc -l").await.stdout)
+            .unwrap();
     assert_eq!(zombies, "0\n");
     node.runtime.stop_container(&second, None, std::time::Duration::ZERO).await.unwrap();
     assert_eq!(node.runtime.status(&first).await.unwrap().state, ContainerState::Running);
@@ -115,7 +168,18 @@ pub async fn the_program_cannot_be_overwritten(node: Node) {
     // Keep looking for a foreign process and write to whatever it runs.
     let attacker = "n=0; while [ $n -lt 300 ]; do n=$((n+1)); for p in /proc/[0-9]*; do \
         case $(cat $p/comm 2>/dev/null) in corten*|it*|youki*) (echo x >> $p/exe) 2>>/tmp/said && echo OVERWRITTEN;; esac; done; done; echo done";
-    let attack = node.runtime.exec(&id, ExecOptions { command: vec!["/bin/sh".into(), "-c".into(), attacker.into()], stdout: true, ..Default::default() }).await.unwrap();
+    let attack = node
+        .runtime
+        .exec(
+            &id,
+            ExecOptions {
+                command: vec!["/bin/sh".into(), "-c".into(), attacker.into()],
+                stdout: true,
+                ..Default::default()
+            },
+        )
+        .await
+        .unwrap();
     for _ in 0..40 {
         let _ = node.runtime.exec_sync(&id, &["/bin/attack".into()], std::time::Duration::from_secs(2)).await;
     }
@@ -135,19 +199,22 @@ pub async fn the_program_cannot_be_overwritten(node: Node) {
 fn shim_of(node: &Node) -> Option<u32> {
     let _ = node;
     fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
-        let is_shim = fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.starts_with("corten-shim"));
+        let is_shim =
+            fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.starts_with("corten-shim"));
         is_shim.then(|| entry.file_name().to_str()?.parse().ok()).flatten()
     })
 }
 
 pub async fn host_namespaces_are_the_nodes(node: Node) {
-    let config = SandboxConfig { host_network: true, host_pid: true, host_ipc: true, ..node.sandbox_config("host") };
+    let config =
+        SandboxConfig { host_network: true, host_pid: true, host_ipc: true, ..node.sandbox_config("host") };
     let sandbox = node.runtime.run_sandbox(config).await.unwrap();
     assert!(sandbox.network_namespace.is_none());
     let id = node.start(&sandbox, node.container("sleep 4444 & while true; do sleep 0.05; done")).await;
     for name in ["net", "pid", "ipc", "uts"] {
         let own = fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display().to_string();
-        let seen = String::from_utf8(node.sh(&id, &format!("ls -l /proc/self/ns/{name}")).await.stdout).unwrap();
+        let seen =
+            String::from_utf8(node.sh(&id, &format!("ls -l /proc/self/ns/{name}")).await.stdout).unwrap();
         assert!(seen.contains(&own), "{name}: {seen}");
     }
     // Without a process namespace of its own, what it left running is killed too.

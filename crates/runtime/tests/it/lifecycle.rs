@@ -15,24 +15,42 @@ pub async fn a_container_runs_logs_and_exits(node: Node) {
         ..node.container("echo $GREETING from $(pwd); echo oops >&2; printf unfinished; exit 3")
     };
     let (_, status) = node.run("logs", config).await;
-    assert_eq!((status.state, status.exit_code, status.reason.as_str(), status.pid), (ContainerState::Exited, 3, "Error", 0));
-    assert!(status.created_at <= status.started_at && status.started_at <= status.finished_at && status.created_at > 0);
+    assert_eq!(
+        (status.state, status.exit_code, status.reason.as_str(), status.pid),
+        (ContainerState::Exited, 3, "Error", 0)
+    );
+    assert!(
+        status.created_at <= status.started_at
+            && status.started_at <= status.finished_at
+            && status.created_at > 0
+    );
     let text = fs::read_to_string(status.log_path.as_ref().unwrap()).unwrap();
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.splitn(4, ' ').collect()).collect();
     assert_eq!(lines.len(), 3, "{text}");
-    for expected in [["stdout", "F", "hello from /work/made"], ["stderr", "F", "oops"], ["stdout", "F", "unfinished"]] {
+    for expected in
+        [["stdout", "F", "hello from /work/made"], ["stderr", "F", "oops"], ["stdout", "F", "unfinished"]]
+    {
         assert!(lines.iter().any(|line| line[1..] == expected), "{expected:?} in {text}");
     }
     assert!(lines[0][0].ends_with('Z') && lines[0][0].len() == 30, "{text}");
     let (_, status) = node.run("good", node.container("true")).await;
     assert_eq!((status.exit_code, status.reason.as_str()), (0, "Completed"));
     let (_, status) = node.run("killed", node.container("kill -SEGV $$; kill -KILL $$; sleep 0.1")).await;
-    assert!(status.exit_code == 0 || status.exit_code > 128, "PID 1 gets signals of its own namespace only if it handles them: {}", status.exit_code);
+    assert!(
+        status.exit_code == 0 || status.exit_code > 128,
+        "PID 1 gets signals of its own namespace only if it handles them: {}",
+        status.exit_code
+    );
 }
 
 pub async fn logs_are_reopened_after_rotation(node: Node) {
     let sandbox = node.sandbox("rotate").await;
-    let id = node.start(&sandbox, node.container("echo before; while ! [ -e /tmp/go ]; do sleep 0.02; done; echo after")).await;
+    let id = node
+        .start(
+            &sandbox,
+            node.container("echo before; while ! [ -e /tmp/go ]; do sleep 0.02; done; echo after"),
+        )
+        .await;
     node.logged(&id, "before").await;
     let path = node.runtime.status(&id).await.unwrap().log_path.unwrap();
     fs::rename(&path, path.with_extension("old")).unwrap();
@@ -45,13 +63,21 @@ pub async fn logs_are_reopened_after_rotation(node: Node) {
 
 pub async fn stopping_gives_grace_then_kills(node: Node) {
     let sandbox = node.sandbox("stop").await;
-    let polite = node.start(&sandbox, node.container("trap 'echo bye; exit 7' TERM; echo up; while true; do sleep 0.05; done")).await;
+    let polite = node
+        .start(
+            &sandbox,
+            node.container("trap 'echo bye; exit 7' TERM; echo up; while true; do sleep 0.05; done"),
+        )
+        .await;
     node.logged(&polite, "up").await;
     node.runtime.stop_container(&polite, None, Duration::from_secs(10)).await.unwrap();
     let status = node.runtime.status(&polite).await.unwrap();
     assert_eq!(status.exit_code, 7);
     assert!(node.log_text(&status).contains("bye"));
-    let config = ContainerConfig { log_path: "deaf/0.log".into(), ..node.container("trap '' TERM; echo up; while true; do sleep 0.05; done") };
+    let config = ContainerConfig {
+        log_path: "deaf/0.log".into(),
+        ..node.container("trap '' TERM; echo up; while true; do sleep 0.05; done")
+    };
     let deaf = node.start(&sandbox, config).await;
     node.logged(&deaf, "up").await;
     let started = Instant::now();
@@ -81,16 +107,27 @@ pub async fn what_cannot_start_says_why(node: Node) {
     .into_iter()
     .enumerate()
     {
-        let config = ContainerConfig { command: vec![command.into()], log_path: format!("c/{at}.log").into(), ..node.container("") };
+        let config = ContainerConfig {
+            command: vec![command.into()],
+            log_path: format!("c/{at}.log").into(),
+            ..node.container("")
+        };
         let id = node.runtime.create_container(&sandbox.id, config).await.unwrap();
         let error = node.runtime.start_container(&id).await.unwrap_err();
         assert!(error.to_string().ends_with(expected), "{error}");
         let status = node.runtime.status(&id).await.unwrap();
-        assert_eq!((status.state, status.exit_code, status.reason.as_str()), (ContainerState::Exited, 128, "StartError"));
+        assert_eq!(
+            (status.state, status.exit_code, status.reason.as_str()),
+            (ContainerState::Exited, 128, "StartError")
+        );
         assert!(status.message.ends_with(expected), "{}", status.message);
     }
     let missing = Mount { source: "/no/such/volume".into(), target: "/v".into(), ..Default::default() };
-    let id = node.runtime.create_container(&sandbox.id, ContainerConfig { mounts: vec![missing], ..node.container("true") }).await.unwrap();
+    let id = node
+        .runtime
+        .create_container(&sandbox.id, ContainerConfig { mounts: vec![missing], ..node.container("true") })
+        .await
+        .unwrap();
     let error = node.runtime.start_container(&id).await.unwrap_err().to_string();
     assert!(error.contains("/no/such/volume") || error.contains("No such file"), "{error}");
     assert!(node.runtime.create_container(&sandbox.id, ContainerConfig::default()).await.is_err());
@@ -99,7 +136,10 @@ pub async fn what_cannot_start_says_why(node: Node) {
 pub async fn running_out_of_memory_is_told(node: Node) {
     let resources = Resources { memory_limit: Some(16 << 20), ..Default::default() };
     let mut events = node.runtime.events();
-    let config = ContainerConfig { resources, ..node.container("x=$(dd if=/dev/zero bs=1M count=64 2>/dev/null | tr '\\000' x); echo ${#x}") };
+    let config = ContainerConfig {
+        resources,
+        ..node.container("x=$(dd if=/dev/zero bs=1M count=64 2>/dev/null | tr '\\000' x); echo ${#x}")
+    };
     let (_, status) = node.run("oom", config).await;
     assert_eq!(status.reason, "OOMKilled", "{status:?}");
     assert_ne!(status.exit_code, 0);
@@ -112,15 +152,25 @@ pub async fn running_out_of_memory_is_told(node: Node) {
 
 pub async fn stats_and_limits_are_the_cgroups(node: Node) {
     let sandbox = node.sandbox("stats").await;
-    let resources = Resources { memory_limit: Some(64 << 20), pids_limit: Some(50), cpu_shares: Some(512), ..Default::default() };
-    let id = node.start(&sandbox, ContainerConfig { resources, ..node.container("while true; do sleep 0.05; done") }).await;
+    let resources = Resources {
+        memory_limit: Some(64 << 20),
+        pids_limit: Some(50),
+        cpu_shares: Some(512),
+        ..Default::default()
+    };
+    let id = node
+        .start(&sandbox, ContainerConfig { resources, ..node.container("while true; do sleep 0.05; done") })
+        .await;
     node.sh(&id, "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done").await;
     let stats = node.runtime.stats(&id).await.unwrap();
     assert!(stats.cpu_usage > 1_000_000 && stats.memory_usage > 0 && stats.pids >= 1, "{stats:?}");
     assert_eq!(stats.memory_limit, Some(64 << 20));
     let pod = node.runtime.sandbox_stats(&sandbox.id).await.unwrap();
     assert!(pod.cpu_usage >= stats.cpu_usage, "{pod:?}");
-    node.runtime.update_resources(&id, &Resources { memory_limit: Some(128 << 20), ..Default::default() }).await.unwrap();
+    node.runtime
+        .update_resources(&id, &Resources { memory_limit: Some(128 << 20), ..Default::default() })
+        .await
+        .unwrap();
     assert_eq!(node.runtime.stats(&id).await.unwrap().memory_limit, Some(128 << 20));
 }
 
@@ -140,7 +190,10 @@ pub async fn thirty_pods_at_once(node: Node) {
         assert_eq!(node.runtime.status(id).await.unwrap().state, ContainerState::Running);
     }
     let pss = shim_memory();
-    println!("    memory of {} shims: {} kB PSS, {} kB private, {} kB page tables", pss.count, pss.pss, pss.private, pss.tables);
+    println!(
+        "    memory of {} shims: {} kB PSS, {} kB private, {} kB page tables",
+        pss.count, pss.pss, pss.private, pss.tables
+    );
     assert!(pss.pss / pss.count.max(1) < 1024, "{pss:?}");
 }
 
@@ -161,7 +214,10 @@ fn shim_memory() -> Memory {
         let rollup = fs::read_to_string(entry.path().join("smaps_rollup")).unwrap_or_default();
         let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
         let field = |text: &str, name: &str| -> u64 {
-            text.lines().find_map(|l| l.strip_prefix(name)).and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+            text.lines()
+                .find_map(|l| l.strip_prefix(name))
+                .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+                .unwrap_or(0)
         };
         all.count += 1;
         all.pss += field(&rollup, "Pss:");

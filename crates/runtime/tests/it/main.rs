@@ -57,7 +57,11 @@ const TESTS: &[Test] = tests![
 fn main() -> ExitCode {
     let spawner = runtime::spawner::start().expect("the spawner starts");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a tokio runtime");
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a tokio runtime");
     if arguments.first().is_some_and(|a| a == adoption::CHILD) {
         tokio.block_on(adoption::child(&arguments[1], spawner));
         return ExitCode::SUCCESS;
@@ -72,16 +76,25 @@ fn main() -> ExitCode {
     }
     let filters: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
     let mut failed = Vec::new();
-    for (name, test) in TESTS.iter().filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str()))) {
+    for (name, test) in TESTS
+        .iter()
+        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str())))
+    {
         let started = tokio::time::Instant::now();
         let outcome = tokio.block_on(async {
             let node = Node::open(spawner.clone()).await;
             let (cleaner, before) = (node.clone(), fixture::Leftovers::count(&node));
-            let run = AssertUnwindSafe(tokio::time::timeout(Duration::from_secs(60), test(node))).catch_unwind().await;
+            let run = AssertUnwindSafe(tokio::time::timeout(Duration::from_secs(60), test(node)))
+                .catch_unwind()
+                .await;
             let cleaned = AssertUnwindSafe(cleaner.clean(before)).catch_unwind().await;
             matches!(run, Ok(Ok(()))) && cleaned.is_ok()
         });
-        println!("test {name} ... {} ({} ms)", if outcome { "ok" } else { "FAILED" }, started.elapsed().as_millis());
+        println!(
+            "test {name} ... {} ({} ms)",
+            if outcome { "ok" } else { "FAILED" },
+            started.elapsed().as_millis()
+        );
         if !outcome {
             failed.push(*name);
         }

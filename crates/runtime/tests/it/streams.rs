@@ -13,16 +13,30 @@ const SOON: Duration = Duration::from_secs(10);
 async fn sleeper(node: &Node, name: &str) -> ContainerId {
     let sandbox = node.sandbox(name).await;
     let env = vec![("FROM".to_owned(), "container".to_owned())];
-    node.start(&sandbox, ContainerConfig { env, working_dir: "/tmp".into(), ..node.container("while true; do sleep 0.05; done") }).await
+    node.start(
+        &sandbox,
+        ContainerConfig {
+            env,
+            working_dir: "/tmp".into(),
+            ..node.container("while true; do sleep 0.05; done")
+        },
+    )
+    .await
 }
 
 pub async fn exec_gives_output_and_exit_code(node: Node) {
     let id = sleeper(&node, "exec").await;
     let output = node.sh(&id, "echo out $FROM $(pwd); echo err >&2; exit 5").await;
-    assert_eq!(output, ExecOutput { stdout: b"out container /tmp\n".to_vec(), stderr: b"err\n".to_vec(), exit_code: 5 });
+    assert_eq!(
+        output,
+        ExecOutput { stdout: b"out container /tmp\n".to_vec(), stderr: b"err\n".to_vec(), exit_code: 5 }
+    );
     assert_eq!(node.sh(&id, "kill -9 $$").await.exit_code, 137);
     let missing = node.runtime.exec_sync(&id, &["nothing".into()], SOON).await.unwrap_err();
-    assert!(missing.to_string().contains(r#"exec: "nothing": executable file not found in $PATH"#), "{missing}");
+    assert!(
+        missing.to_string().contains(r#"exec: "nothing": executable file not found in $PATH"#),
+        "{missing}"
+    );
     let started = Instant::now();
     for _ in 0..20 {
         assert_eq!(node.sh(&id, "true").await.exit_code, 0);
@@ -50,7 +64,12 @@ pub async fn exec_times_out_and_is_killed(node: Node) {
 
 pub async fn exec_takes_stdin_to_its_end(node: Node) {
     let id = sleeper(&node, "stdin").await;
-    let options = ExecOptions { command: vec!["wc".into(), "-c".into()], stdin: true, stdout: true, ..Default::default() };
+    let options = ExecOptions {
+        command: vec!["wc".into(), "-c".into()],
+        stdin: true,
+        stdout: true,
+        ..Default::default()
+    };
     let mut streams = node.runtime.exec(&id, options).await.unwrap();
     let mut stdin = streams.stdin.take().unwrap();
     stdin.write_all(&vec![b'x'; 300_000]).await.unwrap();
@@ -64,7 +83,13 @@ pub async fn exec_takes_stdin_to_its_end(node: Node) {
 
 pub async fn exec_has_a_terminal_with_a_size(node: Node) {
     let id = sleeper(&node, "tty").await;
-    let options = ExecOptions { command: vec!["/bin/sh".into()], tty: true, stdin: true, stdout: true, ..Default::default() };
+    let options = ExecOptions {
+        command: vec!["/bin/sh".into()],
+        tty: true,
+        stdin: true,
+        stdout: true,
+        ..Default::default()
+    };
     let mut streams = node.runtime.exec(&id, options).await.unwrap();
     streams.resize.send(WindowSize { columns: 93, rows: 41 }).await.unwrap();
     let (mut stdin, mut stdout) = (streams.stdin.take().unwrap(), streams.stdout.take().unwrap());
@@ -78,7 +103,11 @@ pub async fn exec_has_a_terminal_with_a_size(node: Node) {
 
 pub async fn attach_sees_output_and_gives_input(node: Node) {
     let sandbox = node.sandbox("attach").await;
-    let config = ContainerConfig { stdin: true, stdin_once: true, ..node.container("while read line; do echo got $line; done; echo end; exit 6") };
+    let config = ContainerConfig {
+        stdin: true,
+        stdin_once: true,
+        ..node.container("while read line; do echo got $line; done; echo end; exit 6")
+    };
     let id = node.start(&sandbox, config).await;
     let options = AttachOptions { stdin: true, stdout: true, stderr: true };
     let mut streams = node.runtime.attach(&id, options).await.unwrap();
@@ -99,9 +128,14 @@ pub async fn attach_sees_output_and_gives_input(node: Node) {
 
 pub async fn a_containers_own_terminal(node: Node) {
     let sandbox = node.sandbox("console").await;
-    let config = ContainerConfig { tty: true, stdin: true, ..node.container("read line; stty size; echo got $line; exit 2") };
+    let config = ContainerConfig {
+        tty: true,
+        stdin: true,
+        ..node.container("read line; stty size; echo got $line; exit 2")
+    };
     let id = node.start(&sandbox, config).await;
-    let mut streams = node.runtime.attach(&id, AttachOptions { stdin: true, stdout: true, stderr: false }).await.unwrap();
+    let mut streams =
+        node.runtime.attach(&id, AttachOptions { stdin: true, stdout: true, stderr: false }).await.unwrap();
     streams.resize.send(WindowSize { columns: 77, rows: 33 }).await.unwrap();
     // The size and the line are frames of one connection, in this order or not.
     tokio::time::sleep(Duration::from_millis(50)).await;

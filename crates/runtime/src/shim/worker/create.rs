@@ -60,10 +60,18 @@ pub(super) fn create(
 ) -> (Report, Option<OwnedFd>) {
     match try_create(directory, oci, oom_score_adj, tty, streams) {
         Ok((pid, console, None)) => (Report { pid, error: None }, console),
-        Ok((pid, _, Some(message))) => {
-            (Report { pid, error: Some(format!("unable to start container process: error during container init: {message}")) }, None)
+        Ok((pid, _, Some(message))) => (
+            Report {
+                pid,
+                error: Some(format!(
+                    "unable to start container process: error during container init: {message}"
+                )),
+            },
+            None,
+        ),
+        Err(message) => {
+            (Report { pid: 0, error: Some(format!("unable to start container process: {message}")) }, None)
         }
-        Err(message) => (Report { pid: 0, error: Some(format!("unable to start container process: {message}")) }, None),
     }
 }
 
@@ -83,7 +91,8 @@ fn try_create(
         // what it inherits.
         let _ = fs::write("/proc/self/oom_score_adj", adjustment.to_string());
     }
-    let (status_read, status_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| e.to_string())?;
+    let (status_read, status_write) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| e.to_string())?;
     let id = directory.path().file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     fs::create_dir_all(oci).map_err(|e| format!("{}: {e}", oci.display()))?;
     let group = Cgroup::new(&bundle.linux.cgroups_path).and_then(|group| group.enter_beside(0));
@@ -99,7 +108,12 @@ fn try_create(
     if let Some(streams) = streams {
         builder = builder.with_stdin(streams.stdin).with_stdout(streams.stdout).with_stderr(streams.stderr);
     }
-    let mut container = builder.as_init(directory.path()).with_systemd(false).with_detach(true).build().map_err(|e| details.added_to(said(&e)))?;
+    let mut container = builder
+        .as_init(directory.path())
+        .with_systemd(false)
+        .with_detach(true)
+        .build()
+        .map_err(|e| details.added_to(said(&e)))?;
     drop(status_write);
     let pid = container.pid().map_or(0, |pid| pid.as_raw());
     let master = console.map(ConsoleSocket::receive).transpose()?;
@@ -152,7 +166,11 @@ impl tracing::Subscriber for Collector {
         struct Line(String);
         impl tracing::field::Visit for Line {
             fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                let part = if field.name() == "message" { format!("{value:?}") } else { format!("{}={value:?}", field.name()) };
+                let part = if field.name() == "message" {
+                    format!("{value:?}")
+                } else {
+                    format!("{}={value:?}", field.name())
+                };
                 self.0 = if self.0.is_empty() { part } else { format!("{} {part}", self.0) };
             }
         }
@@ -202,7 +220,8 @@ impl ConsoleSocket {
     fn receive(self) -> Result<OwnedFd, String> {
         let (stream, _) = self.listener.accept().map_err(|e| format!("console socket: {e}"))?;
         let mut descriptors = Vec::new();
-        descriptors::receive(stream.as_fd(), &mut [0; 64], &mut descriptors).map_err(|e| format!("console socket: {e}"))?;
+        descriptors::receive(stream.as_fd(), &mut [0; 64], &mut descriptors)
+            .map_err(|e| format!("console socket: {e}"))?;
         let _ = fs::remove_file(&self.path);
         descriptors.pop().ok_or_else(|| "the container's first process sent no terminal".into())
     }
@@ -212,8 +231,9 @@ impl ConsoleSocket {
 /// every runtime does. Never follows a link out of it.
 fn make_working_directory(root: &Path, cwd: &str) -> Result<(), String> {
     let said = |e: rustix::io::Errno| format!("make the working directory {cwd}: {e}");
-    let mut at: OwnedFd = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|e| format!("root file system {}: {e}", root.display()))?;
+    let mut at: OwnedFd =
+        rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|e| format!("root file system {}: {e}", root.display()))?;
     let base = at.try_clone().map_err(|e| e.to_string())?;
     let mut walked = PathBuf::new();
     for part in Path::new(cwd).components() {

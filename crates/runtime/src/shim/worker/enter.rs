@@ -16,20 +16,37 @@ use crate::state::ContainerDir;
 /// Runs `command` in the container whose first process is `pid`. `streams` are
 /// its standard streams; with a terminal they are made here and its master is
 /// given back.
-pub(super) fn enter(directory: &ContainerDir, pid: i32, command: &[String], tty: bool, streams: &[i32]) -> (Report, Option<OwnedFd>) {
+pub(super) fn enter(
+    directory: &ContainerDir,
+    pid: i32,
+    command: &[String],
+    tty: bool,
+    streams: &[i32],
+) -> (Report, Option<OwnedFd>) {
     match try_enter(directory, pid, command, tty, streams) {
         Ok((pid, master, None)) => (Report { pid, error: None }, master),
-        Ok((pid, _, Some(message))) => (Report { pid, error: Some(format!("unable to start container process: {message}")) }, None),
-        Err(message) => (Report { pid: 0, error: Some(format!("unable to start container process: {message}")) }, None),
+        Ok((pid, _, Some(message))) => {
+            (Report { pid, error: Some(format!("unable to start container process: {message}")) }, None)
+        }
+        Err(message) => {
+            (Report { pid: 0, error: Some(format!("unable to start container process: {message}")) }, None)
+        }
     }
 }
 
 type Entered = (i32, Option<OwnedFd>, Option<String>);
 
-fn try_enter(directory: &ContainerDir, pid: i32, command: &[String], tty: bool, streams: &[i32]) -> Result<Entered, String> {
+fn try_enter(
+    directory: &ContainerDir,
+    pid: i32,
+    command: &[String],
+    tty: bool,
+    streams: &[i32],
+) -> Result<Entered, String> {
     let bundle = Bundle::load(directory)?;
     let last = |doing: &str| format!("{doing}: {}", io::Error::last_os_error());
-    let (status_read, status_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| e.to_string())?;
+    let (status_read, status_write) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| e.to_string())?;
     // The terminal's master comes back over this.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(|e| e.to_string())?;
     // Before anything of the container can see this process: nobody there may
@@ -43,7 +60,12 @@ fn try_enter(directory: &ContainerDir, pid: i32, command: &[String], tty: bool, 
     if pidfd < 0 {
         return Err(last("open the container's first process"));
     }
-    let kinds = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+    let kinds = libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP;
     // SAFETY: as above.
     if unsafe { libc::setns(pidfd, kinds) } < 0 {
         return Err(last("join the container's namespaces"));
@@ -76,7 +98,8 @@ fn join_cgroup(bundle: &Bundle, pid: i32) -> Result<(), String> {
     let group = Cgroup::new(&bundle.linux.cgroups_path).map_err(|e| e.to_string())?;
     let Err(error) = group.enter(0) else { return Ok(()) };
     let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let inner = own.lines().find_map(|line| line.strip_prefix("0::")).filter(|path| path.starts_with(group.path()));
+    let inner =
+        own.lines().find_map(|line| line.strip_prefix("0::")).filter(|path| path.starts_with(group.path()));
     match inner.map(Cgroup::new) {
         Some(Ok(inner)) => inner.enter(0).map_err(|e| format!("join the container's control group: {e}")),
         _ => Err(format!("join the container's control group: {error}")),
@@ -84,7 +107,13 @@ fn join_cgroup(bundle: &Bundle, pid: i32) -> Result<(), String> {
 }
 
 /// In the container: becomes the command or says why not.
-fn become_command(bundle: &Bundle, command: &[String], tty: bool, streams: &[i32], console: std::os::unix::net::UnixStream) -> String {
+fn become_command(
+    bundle: &Bundle,
+    command: &[String],
+    tty: bool,
+    streams: &[i32],
+    console: std::os::unix::net::UnixStream,
+) -> String {
     let process = &bundle.process;
     let prepared = || -> Result<(), String> {
         // SAFETY: no memory is touched.
@@ -121,10 +150,12 @@ fn environment(env: &[String], tty: bool) -> Vec<String> {
 fn terminal(console: &std::os::unix::net::UnixStream, owner: (u32, u32)) -> Result<(), String> {
     let said = |doing: &str, e: &dyn std::fmt::Display| format!("terminal: {doing}: {e}");
     let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
-    let master = rustix::fs::open("/dev/ptmx", flags, rustix::fs::Mode::empty()).map_err(|e| said("open /dev/ptmx", &e))?;
+    let master = rustix::fs::open("/dev/ptmx", flags, rustix::fs::Mode::empty())
+        .map_err(|e| said("open /dev/ptmx", &e))?;
     // The container could have put anything there (CVE-2025-52565).
     let is_devpts = rustix::fs::fstatfs(&master).is_ok_and(|s| s.f_type as u64 == 0x1cd1);
-    let is_ptmx = rustix::fs::fstat(&master).is_ok_and(|s| rustix::fs::major(s.st_rdev) == 5 && rustix::fs::minor(s.st_rdev) == 2);
+    let is_ptmx = rustix::fs::fstat(&master)
+        .is_ok_and(|s| rustix::fs::major(s.st_rdev) == 5 && rustix::fs::minor(s.st_rdev) == 2);
     if !is_devpts || !is_ptmx {
         return Err("terminal: /dev/ptmx of the container is not a terminal multiplexer".into());
     }
@@ -136,7 +167,11 @@ fn terminal(console: &std::os::unix::net::UnixStream, owner: (u32, u32)) -> Resu
     // Asked of the master itself, so no path is followed.
     // SAFETY: plain numbers; the result is a new descriptor.
     let slave = unsafe {
-        let fd = libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+        let fd = libc::ioctl(
+            master.as_raw_fd(),
+            libc::TIOCGPTPEER,
+            libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC,
+        );
         if fd < 0 {
             return Err(said("open its other side", &io::Error::last_os_error()));
         }
@@ -162,10 +197,15 @@ fn take_rights(bundle: &Bundle) -> Result<(), String> {
     let process = &bundle.process;
     let failed = |doing: &str| format!("{doing}: {}", io::Error::last_os_error());
     let filter = || match &bundle.linux.seccomp {
-        Some(seccomp) => libcontainer::seccomp::initialize_seccomp(seccomp).map(drop).map_err(|e| format!("seccomp filter: {e}")),
+        Some(seccomp) => libcontainer::seccomp::initialize_seccomp(seccomp)
+            .map(drop)
+            .map_err(|e| format!("seccomp filter: {e}")),
         None => Ok(()),
     };
-    let directory = || std::env::set_current_dir(&process.cwd).map_err(|e| format!("chdir to cwd ({:?}): {}", process.cwd, payload::word(&e)));
+    let directory = || {
+        std::env::set_current_dir(&process.cwd)
+            .map_err(|e| format!("chdir to cwd ({:?}): {}", process.cwd, payload::word(&e)))
+    };
     // As root first; a user may have rights that root's missing capabilities
     // lack, so a failure is tried again as the user.
     let changed = directory().is_ok();
@@ -179,7 +219,10 @@ fn take_rights(bundle: &Bundle) -> Result<(), String> {
         }
         let granted = capabilities_of(&process.capabilities.bounding);
         for number in 0..capabilities::NAMES.len() {
-            if granted & (1 << number) == 0 && libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) == 1 && libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) < 0 {
+            if granted & (1 << number) == 0
+                && libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) == 1
+                && libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) < 0
+            {
                 return Err(failed("drop capabilities"));
             }
         }
