@@ -3,6 +3,7 @@
 //! Pure functions on trees.
 
 use apimachinery::Value;
+use apimachinery::field::Path;
 
 use crate::core::pod::defaults;
 
@@ -61,4 +62,14 @@ pub fn default_rolling_update(object: &mut Value, field: &'static str) {
         strategy.set("type", "RollingUpdate");
         default_struct(strategy, "rollingUpdate");
     }
+}
+
+/// Warnings about the pod template at `spec.template`, where it is new.
+pub fn template_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let template = &object["spec"]["template"];
+    if old.is_some_and(|old| old["spec"]["template"] == *template) {
+        return Vec::new();
+    }
+    let path = Path::Root.child("spec");
+    crate::core::pod::validation::template_warnings(template, &path.child("template"))
 }

@@ -11,6 +11,7 @@ use apiserver::{
 use auth::ServiceAccountTokens;
 use pki::ServiceAccountKeys;
 
+use crate::printers::{self, Printed};
 use crate::reviews::access::{About, AccessReview};
 use crate::*;
 
@@ -200,6 +201,10 @@ fn strategy(group: &str, resource: &str) -> Arc<dyn Strategy> {
         ("storage.k8s.io", "volumeattributesclasses") => {
             Arc::new(storage::volume_attributes_class::VolumeAttributesClass)
         }
+        ("certificates.k8s.io", "clustertrustbundles") => Arc::new(Printed(printers::access::trust_bundle)),
+        ("storage.k8s.io", "csinodes") => Arc::new(Printed(printers::storage::csi_node)),
+        ("storage.k8s.io", "csistoragecapacities") => Arc::new(Printed(printers::config::created_at)),
+        ("storage.k8s.io", "volumeattachments") => Arc::new(Printed(printers::storage::attachment)),
         _ => Arc::new(Plain),
     }
 }

@@ -1,7 +1,8 @@
 //! Admission policies in CEL and their bindings.
 
 use apimachinery::Value;
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::default_struct;
 
@@ -29,6 +30,10 @@ impl Strategy for Policy {
     fn has_generation(&self) -> bool {
         true
     }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::policy(object, now)
+    }
 }
 
 impl Strategy for Binding {
@@ -38,5 +43,9 @@ impl Strategy for Binding {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::policy_binding(object, now)
     }
 }

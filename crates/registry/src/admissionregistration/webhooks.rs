@@ -1,7 +1,8 @@
 //! ValidatingWebhookConfiguration and MutatingWebhookConfiguration.
 
 use apimachinery::Value;
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::{default_struct, items};
 
@@ -19,5 +20,9 @@ impl Strategy for WebhookConfiguration {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::webhooks(object, now)
     }
 }

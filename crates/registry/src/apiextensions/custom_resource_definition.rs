@@ -2,7 +2,8 @@
 //! `loops`' matter.
 
 use apimachinery::Value;
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::{default_struct, default_text, items};
 
@@ -40,5 +41,9 @@ impl Strategy for CustomResourceDefinition {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::definition(object, now)
     }
 }

@@ -1,7 +1,8 @@
 //! APIService.
 
 use apimachinery::Value;
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 /// APIService.
 pub struct ApiService;
@@ -12,5 +13,9 @@ impl Strategy for ApiService {
         if !service.is_null() && service["port"].is_null() {
             object.entry("spec").entry("service").set("port", 443);
         }
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::api_service(object, now)
     }
 }

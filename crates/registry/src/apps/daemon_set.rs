@@ -1,7 +1,9 @@
 //! DaemonSet.
 
 use apimachinery::Value;
-use apiserver::{Context, Strategy};
+use apimachinery::field::Errors;
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::{default_rolling_update, default_template};
 
@@ -31,6 +33,25 @@ impl Strategy for DaemonSet {
         let changed = object["spec"]["template"] != old["spec"]["template"]
             || object["spec"]["updateStrategy"] != old["spec"]["updateStrategy"];
         set_template_generation(object, template_generation(old) + i64::from(changed));
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        super::validation::daemon_set(object)
+    }
+
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        super::validation::same_selector(object, old, &mut errors);
+        errors.append(self.validate_create(context, object));
+        errors
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::changes::template_warnings(object, old)
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::workloads::daemon_set(object, now)
     }
 }
 

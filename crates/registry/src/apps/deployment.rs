@@ -1,7 +1,9 @@
 //! Deployment.
 
 use apimachinery::Value;
-use apiserver::{Context, Strategy};
+use apimachinery::field::Errors;
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::{default_rolling_update, default_template, keep_in};
 
@@ -20,6 +22,28 @@ impl Strategy for Deployment {
 
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         keep_in(object, old, "metadata", "labels");
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        super::validation::deployment(object)
+    }
+
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate_create(context, object);
+        super::validation::same_selector(object, old, &mut errors);
+        errors
+    }
+
+    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
+        super::validation::replica_status(object)
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::changes::template_warnings(object, old)
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::workloads::deployment(object, now)
     }
 }
 

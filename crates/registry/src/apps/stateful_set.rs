@@ -1,7 +1,9 @@
 //! StatefulSet.
 
 use apimachinery::Value;
-use apiserver::Strategy;
+use apimachinery::field::Errors;
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::{default_rolling_update, default_struct, default_template, items};
 
@@ -23,5 +25,23 @@ impl Strategy for StatefulSet {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        super::validation::stateful_set(object)
+    }
+
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate_create(context, object);
+        super::validation::stateful_set_update(object, old, &mut errors);
+        errors
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::changes::template_warnings(object, old)
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::workloads::stateful_set(object, now)
     }
 }

@@ -1,7 +1,8 @@
 //! HorizontalPodAutoscaler: stored as `autoscaling/v2`, served as v1 too.
 
 use apimachinery::{Status, Value, value};
-use apiserver::{Conversion, Strategy};
+use apiserver::{Conversion, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::default_struct;
 
@@ -46,6 +47,10 @@ impl Strategy for HorizontalPodAutoscaler {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::scaling::autoscaler(object, now)
     }
 }
 

@@ -1,7 +1,9 @@
 //! CronJob.
 
 use apimachinery::Value;
-use apiserver::Strategy;
+use apimachinery::field::Errors;
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::core::pod::defaults;
 
@@ -22,5 +24,17 @@ impl Strategy for CronJob {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::workloads::cron_job(object, now)
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        super::validation::cron_job(object, None)
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        super::validation::cron_job(object, Some(old))
     }
 }

@@ -1,7 +1,9 @@
 //! Job, and the labels by which it finds its pods.
 
 use apimachinery::{Value, meta};
-use apiserver::{Context, Orphaning, Strategy};
+use apimachinery::field::Errors;
+use apiserver::{Context, Orphaning, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::default_template;
 
@@ -44,6 +46,28 @@ impl Strategy for Job {
     /// batch/v1 Jobs orphaned their pods when deletion said nothing, and still do for `v1` clients.
     fn orphaning(&self) -> Orphaning {
         Orphaning::Orphan
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::workloads::job(object, now)
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        super::validation::job(object)
+    }
+
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate_create(context, object);
+        super::validation::job_update(object, old, &mut errors);
+        errors
+    }
+
+    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
+        super::validation::job_status(object)
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::changes::template_warnings(object, old)
     }
 }
 

@@ -2,7 +2,8 @@
 //! certificate have subresources of their own.
 
 use apimachinery::Value;
-use apiserver::{Context, Strategy};
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::{items, keep, keep_in};
 
@@ -36,6 +37,10 @@ impl Strategy for CertificateSigningRequest {
     /// The signer may add a certificate and conditions other than the approver's.
     fn prepare_status(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
         stamp_conditions(object, old, context);
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::access::signing_request(object, now)
     }
 }
 

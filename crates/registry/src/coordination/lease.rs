@@ -1,6 +1,8 @@
 //! Lease.
 
-use apiserver::Strategy;
+use apimachinery::Value;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 /// Lease.
 pub struct Lease;
@@ -12,5 +14,9 @@ impl Strategy for Lease {
 
     fn allows_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::config::lease(object, now)
     }
 }

@@ -2,7 +2,8 @@
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Value, validation};
-use apiserver::{Context, Strategy};
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 /// All data of a ConfigMap or Secret together, in bytes.
 pub(crate) const MOST_BYTES: usize = 1024 * 1024;
@@ -37,6 +38,10 @@ impl Strategy for ConfigMap {
         let mut errors = refuse_immutable(object, old, &["data", "binaryData"]);
         errors.append(self.validate_create(context, object));
         errors
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::config::config_map(object, now)
     }
 }
 

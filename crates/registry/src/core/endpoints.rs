@@ -1,6 +1,8 @@
 //! Endpoints.
 
-use apiserver::Strategy;
+use apimachinery::Value;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 /// Endpoints.
 pub struct Endpoints;
@@ -11,5 +13,9 @@ pub const DEPRECATION: &str = "v1 Endpoints is deprecated in v1.33+; use discove
 impl Strategy for Endpoints {
     fn creates_on_update(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::network::endpoints(object, now)
     }
 }

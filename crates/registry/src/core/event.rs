@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Status, Value};
-use apiserver::{Context, Conversion, Orphaning, Strategy};
+use apiserver::{Context, Conversion, Orphaning, Strategy, Version};
+use jiff::Timestamp;
 
 /// kube-apiserver's default of `--event-ttl`.
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
@@ -44,6 +45,10 @@ impl Strategy for Event {
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, _: &Value) -> Errors {
         self.validate_create(context, object)
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::event::event(object, now)
     }
 }
 

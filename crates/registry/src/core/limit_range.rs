@@ -1,7 +1,8 @@
 //! LimitRange.
 
 use apimachinery::{Object, Value};
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::items;
 
@@ -19,6 +20,10 @@ impl Strategy for LimitRange {
                 fill(limit, "defaultRequest", "min");
             }
         }
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::config::created_at(object, now)
     }
 }
 

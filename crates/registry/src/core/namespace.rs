@@ -1,7 +1,8 @@
 //! Namespace: stays until its content is gone and `spec.finalizers` is empty.
 
 use apimachinery::{Value, meta, validation, value};
-use apiserver::{Context, NameRule, Orphaning, Strategy};
+use apiserver::{Context, NameRule, Orphaning, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::{keep, keep_in};
 
@@ -62,6 +63,10 @@ impl Strategy for Namespace {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::config::namespace(object, now)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Value, validation, value};
-use apiserver::{Context, Strategy};
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::keep_in;
 
@@ -50,6 +51,10 @@ impl Strategy for Node {
     /// A kubelet's status does not touch the spec; its addresses and capacity are its own.
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         keep_in(object, old, "metadata", "generation");
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::node::node(object, now)
     }
 }
 

@@ -1,7 +1,8 @@
 //! PersistentVolume.
 
 use apimachinery::{Value, value};
-use apiserver::{Context, Strategy};
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 /// PersistentVolume.
 pub struct PersistentVolume;
@@ -24,5 +25,9 @@ impl Strategy for PersistentVolume {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::storage::volume(object, now)
     }
 }

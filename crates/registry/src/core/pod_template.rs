@@ -1,7 +1,8 @@
 //! PodTemplate.
 
 use apimachinery::Value;
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 use super::pod::defaults;
 
@@ -17,5 +18,9 @@ impl Strategy for PodTemplate {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::pod::template(object, now)
     }
 }

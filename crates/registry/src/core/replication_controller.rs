@@ -1,7 +1,9 @@
 //! ReplicationController.
 
 use apimachinery::Value;
-use apiserver::{Orphaning, Strategy};
+use apimachinery::field::Errors;
+use apiserver::{Context, Orphaning, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::default_template;
 
@@ -29,6 +31,22 @@ impl Strategy for ReplicationController {
 
     fn orphaning(&self) -> Orphaning {
         Orphaning::Orphan
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        crate::apps::validation::replication_controller(object)
+    }
+
+    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
+        crate::apps::validation::replica_status(object)
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        crate::changes::template_warnings(object, old)
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::workloads::replication_controller(object, now)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Object, Value, validation};
-use apiserver::{Context, Strategy};
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -75,6 +76,10 @@ impl Strategy for Secret {
         } else {
             vec!["tls: failed to find any PEM data in certificate input".into()]
         }
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::config::secret(object, now)
     }
 }
 

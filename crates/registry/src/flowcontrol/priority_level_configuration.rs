@@ -1,7 +1,8 @@
 //! PriorityLevelConfiguration.
 
 use apimachinery::Value;
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::default_struct;
 
@@ -22,5 +23,9 @@ impl Strategy for PriorityLevelConfiguration {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::priority_level(object, now)
     }
 }

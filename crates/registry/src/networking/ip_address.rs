@@ -2,7 +2,8 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apiserver::{Context, NameRule, Strategy};
+use apiserver::{Context, NameRule, Strategy, Version};
+use jiff::Timestamp;
 
 /// IPAddress.
 pub struct IpAddress;
@@ -41,6 +42,10 @@ impl Strategy for IpAddress {
             );
         }
         errors
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::network::ip_address(object, now)
     }
 }
 

@@ -1,7 +1,8 @@
 //! NetworkPolicy.
 
 use apimachinery::{Value, value};
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 /// NetworkPolicy.
 pub struct NetworkPolicy;
@@ -22,6 +23,10 @@ impl Strategy for NetworkPolicy {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::network::network_policy(object, now)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apiserver::{Context, Strategy};
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 /// RuntimeClass.
 pub struct RuntimeClass;
@@ -14,5 +15,9 @@ impl Strategy for RuntimeClass {
             errors.invalid(&Path::Root.child("handler"), object["handler"].clone(), "field is immutable");
         }
         errors
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::config::runtime_class(object, now)
     }
 }

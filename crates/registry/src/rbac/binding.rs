@@ -2,7 +2,8 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apiserver::{Context, NameRule, Strategy};
+use apiserver::{Context, NameRule, Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::items;
 use apimachinery::validation::path_segment_name as path_segment;
@@ -45,6 +46,10 @@ impl Strategy for Binding {
             errors.invalid(&Path::Root.child("roleRef"), told, "field is immutable");
         }
         errors
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::access::role_binding(object, now)
     }
 }
 

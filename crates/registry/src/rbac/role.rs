@@ -2,7 +2,8 @@
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Value, validation};
-use apiserver::{Context, NameRule, Strategy};
+use apiserver::{Context, NameRule, Strategy, Version};
+use jiff::Timestamp;
 
 /// Role (of a namespace) or ClusterRole.
 pub struct Role;
@@ -18,6 +19,10 @@ impl Strategy for Role {
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         validate(object, context.definition.is_namespaced())
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::config::created_at(object, now)
     }
 }
 

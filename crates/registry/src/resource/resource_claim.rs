@@ -1,7 +1,8 @@
 //! ResourceClaim and ResourceClaimTemplate.
 
 use apimachinery::Value;
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 use crate::changes::{default_text, items};
 
@@ -14,6 +15,10 @@ pub struct ResourceClaimTemplate;
 impl Strategy for ResourceClaim {
     fn default(&self, _: &str, object: &mut Value) {
         default_requests(object.entry("spec"));
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::resource_claim(object, now)
     }
 }
 

@@ -1,6 +1,8 @@
 //! PriorityClass.
 
-use apiserver::Strategy;
+use apimachinery::Value;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 /// PriorityClass.
 pub struct PriorityClass;
@@ -8,5 +10,9 @@ pub struct PriorityClass;
 impl Strategy for PriorityClass {
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::config::priority_class(object, now)
     }
 }

@@ -1,7 +1,8 @@
 //! CSIDriver.
 
 use apimachinery::{Value, value};
-use apiserver::Strategy;
+use apiserver::{Strategy, Version};
+use jiff::Timestamp;
 
 /// CSIDriver.
 pub struct CsiDriver;
@@ -12,5 +13,9 @@ impl Strategy for CsiDriver {
         if spec["volumeLifecycleModes"].items().is_empty() {
             spec.set("volumeLifecycleModes", value!(["Persistent"]));
         }
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::storage::driver(object, now)
     }
 }

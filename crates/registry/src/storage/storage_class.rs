@@ -2,7 +2,8 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apiserver::{Context, Strategy};
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 /// StorageClass.
 pub struct StorageClass;
@@ -32,5 +33,9 @@ impl Strategy for StorageClass {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::storage::storage_class(object, now)
     }
 }

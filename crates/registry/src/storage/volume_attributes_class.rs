@@ -2,7 +2,8 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apiserver::{Context, Strategy};
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
 
 /// VolumeAttributesClass.
 pub struct VolumeAttributesClass;
@@ -17,5 +18,9 @@ impl Strategy for VolumeAttributesClass {
             errors.forbidden(&Path::Root.child("parameters"), "updates to parameters are forbidden.");
         }
         errors
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::storage::attributes_class(object, now)
     }
 }

@@ -31,7 +31,7 @@ pub fn needs_health_check_port(service: &Value) -> bool {
 }
 
 /// Reachable from outside: by node port, load balancer or external address.
-fn is_external(service: &Value) -> bool {
+pub fn is_external(service: &Value) -> bool {
     matches!(service["spec"]["type"].text(), "NodePort" | "LoadBalancer")
         || (needs_cluster_ip(service) && !service["spec"]["externalIPs"].items().is_empty())
 }

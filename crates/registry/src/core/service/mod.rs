@@ -5,10 +5,12 @@ pub mod allocation;
 pub mod defaults;
 pub mod families;
 pub mod node_ports;
+pub mod validation;
 
 use apimachinery::field::{Errors, Path};
-use apimachinery::{Status, Value, validation};
-use apiserver::{Companion, Context, NameRule, Strategy};
+use apimachinery::{Status, Value};
+use apiserver::{Companion, Context, NameRule, Strategy, Version};
+use jiff::Timestamp;
 
 /// Service.
 pub struct Service;
@@ -20,7 +22,7 @@ impl Strategy for Service {
 
     /// Relaxed names (KEP-5311): a label may begin with a digit.
     fn name_rule(&self) -> NameRule {
-        validation::dns1123_label
+        apimachinery::validation::dns1123_label
     }
 
     fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
@@ -33,6 +35,10 @@ impl Strategy for Service {
         defaults::keep_allocated(object, old);
     }
 
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        validation::service(object)
+    }
+
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
         let mut errors = self.validate_create(context, object);
         let (new, before) = (object["spec"]["clusterIPs"].items(), old["spec"]["clusterIPs"].items());
@@ -42,6 +48,7 @@ impl Strategy for Service {
             let list = spec.child("clusterIPs");
             errors.invalid(&list.index(0), object["spec"]["clusterIPs"].clone(), "may not change once set");
         }
+        validation::same_class(object, old, &mut errors);
         errors
     }
 
@@ -57,5 +64,9 @@ impl Strategy for Service {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::network::service(object, now)
     }
 }

@@ -1,0 +1,417 @@
+//! Validation of Deployments, ReplicaSets, DaemonSets and StatefulSets (and of
+//! what ReplicationControllers share with them).
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::IMMUTABLE;
+
+use crate::core::pod::validation as pod;
+use crate::rules::{internal, non_negative, rollout, selector};
+
+fn spec_path() -> Path<'static> {
+    Path::Child(&Path::Root, "spec")
+}
+
+/// A template of pods that run for good: restarted always, without a deadline.
+pub fn lasting_template(template: &Value, path: &Path<'_>, errors: &mut Errors) {
+    pod::template(template, path, errors);
+    always_restarted(template, path, errors);
+}
+
+fn always_restarted(template: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let (spec, field) = (&template["spec"], path.child("spec"));
+    let policy = spec["restartPolicy"].text();
+    if policy != "Always" {
+        errors.not_supported(&field.child("restartPolicy"), policy, &["Always"]);
+    }
+    if !spec["activeDeadlineSeconds"].is_null() {
+        errors.forbidden(
+            &field.child("activeDeadlineSeconds"),
+            "activeDeadlineSeconds in ReplicaSet is not Supported",
+        );
+    }
+}
+
+/// Selector, labels and template of Deployments and ReplicaSets.
+fn selected_template(spec: &Value, kind: &str, errors: &mut Errors) {
+    let path = spec_path();
+    let field = path.child("selector");
+    selector::of_workload(
+        &field,
+        &spec["selector"],
+        Some(&format!("empty selector is invalid for {kind}")),
+        errors,
+    );
+    let place = path.child("template");
+    let (template, metadata) = (&spec["template"], place.child("metadata"));
+    if selector::matches_labels(&field, &spec["selector"], template, &metadata.child("labels"), errors) {
+        lasting_template(template, &place, errors);
+    }
+}
+
+pub fn deployment(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, path) = (&object["spec"], spec_path());
+    non_negative(&path.child("replicas"), &spec["replicas"], &mut errors);
+    selected_template(spec, "deployment", &mut errors);
+    deployment_strategy(&spec["strategy"], &path.child("strategy"), &mut errors);
+    for field in ["minReadySeconds", "revisionHistoryLimit"] {
+        non_negative(&path.child(field), &spec[field], &mut errors);
+    }
+    let (deadline, field) = (&spec["progressDeadlineSeconds"], path.child("progressDeadlineSeconds"));
+    non_negative(&field, deadline, &mut errors);
+    if let Some(seconds) = deadline.as_i64()
+        && seconds <= spec["minReadySeconds"].as_i64().unwrap_or(0)
+    {
+        errors.invalid(&field, seconds, "must be greater than minReadySeconds");
+    }
+    errors
+}
+
+fn deployment_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let rolling = &strategy["rollingUpdate"];
+    let field = path.child("rollingUpdate");
+    match strategy["type"].text() {
+        "Recreate" => {
+            if !rolling.is_null() {
+                errors.forbidden(&field, "may not be specified when strategy `type` is 'Recreate'");
+            }
+        }
+        "RollingUpdate" if rolling.is_null() => {
+            errors.required(&field, "this should be defaulted and never be nil");
+        }
+        "RollingUpdate" => {
+            let (surge, unavailable) = (field.child("maxSurge"), field.child("maxUnavailable"));
+            rollout::non_negative(&unavailable, &rolling["maxUnavailable"], errors);
+            rollout::non_negative(&surge, &rolling["maxSurge"], errors);
+            if rollout::is_zero(&rolling["maxUnavailable"]) && rollout::is_zero(&rolling["maxSurge"]) {
+                let why = "may not be 0 when `maxSurge` is 0";
+                errors.invalid(&unavailable, rolling["maxUnavailable"].clone(), why);
+            }
+            rollout::at_most_all(&unavailable, &rolling["maxUnavailable"], errors);
+        }
+        _ => errors.not_supported(
+            path,
+            internal::of("DeploymentStrategy", strategy),
+            &["Recreate", "RollingUpdate"],
+        ),
+    }
+}
+
+pub fn replica_set(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, path) = (&object["spec"], spec_path());
+    for field in ["replicas", "minReadySeconds"] {
+        non_negative(&path.child(field), &spec[field], &mut errors);
+    }
+    selected_template(spec, "replicaset", &mut errors);
+    errors
+}
+
+pub fn daemon_set(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, path) = (&object["spec"], spec_path());
+    let field = path.child("selector");
+    selector::validate(&field, &spec["selector"], &mut errors);
+    let place = path.child("template");
+    let metadata = place.child("metadata");
+    selector::matches_labels(
+        &field,
+        &spec["selector"],
+        &spec["template"],
+        &metadata.child("labels"),
+        &mut errors,
+    );
+    if !spec["selector"].is_null() && selector::is_empty(&spec["selector"]) {
+        errors.invalid(&field, spec["selector"].clone(), "empty selector is invalid for daemonset");
+    }
+    pod::template(&spec["template"], &place, &mut errors);
+    let policy = spec["template"]["spec"]["restartPolicy"].text();
+    if policy != "Always" {
+        errors.not_supported(&place.child("spec").child("restartPolicy"), policy, &["Always"]);
+    }
+    if !spec["template"]["spec"]["activeDeadlineSeconds"].is_null() {
+        errors.forbidden(
+            &place.child("spec").child("activeDeadlineSeconds"),
+            "activeDeadlineSeconds in DaemonSet is not Supported",
+        );
+    }
+    non_negative(&path.child("minReadySeconds"), &spec["minReadySeconds"], &mut errors);
+    daemon_set_strategy(&spec["updateStrategy"], &path.child("updateStrategy"), &mut errors);
+    non_negative(&path.child("revisionHistoryLimit"), &spec["revisionHistoryLimit"], &mut errors);
+    errors
+}
+
+fn daemon_set_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let rolling = &strategy["rollingUpdate"];
+    let field = path.child("rollingUpdate");
+    match strategy["type"].text() {
+        "OnDelete" => {}
+        "RollingUpdate" if rolling.is_null() => errors.required(&field, ""),
+        "RollingUpdate" => {
+            let (surge, unavailable) = (field.child("maxSurge"), field.child("maxUnavailable"));
+            rollout::non_negative(&unavailable, &rolling["maxUnavailable"], errors);
+            rollout::at_most_all(&unavailable, &rolling["maxUnavailable"], errors);
+            rollout::non_negative(&surge, &rolling["maxSurge"], errors);
+            rollout::at_most_all(&surge, &rolling["maxSurge"], errors);
+            match (rollout::is_zero(&rolling["maxUnavailable"]), rollout::is_zero(&rolling["maxSurge"])) {
+                (true, true) => errors.required(&unavailable, "cannot be 0 when maxSurge is 0"),
+                (false, false) => errors.invalid(
+                    &surge,
+                    rolling["maxSurge"].clone(),
+                    "may not be set when maxUnavailable is non-zero",
+                ),
+                _ => {}
+            }
+        }
+        _ => errors.not_supported(
+            path,
+            internal::of("DaemonSetUpdateStrategy", strategy),
+            &["RollingUpdate", "OnDelete"],
+        ),
+    }
+}
+
+pub fn stateful_set(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, path) = (&object["spec"], spec_path());
+    let policy = path.child("podManagementPolicy");
+    match spec["podManagementPolicy"].text() {
+        "OrderedReady" | "Parallel" => {}
+        "" => errors.required(&policy, ""),
+        other => errors.invalid(&policy, other, "must be 'OrderedReady' or 'Parallel'"),
+    }
+    stateful_set_strategy(&spec["updateStrategy"], &path.child("updateStrategy"), &mut errors);
+    let (retention, field) =
+        (&spec["persistentVolumeClaimRetentionPolicy"], path.child("persistentVolumeClaimRetentionPolicy"));
+    for when in ["whenDeleted", "whenScaled"] {
+        if let Some(policy) = retention[when].as_str() {
+            errors.one_of(&field.child(when), policy, &["Retain", "Delete"]);
+        }
+    }
+    non_negative(&path.child("replicas"), &spec["replicas"], &mut errors);
+    non_negative(&path.child("minReadySeconds"), &spec["minReadySeconds"], &mut errors);
+    non_negative(&path.child("ordinals").child("start"), &spec["ordinals"]["start"], &mut errors);
+    let (field, place) = (path.child("selector"), path.child("template"));
+    selector::of_workload(
+        &field,
+        &spec["selector"],
+        Some("empty selector is invalid for statefulset"),
+        &mut errors,
+    );
+    let metadata = place.child("metadata");
+    let template = &spec["template"];
+    if selector::matches_labels(&field, &spec["selector"], template, &metadata.child("labels"), &mut errors) {
+        pod::template(template, &place, &mut errors);
+    }
+    let inner = place.child("spec");
+    let policy = template["spec"]["restartPolicy"].text();
+    if policy != "Always" {
+        errors.not_supported(&inner.child("restartPolicy"), policy, &["Always"]);
+    }
+    if !template["spec"]["activeDeadlineSeconds"].is_null() {
+        errors.forbidden(
+            &inner.child("activeDeadlineSeconds"),
+            "activeDeadlineSeconds in StatefulSet is not Supported",
+        );
+    }
+    non_negative(&path.child("revisionHistoryLimit"), &spec["revisionHistoryLimit"], &mut errors);
+    errors
+}
+
+fn stateful_set_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let rolling = &strategy["rollingUpdate"];
+    let field = path.child("rollingUpdate");
+    match strategy["type"].text() {
+        "" => errors.required(path, ""),
+        "OnDelete" if !rolling.is_null() => errors.invalid(
+            &field,
+            internal::of("RollingUpdateStatefulSet", rolling),
+            "only allowed for updateStrategy 'RollingUpdate'",
+        ),
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            non_negative(&field.child("partition"), &rolling["partition"], errors);
+            let unavailable = &rolling["maxUnavailable"];
+            if !unavailable.is_null() {
+                let place = field.child("maxUnavailable");
+                rollout::non_negative(&place, unavailable, errors);
+                if rollout::is_zero(unavailable) {
+                    errors.invalid(&place, unavailable.clone(), "cannot be 0");
+                }
+                rollout::at_most_all(&place, unavailable, errors);
+            }
+        }
+        _ => errors.invalid(
+            path,
+            internal::of("StatefulSetUpdateStrategy", strategy),
+            "must be 'RollingUpdate' or 'OnDelete'",
+        ),
+    }
+}
+
+/// The selector of what is there stays.
+pub fn same_selector(object: &Value, old: &Value, errors: &mut Errors) {
+    errors.immutable(&spec_path().child("selector"), &object["spec"]["selector"], &old["spec"]["selector"]);
+}
+
+/// What may change in a StatefulSet; `errors` are those of its validation.
+pub fn stateful_set_update(object: &Value, old: &Value, errors: &mut Errors) {
+    let path = spec_path();
+    let (new, before) = (&object["spec"], &old["spec"]);
+    for field in ["selector", "serviceName", "podManagementPolicy"] {
+        errors.immutable(&path.child(field), &new[field], &before[field]);
+    }
+    if !crate::rules::same(&new["volumeClaimTemplates"], &before["volumeClaimTemplates"]) {
+        errors.forbidden(
+            &path,
+            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+             'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
+             'minReadySeconds' are forbidden",
+        );
+    }
+}
+
+/// Counts in a status: none negative.
+pub fn counts(status: &Value, fields: &[&str], errors: &mut Errors) {
+    let path = Path::Root.child("status");
+    for field in fields {
+        non_negative(&path.child(field), &status[*field], errors);
+    }
+}
+
+/// The status of a Deployment or ReplicaSet: no part larger than the whole.
+pub fn replica_status(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (status, path) = (&object["status"], Path::Root.child("status"));
+    let parts = ["updatedReplicas", "readyReplicas", "availableReplicas", "fullyLabeledReplicas"];
+    counts(status, &["observedGeneration", "replicas"], &mut errors);
+    counts(status, &parts, &mut errors);
+    let number = |field: &str| status[field].as_i64().unwrap_or(0);
+    for field in parts {
+        if number(field) > number("replicas") {
+            errors.invalid(&path.child(field), number(field), "cannot be greater than status.replicas");
+        }
+    }
+    if number("availableReplicas") > number("readyReplicas") {
+        let why = "cannot be greater than readyReplicas";
+        errors.invalid(&path.child("availableReplicas"), number("availableReplicas"), why);
+    }
+    errors
+}
+
+/// A ReplicationController: a plain map selects.
+pub fn replication_controller(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, path) = (&object["spec"], spec_path());
+    non_negative(&path.child("minReadySeconds"), &spec["minReadySeconds"], &mut errors);
+    if spec["selector"].members().next().is_none() {
+        errors.required(&path.child("selector"), "");
+    }
+    let (template, place) = (&spec["template"], path.child("template"));
+    non_negative_later(spec, template, &place, &mut errors);
+    errors
+}
+
+/// Template before number: upstream looks in this order.
+fn non_negative_later(spec: &Value, template: &Value, place: &Path<'_>, errors: &mut Errors) {
+    if template.is_null() {
+        errors.required(place, "");
+    } else {
+        let own = &template["metadata"]["labels"];
+        let matches = spec["selector"].members().all(|(key, value)| own[key] == *value);
+        if !matches {
+            let metadata = place.child("metadata");
+            errors.invalid(
+                &metadata.child("labels"),
+                own.clone(),
+                "`selector` does not match template `labels`",
+            );
+        }
+        lasting_template(template, place, errors);
+    }
+    non_negative(&spec_path().child("replicas"), &spec["replicas"], errors);
+}
+
+/// The number of a ControllerRevision, and its data for good.
+pub fn controller_revision(object: &Value, old: Option<&Value>) -> Errors {
+    let mut errors = Errors::new();
+    if let Some(old) = old
+        && object["data"] != old["data"]
+    {
+        errors.invalid(&Path::Root.child("data"), object["data"].clone(), IMMUTABLE);
+    }
+    non_negative(&Path::Root.child("revision"), &object["revision"], &mut errors);
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    fn told(errors: Errors) -> Vec<String> {
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    fn template() -> Value {
+        value!({"metadata": {"labels": {"a": "b"}}, "spec": {
+            "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "containers": [{
+                "name": "c", "image": "i", "terminationMessagePolicy": "File", "imagePullPolicy": "Always"
+            }]
+        }})
+    }
+
+    fn object(fields: Value) -> Value {
+        let mut object = value!({"spec": {
+            "replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": (template()),
+            "strategy": {"type": "Recreate"}, "updateStrategy": {"type": "OnDelete"},
+            "podManagementPolicy": "Parallel"
+        }});
+        for (name, value) in fields.members() {
+            object.entry("spec").set(name.to_owned(), value.clone());
+        }
+        object
+    }
+
+    #[test]
+    fn right_ones_are_right() {
+        let plain = object(value!({}));
+        for errors in [deployment(&plain), replica_set(&plain), daemon_set(&plain), stateful_set(&plain)] {
+            assert_eq!(told(errors), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn selectors_match_templates() {
+        let wrong = object(value!({"selector": {"matchLabels": {"a": "x"}}}));
+        let expected =
+            ["spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`"];
+        assert_eq!(told(deployment(&wrong)), expected);
+        assert_eq!(told(replica_set(&wrong)), expected);
+        assert_eq!(told(stateful_set(&wrong)), expected);
+    }
+
+    #[test]
+    fn something_always_rolls() {
+        for (unavailable, surge, expected) in [
+            (Value::from("0%"), Value::from(0), vec!["spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when `maxSurge` is 0"]),
+            (Value::from(1), Value::from(-1), vec!["spec.strategy.rollingUpdate.maxSurge: Invalid value: -1: must be greater than or equal to 0"]),
+            (Value::from("200%"), Value::from(0), vec!["spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"200%\": must not be greater than 100%"]),
+            (Value::from("25%"), Value::from("25%"), vec![]),
+        ] {
+            let strategy = value!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge}});
+            assert_eq!(told(deployment(&object(value!({"strategy": strategy})))), expected);
+        }
+    }
+
+    #[test]
+    fn parts_are_not_more_than_the_whole() {
+        let status = value!({"status": {"replicas": 1, "readyReplicas": 2, "availableReplicas": 1}});
+        assert_eq!(
+            told(replica_status(&status)),
+            ["status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas"]
+        );
+    }
+}

@@ -1,0 +1,375 @@
+//! Validation of Jobs and CronJobs.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+
+use super::schedule;
+use crate::core::pod::validation as pod;
+use crate::rules::{internal, invalid_unquoted, non_negative, selector};
+
+/// Most parallel pods, and failing indexes, of an indexed Job.
+const MOST_INDEXED: i64 = 100_000;
+/// Of a Job with more completions than that fewer indexes may fail.
+const MANY_COMPLETIONS: i64 = 100_000;
+const MOST_FAILED_INDEXES: i64 = 10_000;
+const MOST_RULES: usize = 20;
+const MOST_EXIT_CODES: usize = 255;
+
+/// A Job with its selector.
+pub fn job(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, path) = (&object["spec"], Path::Root.child("spec"));
+    job_spec(spec, &path, &mut errors);
+    let field = path.child("selector");
+    if spec["selector"].is_null() {
+        errors.required(&field, "");
+    } else {
+        selector::validate(&field, &spec["selector"], &mut errors);
+    }
+    let template = path.child("template");
+    let metadata = template.child("metadata");
+    let labels = metadata.child("labels");
+    if !spec["manualSelector"].is_true() {
+        generated_selector(object, &field, &labels, &mut errors);
+    }
+    selector::matches_labels(&field, &spec["selector"], &spec["template"], &labels, &mut errors);
+    errors
+}
+
+/// Without a selector of the client's own it is the one that the server made.
+fn generated_selector(object: &Value, path: &Path<'_>, labels: &Path<'_>, errors: &mut Errors) {
+    let uid = object["metadata"]["uid"].text();
+    let name = object["metadata"]["name"].text();
+    let own = &object["spec"]["template"]["metadata"]["labels"];
+    for (label, expected) in [
+        ("batch.kubernetes.io/controller-uid", uid),
+        ("controller-uid", uid),
+        ("batch.kubernetes.io/job-name", name),
+        ("job-name", name),
+    ] {
+        match own[label].as_str() {
+            None => errors.required(&labels.key(label), &format!("must be '{expected}'")),
+            Some(value) if value != expected => {
+                errors.invalid(&labels.key(label), own.clone(), &format!("must be '{expected}'"));
+            }
+            Some(_) => {}
+        }
+    }
+    let selector = &object["spec"]["selector"];
+    let made = selector["matchLabels"].members().count() == 1
+        && selector["matchExpressions"].items().is_empty()
+        && ["batch.kubernetes.io/controller-uid", "controller-uid"]
+            .iter()
+            .any(|label| selector["matchLabels"][*label].as_str() == Some(uid));
+    if !made {
+        errors.invalid(path, selector.clone(), "`selector` not auto-generated");
+    }
+}
+
+/// A JobSpec at `path`, but for its selector.
+fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for field in
+        ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"]
+    {
+        non_negative(&path.child(field), &spec[field], errors);
+    }
+    for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+        non_negative(&path.child(field), &spec[field], errors);
+    }
+    let indexed = spec["completionMode"].text() == "Indexed";
+    if let Some(mode) = spec["completionMode"].as_str() {
+        errors.one_of(&path.child("completionMode"), mode, &["NonIndexed", "Indexed"]);
+    }
+    if indexed {
+        indexed_numbers(spec, path, errors);
+    }
+    if !indexed {
+        for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+            if let Some(number) = spec[field].as_i64() {
+                errors.invalid(&path.child(field), number, "requires indexed completion mode");
+            }
+        }
+    }
+    failure_policy(spec, &path.child("podFailurePolicy"), errors);
+    success_policy(spec, indexed, &path.child("successPolicy"), errors);
+    if let Some(policy) = spec["podReplacementPolicy"].as_str() {
+        let field = path.child("podReplacementPolicy");
+        if spec["podFailurePolicy"].is_null() {
+            errors.one_of(&field, policy, &["Failed", "TerminatingOrFailed"]);
+        } else {
+            errors.one_of(&field, policy, &["Failed"]);
+        }
+    }
+    let template = path.child("template");
+    pod::template(&spec["template"], &template, errors);
+    let restart = template.child("spec");
+    let restart = restart.child("restartPolicy");
+    match spec["template"]["spec"]["restartPolicy"].text() {
+        "" | "Always" => errors.required(&restart, "valid values: \"OnFailure\", \"Never\""),
+        policy => {
+            errors.one_of(&restart, policy, &["OnFailure", "Never"]);
+            if !spec["podFailurePolicy"].is_null() && policy != "Never" {
+                errors.invalid(&restart, policy, "only \"Never\" is supported when podFailurePolicy is specified");
+            }
+        }
+    }
+}
+
+fn indexed_numbers(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let number = |field: &str| spec[field].as_i64();
+    let Some(completions) = number("completions") else {
+        errors.required(&path.child("completions"), "when completion mode is Indexed");
+        return;
+    };
+    if let Some(parallelism) = number("parallelism").filter(|number| *number > MOST_INDEXED) {
+        let why = format!("must be less than or equal to {MOST_INDEXED} when completion mode is Indexed");
+        errors.invalid(&path.child("parallelism"), parallelism, &why);
+    }
+    let failed = number("maxFailedIndexes");
+    if failed.is_some() && number("backoffLimitPerIndex").is_none() {
+        errors.required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
+    }
+    let field = path.child("maxFailedIndexes");
+    if let Some(failed) = failed {
+        if failed > completions {
+            errors.invalid(&field, failed, "must be less than or equal to completions");
+        }
+        if failed > MOST_INDEXED {
+            errors.invalid(&field, failed, &format!("must be less than or equal to {MOST_INDEXED}"));
+        }
+    }
+    if completions > MANY_COMPLETIONS && number("backoffLimitPerIndex").is_some() {
+        if failed.is_none() {
+            let why = format!("must be specified when completions is above {MANY_COMPLETIONS}");
+            errors.required(&field, &why);
+        }
+        if let Some(failed) = failed.filter(|failed| *failed > MOST_FAILED_INDEXES) {
+            let why = format!(
+                "must be less than or equal to {MOST_FAILED_INDEXES} when completions are above \
+                 {MANY_COMPLETIONS} and used with backoff limit per index"
+            );
+            errors.invalid(&field, failed, &why);
+        }
+    }
+}
+
+fn failure_policy(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let policy = &spec["podFailurePolicy"];
+    if policy.is_null() {
+        return;
+    }
+    let rules = path.child("rules");
+    if policy["rules"].items().len() > MOST_RULES {
+        errors.too_many(&rules, policy["rules"].items().len(), MOST_RULES);
+    }
+    for (at, rule) in policy["rules"].items().iter().enumerate() {
+        let here = rules.index(at);
+        let action = here.child("action");
+        match rule["action"].text() {
+            "" => errors.required(&action, "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\""),
+            "FailIndex" if spec["backoffLimitPerIndex"].is_null() => {
+                errors.invalid(&action, "FailIndex", "requires the backoffLimitPerIndex to be set");
+            }
+            text => errors.one_of(&action, text, &["Count", "FailIndex", "FailJob", "Ignore"]),
+        }
+        let (codes, conditions) = (&rule["onExitCodes"], rule["onPodConditions"].items());
+        if !codes.is_null() {
+            exit_codes(spec, codes, &here.child("onExitCodes"), errors);
+        }
+        let list = here.child("onPodConditions");
+        for (nth, condition) in conditions.iter().enumerate() {
+            let place = list.index(nth);
+            let kind = condition["type"].text();
+            errors.check(&place.child("type"), kind, apimachinery::validation::qualified_name(kind));
+            match condition["status"].text() {
+                "" => errors.required(&place.child("status"), "valid values: \"False\", \"True\", \"Unknown\""),
+                status => errors.one_of(&place.child("status"), status, &["False", "True", "Unknown"]),
+            }
+        }
+        match (!codes.is_null(), !conditions.is_empty()) {
+            (true, true) => {
+                invalid_unquoted(&here, "specifying both OnExitCodes and OnPodConditions is not supported", errors);
+            }
+            (false, false) => {
+                invalid_unquoted(&here, "specifying one of OnExitCodes and OnPodConditions is required", errors);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn exit_codes(spec: &Value, codes: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let operator = codes["operator"].text();
+    match operator {
+        "" => errors.required(&path.child("operator"), "valid values: \"In\", \"NotIn\""),
+        operator => errors.one_of(&path.child("operator"), operator, &["In", "NotIn"]),
+    }
+    if let Some(name) = codes["containerName"].as_str() {
+        let template = &spec["template"]["spec"];
+        let known = ["containers", "initContainers"]
+            .iter()
+            .flat_map(|list| template[*list].items())
+            .any(|container| container["name"].text() == name);
+        if !known {
+            let why = "must be one of the container or initContainer names in the pod template";
+            errors.invalid(&path.child("containerName"), name, why);
+        }
+    }
+    let field = path.child("values");
+    let values = codes["values"].items();
+    if values.is_empty() {
+        errors.invalid(&field, codes["values"].clone(), "at least one value is required");
+    } else if values.len() > MOST_EXIT_CODES {
+        errors.too_many(&field, values.len(), MOST_EXIT_CODES);
+    }
+    let mut ordered = true;
+    for (at, value) in values.iter().enumerate() {
+        let code = value.as_i64().unwrap_or(0);
+        if operator == "In" && code == 0 {
+            errors.invalid(&field.index(at), code, "must not be 0 for the In operator");
+        }
+        if at > 0 {
+            let before = values[at - 1].as_i64().unwrap_or(0);
+            ordered &= before <= code;
+            if before == code {
+                errors.duplicate(&field.index(at), code);
+            }
+        }
+    }
+    if !ordered {
+        errors.invalid(&field, codes["values"].clone(), "must be ordered");
+    }
+}
+
+fn success_policy(spec: &Value, indexed: bool, path: &Path<'_>, errors: &mut Errors) {
+    let policy = &spec["successPolicy"];
+    if policy.is_null() {
+        return;
+    }
+    if !indexed {
+        errors.invalid(path, internal::of("SuccessPolicy", policy), "requires indexed completion mode");
+        return;
+    }
+    let rules = path.child("rules");
+    let list = policy["rules"].items();
+    if list.is_empty() {
+        errors.required(&rules, "at least one rules must be specified when the successPolicy is specified");
+    }
+    if list.len() > MOST_RULES {
+        errors.too_many(&rules, list.len(), MOST_RULES);
+    }
+    for (at, rule) in list.iter().enumerate() {
+        let here = rules.index(at);
+        if rule["succeededCount"].is_null() && rule["succeededIndexes"].is_null() {
+            errors.required(&here, "at least one of succeededCount or succeededIndexes must be specified");
+        }
+        non_negative(&here.child("succeededCount"), &rule["succeededCount"], errors);
+    }
+}
+
+/// What may change in a Job, after its validation.
+pub fn job_update(object: &Value, old: &Value, errors: &mut Errors) {
+    let path = Path::Root.child("spec");
+    let (new, before) = (&object["spec"], &old["spec"]);
+    // The number of an indexed job may follow its parallelism.
+    let elastic = new["completionMode"].text() == "Indexed"
+        && new["completions"] == new["parallelism"]
+        && before["completions"] == before["parallelism"];
+    if !elastic {
+        errors.immutable(&path.child("completions"), &new["completions"], &before["completions"]);
+    }
+    errors.immutable(&path.child("selector"), &new["selector"], &before["selector"]);
+    let suspended = before["suspend"].is_true() && old["status"]["startTime"].is_null();
+    let mut template = new["template"].clone();
+    if suspended {
+        for field in ["labels", "annotations"] {
+            crate::changes::keep_in(&mut template, &before["template"], "metadata", field);
+        }
+        for field in ["nodeSelector", "affinity", "tolerations", "schedulingGates"] {
+            crate::changes::keep_in(&mut template, &before["template"], "spec", field);
+        }
+    }
+    if template != before["template"] {
+        let told = internal::of("PodTemplateSpec", &new["template"]);
+        errors.invalid(&path.child("template"), told, "field is immutable");
+    }
+    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "successPolicy", "managedBy"] {
+        errors.immutable(&path.child(field), &new[field], &before[field]);
+    }
+}
+
+/// A CronJob.
+pub fn cron_job(object: &Value, old: Option<&Value>) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, path) = (&object["spec"], Path::Root.child("spec"));
+    let field = path.child("schedule");
+    let text = spec["schedule"].text();
+    if text.is_empty() {
+        errors.required(&field, "");
+    } else {
+        if let Err(why) = schedule::check(text) {
+            errors.invalid(&field, text, &why);
+        }
+        let unchanged = old.is_some_and(|old| old["spec"]["schedule"].text() == text);
+        if text.contains("TZ") && !unchanged {
+            errors.invalid(
+                &field,
+                text,
+                "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+            );
+        }
+    }
+    non_negative(&path.child("startingDeadlineSeconds"), &spec["startingDeadlineSeconds"], &mut errors);
+    time_zone(spec, &path.child("timeZone"), &mut errors);
+    match spec["concurrencyPolicy"].text() {
+        "" => errors.required(&path.child("concurrencyPolicy"), ""),
+        policy => {
+            errors.one_of(&path.child("concurrencyPolicy"), policy, &["Allow", "Forbid", "Replace"]);
+        }
+    }
+    let template = path.child("jobTemplate");
+    job_template(&spec["jobTemplate"]["spec"], &template.child("spec"), &mut errors);
+    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+        non_negative(&path.child(field), &spec[field], &mut errors);
+    }
+    let name = object["metadata"]["name"].text();
+    if old.is_none() && name.len() > schedule::MOST_NAME {
+        let why = format!("must be no more than {} characters", schedule::MOST_NAME);
+        errors.invalid(&Path::Root.child("metadata").child("name"), name, &why);
+    }
+    errors
+}
+
+/// A Job that a CronJob makes chooses its own selector.
+fn job_template(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    job_spec(spec, path, errors);
+    if !spec["selector"].is_null() {
+        let why = "`selector` will be auto-generated";
+        errors.invalid(&path.child("selector"), spec["selector"].clone(), why);
+    }
+    if spec["manualSelector"].is_true() {
+        errors.not_supported(&path.child("manualSelector"), true, &["nil", "false"]);
+    }
+}
+
+fn time_zone(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let Some(zone) = spec["timeZone"].as_str() else { return };
+    if zone.is_empty() {
+        errors.invalid(path, zone, "timeZone must be nil or non-empty string");
+    } else if zone.eq_ignore_ascii_case("Local") {
+        let why = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+        errors.invalid(path, zone, why);
+    } else if !schedule::is_zone(zone) {
+        errors.invalid(path, zone, &format!("unknown time zone {zone}"));
+    }
+}
+
+/// Numbers of a Job's status.
+pub fn job_status(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let path = Path::Root.child("status");
+    for field in ["active", "succeeded", "failed", "ready", "terminating"] {
+        non_negative(&path.child(field), &object["status"][field], &mut errors);
+    }
+    errors
+}

@@ -1,0 +1,294 @@
+//! Validation of Services.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, ip, meta, parse_cidr_sloppy, qualified_name};
+
+use super::defaults;
+use crate::rules::{internal, non_special_ip, port};
+
+const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+/// The longest time that a client sticks to a pod, in seconds.
+const MOST_STICKY: i64 = 86_400;
+
+/// Everything of a Service but its metadata.
+pub fn service(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, path) = (&object["spec"], Path::Root.child("spec"));
+    let kind = spec["type"].text();
+    let ports = path.child("ports");
+    if spec["ports"].items().is_empty() && !defaults::is_headless(object) && kind != "ExternalName" {
+        errors.required(&ports, "");
+    }
+    by_type(object, &path, &mut errors);
+    let mut names: Vec<&str> = Vec::new();
+    let many = spec["ports"].items().len() > 1;
+    for (at, entry) in spec["ports"].items().iter().enumerate() {
+        let here = ports.index(at);
+        service_port(entry, many, defaults::is_headless(object), &mut names, &here, &mut errors);
+    }
+    if !spec["selector"].is_null() {
+        meta::labels(&spec["selector"], &path.child("selector"), &mut errors);
+    }
+    affinity(spec, &path, &mut errors);
+    external_ips(spec, &path.child("externalIPs"), &mut errors);
+    match kind {
+        "" => errors.required(&path.child("type"), ""),
+        kind => errors.one_of(&path.child("type"), kind, &TYPES),
+    }
+    unused_node_ports(object, &ports, &mut errors);
+    same_ports(spec, &ports, &mut errors);
+    source_ranges(spec, &path, &mut errors);
+    balancer_fields(spec, &path, &mut errors);
+    external_policy(object, &path, &mut errors);
+    internal_policy(spec, &path.child("internalTrafficPolicy"), &mut errors);
+    errors
+}
+
+fn by_type(object: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let spec = &object["spec"];
+    match spec["type"].text() {
+        "LoadBalancer" | "NodePort" if defaults::is_headless(object) => {
+            let list = path.child("clusterIPs");
+            let why = format!("may not be set to 'None' for {} services", spec["type"].text());
+            errors.invalid(&list.index(0), "None", &why);
+        }
+        "ExternalName" => {
+            if !spec["clusterIPs"].items().is_empty() {
+                errors.forbidden(&path.child("clusterIPs"), "may not be set for ExternalName services");
+            }
+            for field in ["ipFamilies", "ipFamilyPolicy"] {
+                if !crate::rules::is_empty(&spec[field]) {
+                    errors.forbidden(&path.child(field), "may not be set for ExternalName services");
+                }
+            }
+            let name = spec["externalName"].text();
+            let name = name.strip_suffix('.').unwrap_or(name);
+            let field = path.child("externalName");
+            if name.is_empty() {
+                errors.required(&field, "");
+            } else {
+                errors.check(&field, name, dns1123_subdomain(name));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn service_port<'a>(
+    entry: &'a Value,
+    named: bool,
+    headless: bool,
+    names: &mut Vec<&'a str>,
+    path: &Path<'_>,
+    errors: &mut Errors,
+) {
+    let name = entry["name"].text();
+    let field = path.child("name");
+    if named && name.is_empty() {
+        errors.required(&field, "");
+    } else if !name.is_empty() {
+        errors.check(&field, name, dns1123_label(name));
+        if names.contains(&name) {
+            errors.duplicate(&field, name);
+        } else {
+            names.push(name);
+        }
+    }
+    let number = entry["port"].as_i64().unwrap_or(0);
+    for why in in_range(number, 1, 65535) {
+        errors.invalid(&path.child("port"), number, &why);
+    }
+    match entry["protocol"].text() {
+        "" => errors.required(&path.child("protocol"), ""),
+        protocol => errors.one_of(&path.child("protocol"), protocol, &PROTOCOLS),
+    }
+    let _ = headless;
+    port(&path.child("targetPort"), &entry["targetPort"], errors);
+    if let Some(protocol) = entry["appProtocol"].as_str() {
+        errors.check(&path.child("appProtocol"), protocol, qualified_name(protocol));
+    }
+}
+
+fn affinity(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let affinity = spec["sessionAffinity"].text();
+    match affinity {
+        "" => errors.required(&path.child("sessionAffinity"), ""),
+        text => errors.one_of(&path.child("sessionAffinity"), text, &["ClientIP", "None"]),
+    }
+    let (config, field) = (&spec["sessionAffinityConfig"], path.child("sessionAffinityConfig"));
+    if affinity == "ClientIP" {
+        let client = field.child("clientIP");
+        let seconds = config["clientIP"]["timeoutSeconds"].as_i64();
+        match seconds {
+            None => errors.required(&client.child("timeoutSeconds"), "when session affinity type is ClientIP"),
+            Some(seconds) if seconds <= 0 || seconds > MOST_STICKY => {
+                let why = format!("must be greater than 0 and less than {MOST_STICKY}");
+                errors.invalid(&client.child("timeoutSeconds"), seconds, &why);
+            }
+            Some(_) => {}
+        }
+    } else if affinity == "None" && !config.is_null() {
+        errors.forbidden(&field, "must not be set when session affinity is None");
+    }
+}
+
+fn external_ips(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for (at, address) in spec["externalIPs"].items().iter().enumerate() {
+        let (here, text) = (path.index(at), address.text());
+        let wrong = ip(text);
+        if wrong.is_empty() {
+            non_special_ip(&here, text, errors);
+        } else {
+            errors.check(&here, text, wrong);
+        }
+    }
+}
+
+/// Types without node ports have none.
+fn unused_node_ports(object: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let spec = &object["spec"];
+    if spec["type"].text() == "ClusterIP" {
+        for (at, entry) in spec["ports"].items().iter().enumerate() {
+            if entry["nodePort"].as_i64().unwrap_or(0) != 0 {
+                let why = "may not be used when `type` is 'ClusterIP'";
+                errors.forbidden(&path.index(at).child("nodePort"), why);
+            }
+        }
+    }
+    let mut taken: Vec<(&str, i64)> = Vec::new();
+    for (at, entry) in spec["ports"].items().iter().enumerate() {
+        let key = (entry["protocol"].text(), entry["nodePort"].as_i64().unwrap_or(0));
+        if key.1 == 0 {
+            continue;
+        }
+        if taken.contains(&key) {
+            errors.duplicate(&path.index(at).child("nodePort"), key.1);
+        }
+        taken.push(key);
+    }
+}
+
+/// A protocol and number occur once.
+fn same_ports(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let mut taken: Vec<(&str, i64)> = Vec::new();
+    for (at, entry) in spec["ports"].items().iter().enumerate() {
+        let key = (entry["protocol"].text(), entry["port"].as_i64().unwrap_or(0));
+        if taken.contains(&key) {
+            let bare = apimachinery::value!({"protocol": key.0, "port": key.1});
+            errors.duplicate(&path.index(at), internal::of("ServicePort", &bare));
+        }
+        taken.push(key);
+    }
+}
+
+fn source_ranges(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let ranges = spec["loadBalancerSourceRanges"].items();
+    let field = path.child("LoadBalancerSourceRanges");
+    if ranges.is_empty() {
+        return;
+    }
+    if spec["type"].text() != "LoadBalancer" {
+        errors.forbidden(&field, "may only be used when `type` is 'LoadBalancer'");
+    }
+    for (at, range) in ranges.iter().enumerate() {
+        let text = range.text().trim();
+        if parse_cidr_sloppy(text).is_none() {
+            errors.check(&field.index(at), range.text(), apimachinery::validation::cidr(text));
+        }
+    }
+}
+
+fn balancer_fields(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let balances = spec["type"].text() == "LoadBalancer";
+    let (allocate, class) = (&spec["allocateLoadBalancerNodePorts"], &spec["loadBalancerClass"]);
+    let field = path.child("allocateLoadBalancerNodePorts");
+    if balances && allocate.is_null() {
+        errors.required(&field, "");
+    }
+    if !balances && !allocate.is_null() {
+        errors.forbidden(&field, "may only be used when `type` is 'LoadBalancer'");
+    }
+    if let Some(name) = class.as_str() {
+        let field = path.child("loadBalancerClass");
+        if !balances {
+            errors.forbidden(&field, "may only be used when `type` is 'LoadBalancer'");
+        }
+        errors.check(&field, name, qualified_name(name));
+    }
+}
+
+fn external_policy(object: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let spec = &object["spec"];
+    let (policy, field) = (spec["externalTrafficPolicy"].text(), path.child("externalTrafficPolicy"));
+    if defaults::is_external(object) {
+        match policy {
+            "" => errors.required(&field, ""),
+            policy => errors.one_of(&field, policy, &["Cluster", "Local"]),
+        }
+    } else if !policy.is_empty() {
+        errors.invalid(&field, policy, "may only be set for externally-accessible services");
+    }
+    let (port, field) = (spec["healthCheckNodePort"].as_i64().unwrap_or(0), path.child("healthCheckNodePort"));
+    if !defaults::needs_health_check_port(object) && port != 0 {
+        let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        errors.invalid(&field, port, why);
+    }
+}
+
+fn internal_policy(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let policy = spec["internalTrafficPolicy"].text();
+    if policy.is_empty() {
+        if matches!(spec["type"].text(), "NodePort" | "LoadBalancer" | "ClusterIP") {
+            errors.required(path, "");
+        }
+        return;
+    }
+    errors.one_of(path, policy, &["Cluster", "Local"]);
+}
+
+/// The class of a load balancer stays as long as it is one.
+pub fn same_class(object: &Value, old: &Value, errors: &mut Errors) {
+    let balances = |service: &Value| service["spec"]["type"].text() == "LoadBalancer";
+    let (new, before) = (&object["spec"]["loadBalancerClass"], &old["spec"]["loadBalancerClass"]);
+    if balances(object) && balances(old) && new != before {
+        let field = Path::Root.child("spec");
+        errors.invalid(&field.child("loadBalancerClass"), new.clone(), "may not change once set");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    fn told(spec: Value) -> Vec<String> {
+        let mut whole = value!({"type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
+            "ports": [{"port": 80, "targetPort": 80, "protocol": "TCP"}]});
+        for (name, value) in spec.members() {
+            whole.set(name.to_owned(), value.clone());
+        }
+        service(&value!({"spec": whole})).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn fields_belong_to_types() {
+        for (spec, expected) in [
+            (value!({}), vec![]),
+            (value!({"ports": []}), vec!["spec.ports: Required value"]),
+            (value!({"ports": [], "clusterIP": "None", "clusterIPs": ["None"]}), vec![]),
+            (value!({"loadBalancerClass": "a.example/b"}),
+                vec!["spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"]),
+            (value!({"externalIPs": ["169.254.1.1"], "externalTrafficPolicy": "Cluster"}),
+                vec!["spec.externalIPs[0]: Invalid value: \"169.254.1.1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)"]),
+            (value!({"healthCheckNodePort": 31000}),
+                vec!["spec.healthCheckNodePort: Invalid value: 31000: may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"]),
+            (value!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}}),
+                vec!["spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater than 0 and less than 86400"]),
+        ] {
+            assert_eq!(told(spec), expected);
+        }
+    }
+}
