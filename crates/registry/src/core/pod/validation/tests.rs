@@ -6,7 +6,7 @@ use super::*;
 /// A pod that is right, with `fields` in its spec.
 fn pod(fields: Value) -> Value {
     let mut pod = value!({"metadata": {"name": "p"}, "spec": {
-        "containers": [container(value!({}))], "restartPolicy": "Always", "dnsPolicy": "ClusterFirst",
+        "containers": vec![container(value!({}))], "restartPolicy": "Always", "dnsPolicy": "ClusterFirst",
         "serviceAccountName": "default", "terminationGracePeriodSeconds": 30, "securityContext": {}
     }});
     for (name, value) in fields.members() {
@@ -36,7 +36,7 @@ fn a_plain_pod_is_right() {
 
 #[test]
 fn every_part_names_its_field() {
-    let with = |fields: Value| pod(value!({"containers": [container(fields)]}));
+    let with = |fields: Value| pod(value!({"containers": vec![container(fields)]}));
     for (pod, expected) in [
         (pod(value!({"containers": []})), "spec.containers: Required value"),
         (pod(value!({"restartPolicy": "Sometimes"})),
@@ -86,12 +86,12 @@ fn a_running_pod_changes_images_and_little_more() {
         pod(fields)
     };
     for (new, begin) in [
-        (same(value!({"containers": [container(value!({"image": "other"}))]})), ""),
+        (same(value!({"containers": vec![container(value!({"image": "other"}))]})), ""),
         (same(value!({"activeDeadlineSeconds": 5})), ""),
         (same(value!({"tolerations": [{"operator": "Exists"}]})), ""),
         (same(value!({"activeDeadlineSeconds": 25})),
             "spec.activeDeadlineSeconds: Invalid value: 25: must be less than or equal to previous value"),
-        (same(value!({"containers": [container(value!({})), container(value!({"name": "d"}))]})),
+        (same(value!({"containers": vec![container(value!({})), container(value!({"name": "d"}))]})),
             "spec.containers: Forbidden: pod updates may not add or remove containers"),
         (same(value!({"hostname": "h"})), "spec: Forbidden: pod updates may not change fields other than"),
     ] {
