@@ -58,7 +58,10 @@ impl Context {
     }
 
     /// Runs what blocks on the disk; None when the program stops meanwhile.
-    pub async fn blocking<T: Send + 'static>(self: &Arc<Self>, work: impl FnOnce(&Self) -> T + Send + 'static) -> Option<T> {
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
         let context = self.clone();
         self.drivers.edge.tasks.spawn_blocking(move || work(&context)).await
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use client::Transport;
 use edge::Edge;
-use image::{Image, ImageId, RegistryAuth};
+use image::{Garbage, Image, ImageId, ImageStore, RegistryAuth};
 
 /// Everything that the kubelet needs from outside.
 #[derive(Clone)]
@@ -45,7 +45,9 @@ pub trait Images: Send + Sync + 'static {
 
     async fn list(&self) -> Vec<Arc<Image>>;
 
-    async fn remove(&self, id: &ImageId) -> image::Result<()>;
+    /// Removes images that no container uses, the longest unused first, until
+    /// so many bytes are free.
+    async fn collect_garbage(&self, bytes: u64) -> image::Result<Garbage>;
 
     /// The directory whose file system holds the images.
     fn directory(&self) -> &Path;
@@ -56,8 +58,12 @@ pub trait Images: Send + Sync + 'static {
 pub trait PodNetwork: Send + Sync + 'static {
     /// Gives the sandbox's namespace an address; again for the same sandbox
     /// gives the same one.
-    async fn attach(&self, sandbox: &str, namespace: &Path, ports: &[PortMapping])
-    -> Result<Attachment, String>;
+    async fn attach(
+        &self,
+        sandbox: &str,
+        namespace: &Path,
+        ports: &[PortMapping],
+    ) -> Result<Attachment, String>;
 
     /// Takes everything back; fine when there is nothing.
     async fn detach(&self, sandbox: &str) -> Result<(), String>;
@@ -88,7 +94,12 @@ pub struct PortMapping {
 
 #[async_trait]
 impl PodNetwork for network::PodNetwork {
-    async fn attach(&self, sandbox: &str, namespace: &Path, ports: &[PortMapping]) -> Result<Attachment, String> {
+    async fn attach(
+        &self,
+        sandbox: &str,
+        namespace: &Path,
+        ports: &[PortMapping],
+    ) -> Result<Attachment, String> {
         let host_ports = ports.iter().filter_map(|port| {
             Some(network::HostPort {
                 host_ip: port.host_ip,
@@ -112,5 +123,46 @@ impl PodNetwork for network::PodNetwork {
 
     async fn attached(&self) -> Vec<String> {
         network::PodNetwork::attached(self)
+    }
+}
+
+#[async_trait]
+impl Images for ImageStore {
+    async fn find(&self, reference: &str) -> Option<Arc<Image>> {
+        self.resolve(reference).map(Arc::new)
+    }
+
+    async fn pull(&self, reference: &str, credentials: &RegistryAuth) -> image::Result<Arc<Image>> {
+        ImageStore::pull(self, reference, credentials, None).await.map(Arc::new)
+    }
+
+    async fn prepare(&self, image: &ImageId, container: &str) -> image::Result<PathBuf> {
+        ImageStore::prepare(self, image.as_str(), container).await
+    }
+
+    async fn release(&self, container: &str) -> image::Result<()> {
+        ImageStore::release(self, container).await
+    }
+
+    async fn user(&self, rootfs: &Path, user: &str) -> image::Result<runtime::User> {
+        // Two small files: cheaper read here than on another thread.
+        let found = image::resolve_user(rootfs, user)?;
+        Ok(runtime::User { uid: found.uid, gid: found.gid, additional_gids: found.additional_gids })
+    }
+
+    async fn written(&self, container: &str) -> Option<(u64, u64)> {
+        self.writable_usage(container).await.map(|usage| (usage.bytes, usage.inodes))
+    }
+
+    async fn list(&self) -> Vec<Arc<Image>> {
+        ImageStore::list(self).into_iter().map(Arc::new).collect()
+    }
+
+    async fn collect_garbage(&self, bytes: u64) -> image::Result<Garbage> {
+        ImageStore::collect_garbage(self, Some(bytes)).await
+    }
+
+    fn directory(&self) -> &Path {
+        ImageStore::directory(self)
     }
 }

@@ -38,7 +38,8 @@ impl Kubelet {
         mounter: Arc<dyn Mounter>,
     ) -> Result<Self, Error> {
         let root = config.root.clone();
-        std::fs::create_dir_all(&root).map_err(Error::machine(format!("the directory {}", root.display())))?;
+        std::fs::create_dir_all(&root)
+            .map_err(Error::machine(format!("the directory {}", root.display())))?;
         let (disk, _) = System::disk(&root);
         let capacity = Capacity::new(&config, System::cpus(), System::memory("MemTotal"), disk);
         let found = drivers.runtime.list().await.map_err(|error| Error::Runtime(error.to_string()))?;
@@ -62,7 +63,7 @@ impl Kubelet {
         let own_node = Informer::<Whole<Node>>::start(&edge, transport, nodes, own);
         let manager = Manager::new(context.clone(), found, own_node);
         manager.start(changes);
-        edge.tasks.spawn(node::keep(context.clone(), registered));
+        edge.tasks.spawn(node::keep(context.clone(), manager.clone(), registered));
         Ok(Self { context, manager })
     }
 

@@ -17,6 +17,7 @@ mod context;
 mod drain;
 mod drivers;
 mod error;
+mod garbage;
 mod kubelet;
 mod logs;
 mod node;

@@ -64,7 +64,8 @@ async fn a_crash_loop_backs_off() {
     machine
         .until("it waits", |machine| {
             let own = machine.pod("p").unwrap()["status"]["containerStatuses"][0].clone();
-            own["state"]["waiting"]["reason"] == "CrashLoopBackOff" && own["lastState"]["terminated"]["exitCode"] == 1
+            own["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+                && own["lastState"]["terminated"]["exitCode"] == 1
         })
         .await;
     machine.until("it was restarted again", restarts(2)).await;
@@ -76,19 +77,24 @@ async fn a_crash_loop_backs_off() {
 async fn what_cannot_start_says_why() {
     let machine = Machine::start().await;
     machine.bind("image", json!({"containers": [{"name": "c", "image": "missing:1"}]}));
-    machine.bind("config", json!({"containers": [{"name": "c", "image": "x", "envFrom": [{"configMapRef": {"name": "cm"}}]}]}));
+    machine.bind(
+        "config",
+        json!({"containers": [{"name": "c", "image": "x", "envFrom": [{"configMapRef": {"name": "cm"}}]}]}),
+    );
     machine.runtime.broken.lock().push("/none".into());
     machine.bind("command", json!({"containers": [{"name": "c", "image": "x", "command": ["/none"]}]}));
     let waits = |name: &'static str, reason: &'static str| {
         move |machine: &Machine| {
-            machine.pod(name).unwrap()["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == reason
+            machine.pod(name).unwrap()["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
+                == reason
         }
     };
     machine.until("the image is missing", waits("image", "ErrImagePull")).await;
     machine.until("the image is waited for", waits("image", "ImagePullBackOff")).await;
     machine.until("the config map is missing", waits("config", "CreateContainerConfigError")).await;
     machine.until("the command fails", waits("command", "CrashLoopBackOff")).await;
-    let last = machine.pod("command").unwrap()["status"]["containerStatuses"][0]["lastState"]["terminated"].clone();
+    let last =
+        machine.pod("command").unwrap()["status"]["containerStatuses"][0]["lastState"]["terminated"].clone();
     assert_eq!((&last["exitCode"], &last["reason"]), (&json!(128), &json!("StartError")));
 
     machine.api.put("configmaps", json!({"metadata": {"name": "cm", "namespace": "ns"}, "data": {"A": "b"}}));
@@ -98,15 +104,21 @@ async fn what_cannot_start_says_why() {
 #[tokio::test(start_paused = true)]
 async fn a_changed_config_map_reaches_its_volume() {
     let machine = Machine::start().await;
-    machine.api.put("configmaps", json!({"metadata": {"name": "cm", "namespace": "ns"}, "data": {"k": "old"}}));
+    machine
+        .api
+        .put("configmaps", json!({"metadata": {"name": "cm", "namespace": "ns"}, "data": {"k": "old"}}));
     let mut spec = one("c");
     spec["volumes"] = json!([{"name": "v", "configMap": {"name": "cm"}}]);
     machine.bind("p", spec);
     machine.until_phase("p", "Running").await;
     let path = machine.root.path().join("kubelet/pods/uid-p/volumes/kubernetes.io~configmap/v/k");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
-    machine.api.put("configmaps", json!({"metadata": {"name": "cm", "namespace": "ns"}, "data": {"k": "new"}}));
-    machine.until("the file is new", |_| std::fs::read_to_string(&path).is_ok_and(|text| text == "new")).await;
+    machine
+        .api
+        .put("configmaps", json!({"metadata": {"name": "cm", "namespace": "ns"}, "data": {"k": "new"}}));
+    machine
+        .until("the file is new", |_| std::fs::read_to_string(&path).is_ok_and(|text| text == "new"))
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +155,8 @@ async fn a_restart_adopts_what_runs_and_removes_what_was_deleted() {
     let before = machine.pod("stays").unwrap()["status"]["containerStatuses"].clone();
     machine.stop().await;
     let key = client::DeleteOptions::uid("uid-goes");
-    let api: client::Api<k8s_openapi::api::core::v1::Pod> = client::Api::namespaced(machine.api.clone(), "ns");
+    let api: client::Api<k8s_openapi::api::core::v1::Pod> =
+        client::Api::namespaced(machine.api.clone(), "ns");
     api.delete("goes", key).await.unwrap();
     machine.restart().await;
     machine.until("the orphan is gone", |machine| machine.runtime.running() == ["a"]).await;
@@ -158,12 +171,14 @@ async fn the_node_is_registered_ready_and_its_lease_renewed() {
     let machine = Machine::start().await;
     let ready = |machine: &Machine| {
         let node = machine.api.get("nodes", "", "n").unwrap_or_default();
-        node["status"]["conditions"].as_array().is_some_and(|list| {
-            list.iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
-        })
+        node["status"]["conditions"]
+            .as_array()
+            .is_some_and(|list| list.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
     };
     machine.until("the node is ready", ready).await;
-    let renewed = |machine: &Machine| machine.api.get("leases", "kube-node-lease", "n").map(|lease| lease["spec"]["renewTime"].clone());
+    let renewed = |machine: &Machine| {
+        machine.api.get("leases", "kube-node-lease", "n").map(|lease| lease["spec"]["renewTime"].clone())
+    };
     machine.until("there is a lease", |machine| renewed(machine).is_some()).await;
     let first = renewed(&machine);
     machine.until("it was renewed", |machine| renewed(machine) != first).await;
@@ -172,7 +187,10 @@ async fn the_node_is_registered_ready_and_its_lease_renewed() {
 #[tokio::test(start_paused = true)]
 async fn too_much_is_refused() {
     let machine = Machine::start().await;
-    machine.bind("p", json!({"containers": [{"name": "c", "image": "x", "resources": {"requests": {"cpu": "100000"}}}]}));
+    machine.bind(
+        "p",
+        json!({"containers": [{"name": "c", "image": "x", "resources": {"requests": {"cpu": "100000"}}}]}),
+    );
     machine.until_phase("p", "Failed").await;
     assert_eq!(machine.pod("p").unwrap()["status"]["reason"], "OutOfcpu");
     machine.delete("p", 0);

@@ -69,7 +69,8 @@ pub fn accept<B>(request: &mut Request<B>, streams: Streams) -> Result<(Response
         let (response, upgrade) = websocket::accept(request, Some(name))?;
         return Ok((response, Accepted { upgrade, framing: Framing::WebSocket(encoding), streams }));
     }
-    const SPDY_PROTOCOLS: &[&str] = &["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"];
+    const SPDY_PROTOCOLS: &[&str] =
+        &["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"];
     let (response, upgrade, protocol) = spdy::accept(request, SPDY_PROTOCOLS)?;
     let status = protocol == "v4.channel.k8s.io";
     Ok((response, Accepted { upgrade, framing: Framing::Spdy { status }, streams }))
@@ -238,7 +239,8 @@ where
         + usize::from(streams.tty);
     let (mut error, mut stdin, mut stdout, mut stderr, mut resize) = (None, None, None, None, None);
     for _ in 0..wanted {
-        let arrived = tokio::time::timeout(std::time::Duration::from_secs(30), connection.next_stream()).await;
+        let arrived =
+            tokio::time::timeout(std::time::Duration::from_secs(30), connection.next_stream()).await;
         let Ok(Some(stream)) = arrived else {
             return Err(Error::Protocol("the client did not open the streams that it asked for".into()));
         };

@@ -48,7 +48,10 @@ pub fn offered(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// The answer 101 and the promise of the connection.
-pub fn accept<B>(request: &mut Request<B>, protocol: Option<&str>) -> Result<(Response<()>, OnUpgrade), Error> {
+pub fn accept<B>(
+    request: &mut Request<B>,
+    protocol: Option<&str>,
+) -> Result<(Response<()>, OnUpgrade), Error> {
     let bad = |why: &str| Error::BadRequest(why.to_owned());
     let headers = request.headers();
     if !is_requested(headers) {
@@ -57,8 +60,9 @@ pub fn accept<B>(request: &mut Request<B>, protocol: Option<&str>) -> Result<(Re
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(bad("only version 13 of the WebSocket protocol is spoken here"));
     }
-    let key =
-        headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| bad("the header Sec-WebSocket-Key is missing"))?;
+    let key = headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .ok_or_else(|| bad("the header Sec-WebSocket-Key is missing"))?;
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
         .map_err(|_| bad("the header Sec-WebSocket-Key cannot be read"))?;
     let mut response = Response::new(());
@@ -108,7 +112,11 @@ fn io_error(error: WsError) -> io::Error {
 }
 
 impl<S: Stream<Item = Result<Message, WsError>> + Unpin> AsyncRead for Bytestream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         while self.rest.is_empty() {
             match ready!(Pin::new(&mut self.socket).poll_next(context)) {
                 Some(Ok(Message::Binary(bytes))) => self.rest = bytes,
@@ -126,7 +134,11 @@ impl<S: Stream<Item = Result<Message, WsError>> + Unpin> AsyncRead for Bytestrea
 }
 
 impl<S: Sink<Message, Error = WsError> + Unpin> AsyncWrite for Bytestream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         ready!(Pin::new(&mut self.socket).poll_ready(context)).map_err(io_error)?;
         let message = Message::Binary(Bytes::copy_from_slice(bytes));
         Pin::new(&mut self.socket).start_send(message).map_err(io_error)?;

@@ -38,8 +38,20 @@ pub struct Resolved<'a> {
 }
 
 pub fn config(resolved: Resolved<'_>) -> ContainerConfig {
-    let Resolved { pod, container, attempt, id, image, image_id, rootfs, env, user, rights, mounts, memory_capacity } =
-        resolved;
+    let Resolved {
+        pod,
+        container,
+        attempt,
+        id,
+        image,
+        image_id,
+        rootfs,
+        env,
+        user,
+        rights,
+        mounts,
+        memory_capacity,
+    } = resolved;
     let lookup = |name: &str| env.iter().find(|(one, _)| one == name).map(|(_, value)| value.clone());
     let expanded = |list: &Option<Vec<String>>| -> Vec<String> {
         list.iter().flatten().map(|text| expand(text, lookup)).collect()
@@ -52,9 +64,12 @@ pub fn config(resolved: Resolved<'_>) -> ContainerConfig {
             args = image.config.cmd.clone();
         }
     }
-    let of_image = image.config.env.iter().filter_map(|pair| pair.split_once('=')).filter(|(name, _)| {
-        !env.iter().any(|(one, _)| one == name)
-    });
+    let of_image = image
+        .config
+        .env
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(name, _)| !env.iter().any(|(one, _)| one == name));
     let mut all: Vec<(String, String)> =
         of_image.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     if !pod.is_host_network() && !env.iter().any(|(name, _)| name == "HOSTNAME") {
@@ -76,7 +91,10 @@ pub fn config(resolved: Resolved<'_>) -> ContainerConfig {
         image_id: image.id.as_str().to_owned(),
         command,
         args,
-        env: { all.extend(env); all },
+        env: {
+            all.extend(env);
+            all
+        },
         working_dir: working_dir.unwrap_or_else(|| image.config.working_dir.clone()),
         user,
         mounts,
@@ -155,7 +173,14 @@ mod tests {
         ];
         for (container, command, args) in rows {
             let config = run(container.clone(), &[("A", "1")]);
-            assert_eq!((config.command, config.args), (command.iter().map(ToString::to_string).collect(), args.iter().map(ToString::to_string).collect()), "{container}");
+            assert_eq!(
+                (config.command, config.args),
+                (
+                    command.iter().map(ToString::to_string).collect(),
+                    args.iter().map(ToString::to_string).collect()
+                ),
+                "{container}"
+            );
         }
     }
 

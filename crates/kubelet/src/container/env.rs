@@ -177,7 +177,13 @@ mod tests {
         assert_eq!(
             run(container, &[]).unwrap(),
             pairs(&[
-                ("P_k", "v"), ("P_other", "o"), ("A", "2"), ("B", "1-v-$(NOPE)"), ("NAME", "p"), ("PW", "hush"), ("EMPTY", ""),
+                ("P_k", "v"),
+                ("P_other", "o"),
+                ("A", "2"),
+                ("B", "1-v-$(NOPE)"),
+                ("NAME", "p"),
+                ("PW", "hush"),
+                ("EMPTY", ""),
             ])
         );
     }
@@ -185,7 +191,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_said() {
         let rows = [
-            (json!({"name": "c", "envFrom": [{"configMapRef": {"name": "gone"}}]}), "configmap \"gone\" not found"),
+            (
+                json!({"name": "c", "envFrom": [{"configMapRef": {"name": "gone"}}]}),
+                "configmap \"gone\" not found",
+            ),
             (
                 json!({"name": "c", "env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "none"}}}]}),
                 "couldn't find key none in ConfigMap ns/cm",

@@ -73,7 +73,9 @@ fn go_quote(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\u{b}' => out.push_str("\\v"),
-            one if u32::from(one) < 0x20 || one == '\u{7f}' => out.push_str(&format!("\\x{:02x}", u32::from(one))),
+            one if u32::from(one) < 0x20 || one == '\u{7f}' => {
+                out.push_str(&format!("\\x{:02x}", u32::from(one)))
+            }
             one => out.push(one),
         }
     }
@@ -82,10 +84,17 @@ fn go_quote(text: &str) -> String {
 }
 
 /// The value of `resourceFieldRef`; `own` is the container that it stands in.
-pub fn resource(pod: &Pod, own: Option<&Container>, facts: &Facts, selector: &ResourceFieldSelector) -> Result<String, String> {
+pub fn resource(
+    pod: &Pod,
+    own: Option<&Container>,
+    facts: &Facts,
+    selector: &ResourceFieldSelector,
+) -> Result<String, String> {
     let container = match selector.container_name.as_deref().filter(|name| !name.is_empty()) {
         None => own.ok_or("a resourceFieldRef of a volume needs a containerName")?,
-        Some(name) => pod.container(name).map(|(_, one)| one).ok_or_else(|| format!("container {name} not found"))?,
+        Some(name) => {
+            pod.container(name).map(|(_, one)| one).ok_or_else(|| format!("container {name} not found"))?
+        }
     };
     let (list, name) = selector
         .resource
@@ -159,10 +168,8 @@ mod tests {
 
     #[test]
     fn resources_are_divided_and_rounded_up() {
-        let facts = Facts {
-            allocatable: [("memory".to_owned(), Quantity("1Gi".into()))].into(),
-            ..Facts::default()
-        };
+        let facts =
+            Facts { allocatable: [("memory".to_owned(), Quantity("1Gi".into()))].into(), ..Facts::default() };
         let rows = [
             (json!({"resource": "limits.cpu"}), "2"),
             (json!({"resource": "limits.cpu", "divisor": "1m"}), "1500"),

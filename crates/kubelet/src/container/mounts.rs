@@ -20,7 +20,10 @@ pub struct SubPath {
 /// The sub paths that must be opened before the container is made. `lookup`
 /// gives variables for subPathExpr. The error is the message of a
 /// CreateContainerConfigError.
-pub fn sub_paths(container: &Container, lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<SubPath>, String> {
+pub fn sub_paths(
+    container: &Container,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<SubPath>, String> {
     let mut list = Vec::new();
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
         let path = match (mount.sub_path.as_deref(), mount.sub_path_expr.as_deref()) {
@@ -66,10 +69,9 @@ pub fn mounts(container: &Container, places: &Places) -> Result<Vec<Mount>, Stri
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
         let source = match places.sub_paths.get(&index) {
             Some(path) => path,
-            None => places
-                .volumes
-                .get(&mount.name)
-                .ok_or_else(|| format!("cannot find volume {:?} to mount into container {:?}", mount.name, container.name))?,
+            None => places.volumes.get(&mount.name).ok_or_else(|| {
+                format!("cannot find volume {:?} to mount into container {:?}", mount.name, container.name)
+            })?,
         };
         list.push(volume_mount(mount, source));
     }
@@ -132,8 +134,10 @@ mod tests {
         };
         let one = container(json!([{"name": "v", "mountPath": "/etc/hosts", "readOnly": true}]));
         let list = mounts(&one, &places).unwrap();
-        let seen: Vec<_> =
-            list.iter().map(|one| (one.source.to_str().unwrap(), one.target.to_str().unwrap(), one.readonly)).collect();
+        let seen: Vec<_> = list
+            .iter()
+            .map(|one| (one.source.to_str().unwrap(), one.target.to_str().unwrap(), one.readonly))
+            .collect();
         assert_eq!(seen, [("/vol/v", "/etc/hosts", true), ("/pod/log", "/dev/termination-log", false)]);
         assert!(mounts(&container(json!([{"name": "none", "mountPath": "/x"}])), &places).is_err());
     }
@@ -146,11 +150,21 @@ mod tests {
             {"name": "v", "mountPath": "/b", "subPath": "x/y"},
             {"name": "v", "mountPath": "/c", "subPathExpr": "logs/$(POD)"},
         ]));
-        let paths: Vec<_> = sub_paths(&one, lookup).unwrap().into_iter().map(|one| (one.index, one.path)).collect();
+        let paths: Vec<_> =
+            sub_paths(&one, lookup).unwrap().into_iter().map(|one| (one.index, one.path)).collect();
         assert_eq!(paths, [(1, "x/y".to_owned()), (2, "logs/p-0".to_owned())]);
         for bad in ["/abs", "../up", "a/../../b"] {
-            assert!(sub_paths(&container(json!([{"name": "v", "mountPath": "/a", "subPath": bad}])), lookup).is_err());
+            assert!(
+                sub_paths(&container(json!([{"name": "v", "mountPath": "/a", "subPath": bad}])), lookup)
+                    .is_err()
+            );
         }
-        assert!(sub_paths(&container(json!([{"name": "v", "mountPath": "/a", "subPathExpr": "$(NONE)"}])), lookup).is_err());
+        assert!(
+            sub_paths(
+                &container(json!([{"name": "v", "mountPath": "/a", "subPathExpr": "$(NONE)"}])),
+                lookup
+            )
+            .is_err()
+        );
     }
 }

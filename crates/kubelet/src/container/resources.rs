@@ -26,7 +26,9 @@ fn quota(milli: i64) -> i64 {
 fn request(resources: Option<&ResourceRequirements>, name: &str) -> Option<i64> {
     let number = if name == "cpu" { milli } else { value };
     let resources = resources?;
-    let of = |list: &Option<std::collections::BTreeMap<String, _>>| list.as_ref().and_then(|list| list.get(name)).map(number);
+    let of = |list: &Option<std::collections::BTreeMap<String, _>>| {
+        list.as_ref().and_then(|list| list.get(name)).map(number)
+    };
     of(&resources.requests).or_else(|| of(&resources.limits))
 }
 
@@ -39,11 +41,12 @@ fn limit(resources: Option<&ResourceRequirements>, name: &str) -> Option<i64> {
 pub fn of_container(pod: &Pod, container: &Container, capacity: i64) -> Resources {
     let own = container.resources.as_ref();
     let cpu_limit = limit(own, "cpu");
-    let hugepages = own.and_then(|one| one.limits.as_ref()).into_iter().flatten().filter_map(|(name, quantity)| {
-        let size = name.strip_prefix("hugepages-")?;
-        // The kernel says `2MB` where Kubernetes says `2Mi`.
-        Some((size.replace('i', "B"), u64::try_from(value(quantity)).ok()?))
-    });
+    let hugepages =
+        own.and_then(|one| one.limits.as_ref()).into_iter().flatten().filter_map(|(name, quantity)| {
+            let size = name.strip_prefix("hugepages-")?;
+            // The kernel says `2MB` where Kubernetes says `2Mi`.
+            Some((size.replace('i', "B"), u64::try_from(value(quantity)).ok()?))
+        });
     Resources {
         cpu_shares: Some(shares(request(own, "cpu").unwrap_or(0))),
         cpu_quota: cpu_limit.map(quota),
@@ -161,7 +164,8 @@ mod tests {
 
     #[test]
     fn one_container_without_limit_leaves_the_pod_open() {
-        let pod = pod(json!({"containers": [{"name": "a"}, {"name": "b", "resources": {"limits": {"cpu": "1"}}}]}));
+        let pod =
+            pod(json!({"containers": [{"name": "a"}, {"name": "b", "resources": {"limits": {"cpu": "1"}}}]}));
         let whole = of_pod(&pod);
         assert_eq!((whole.cpu_quota, whole.memory_limit), (None, None));
         let a = of_container(&pod, &pod.spec.as_ref().unwrap().containers[0], 1 << 30);

@@ -59,7 +59,9 @@ pub fn with_groups(mut user: User, wanted: &WantedUser) -> User {
 /// `user` of the container's status.
 pub fn status_user(user: &User) -> ContainerUser {
     let mut groups = vec![i64::from(user.gid)];
-    groups.extend(user.additional_gids.iter().map(|gid| i64::from(*gid)).filter(|gid| *gid != i64::from(user.gid)));
+    groups.extend(
+        user.additional_gids.iter().map(|gid| i64::from(*gid)).filter(|gid| *gid != i64::from(user.gid)),
+    );
     ContainerUser {
         linux: Some(LinuxContainerUser {
             uid: i64::from(user.uid),
@@ -74,7 +76,8 @@ pub fn status_user(user: &User) -> ContainerUser {
 pub fn check_non_root(pod: &Pod, container: &Container, image_user: &str) -> Result<(), String> {
     let own = container.security_context.as_ref();
     let whole = pod.spec().security_context.as_ref();
-    let wanted = own.and_then(|one| one.run_as_non_root).or_else(|| whole.and_then(|one| one.run_as_non_root));
+    let wanted =
+        own.and_then(|one| one.run_as_non_root).or_else(|| whole.and_then(|one| one.run_as_non_root));
     if wanted != Some(true) {
         return Ok(());
     }
@@ -107,7 +110,8 @@ pub fn rights(pod: &Pod, container: &Container, localhost: Option<String>) -> Se
     let capabilities = own.capabilities.clone().unwrap_or_default();
     let unmasked = own.proc_mount.as_deref() == Some("Unmasked");
     // Whoever is or may become privileged keeps the way up.
-    let adds_admin = capabilities.add.iter().flatten().any(|one| one == "SYS_ADMIN" || one == "CAP_SYS_ADMIN");
+    let adds_admin =
+        capabilities.add.iter().flatten().any(|one| one == "SYS_ADMIN" || one == "CAP_SYS_ADMIN");
     let seccomp = match (privileged, profile(pod, container), localhost) {
         (false, Some(profile), text) => match (profile.type_.as_str(), text) {
             ("RuntimeDefault", _) => runtime::SeccompProfile::RuntimeDefault,
@@ -169,7 +173,10 @@ mod tests {
             let pod = pod(whole.clone(), own.clone());
             assert_eq!(wanted_user(&pod, container(&pod), image).text, expected, "{whole} {own}");
         }
-        let pod = pod(json!({"supplementalGroups": [3, 4], "fsGroup": 5, "supplementalGroupsPolicy": "Strict"}), json!({}));
+        let pod = pod(
+            json!({"supplementalGroups": [3, 4], "fsGroup": 5, "supplementalGroupsPolicy": "Strict"}),
+            json!({}),
+        );
         let wanted = wanted_user(&pod, container(&pod), "");
         let user = with_groups(User { uid: 0, gid: 0, additional_gids: vec![10] }, &wanted);
         assert_eq!(user.additional_gids, [3, 4, 5]);

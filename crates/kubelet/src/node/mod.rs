@@ -17,6 +17,8 @@ use serde_json::json;
 use crate::config::Config;
 use crate::context::Context;
 use crate::error::Error;
+use crate::garbage;
+use crate::pod::manager::Manager;
 
 pub use capacity::Capacity;
 pub use system::System;
@@ -82,21 +84,26 @@ fn taint(text: &str) -> Option<Taint> {
     Some(Taint { key: key.into(), value, effect: effect.into(), time_added: None })
 }
 
-/// Keeps status and Lease; ends with the kubelet.
-pub async fn keep(context: Arc<Context>, node: Node) {
+/// Keeps status and Lease, and looks after logs and images while it is awake
+/// anyway. Ends with the kubelet.
+pub async fn keep(context: Arc<Context>, manager: Arc<Manager>, node: Node) {
     let mut lease = lease::Keeper::new(&context, &node);
     let mut status = status::Keeper::new(&context, node);
     let mut next_heartbeat = tokio::time::Instant::now();
     loop {
         let due = tokio::time::Instant::now() >= next_heartbeat;
         match status.keep(due).await {
-            Ok(()) if due => next_heartbeat = tokio::time::Instant::now() + HEARTBEAT,
+            Ok(()) if due => {
+                next_heartbeat = tokio::time::Instant::now() + HEARTBEAT;
+                garbage::collect_images(&context).await;
+            }
             Ok(()) => {}
             Err(error) => tracing::warn!(%error, "the node's status will be written again"),
         }
         if let Err(error) = lease.renew().await {
             tracing::warn!(%error, "the node's lease will be renewed again");
         }
+        garbage::rotate_logs(&context, &manager).await;
         tokio::time::sleep(RENEWAL).await;
     }
 }
@@ -108,7 +115,10 @@ mod tests {
     #[test]
     fn taints_as_flags_write_them() {
         let one = taint("a/b=c:NoSchedule").unwrap();
-        assert_eq!((one.key.as_str(), one.value.as_deref(), one.effect.as_str()), ("a/b", Some("c"), "NoSchedule"));
+        assert_eq!(
+            (one.key.as_str(), one.value.as_deref(), one.effect.as_str()),
+            ("a/b", Some("c"), "NoSchedule")
+        );
         assert_eq!(taint("k:NoExecute").unwrap().value, None);
         assert!(taint("nothing").is_none());
     }

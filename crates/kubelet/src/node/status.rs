@@ -53,13 +53,18 @@ pub struct Keeper {
 
 impl Keeper {
     pub fn new(context: &Arc<Context>, node: Node) -> Self {
-        Self { context: context.clone(), api: Api::all(context.drivers.transport.clone()), node, written: None }
+        Self {
+            context: context.clone(),
+            api: Api::all(context.drivers.transport.clone()),
+            node,
+            written: None,
+        }
     }
 
     /// `heartbeat`: write though nothing changed.
     pub async fn keep(&mut self, heartbeat: bool) -> Result<(), Error> {
         let context = self.context.clone();
-        let pressure = context.blocking(|context| Pressure::now(context)).await.unwrap_or_default();
+        let pressure = context.blocking(Pressure::now).await.unwrap_or_default();
         let images = self.images().await;
         let now = context.now();
         let status = self.status(pressure, images, now);
@@ -72,7 +77,8 @@ impl Keeper {
         if let Some(Value::Array(addresses)) = tree["status"].get_mut("addresses") {
             addresses.push(json!({"$patch": "replace"}));
         }
-        let body = apimachinery::Value::from_serialize(&tree).map_err(|error| Error::Decode(error.to_string().into()))?;
+        let body = apimachinery::Value::from_serialize(&tree)
+            .map_err(|error| Error::Decode(error.to_string().into()))?;
         self.node = self.api.patch_status(&context.config.node_name, Patch::strategic(body)).await?;
         self.written = Some(comparable);
         Ok(())
@@ -85,7 +91,9 @@ impl Keeper {
             .iter()
             .take(MOST_IMAGES)
             .map(|image| ContainerImage {
-                names: Some(image.repo_digests.iter().chain(&image.repo_tags).take(MOST_NAMES).cloned().collect()),
+                names: Some(
+                    image.repo_digests.iter().chain(&image.repo_tags).take(MOST_NAMES).cloned().collect(),
+                ),
                 size_bytes: i64::try_from(image.size).ok(),
             })
             .collect()
@@ -99,7 +107,8 @@ impl Keeper {
             .map(|ip| NodeAddress { type_: "InternalIP".into(), address: ip.to_string() })
             .collect();
         addresses.push(NodeAddress { type_: "Hostname".into(), address: config.node_name.clone() });
-        let before = self.node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let before =
+            self.node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         NodeStatus {
             capacity: Some(self.context.capacity.capacity()),
             allocatable: Some(self.context.capacity.allocatable()),
@@ -129,7 +138,10 @@ fn conditions(pressure: Pressure, before: &[NodeCondition], now: Timestamp) -> V
     let known: BTreeMap<&str, &NodeCondition> = before.iter().map(|one| (one.type_.as_str(), one)).collect();
     let one = |kind: &str, holds: bool, reason: &str, message: &str| {
         let status = if holds { "True" } else { "False" };
-        let since = known.get(kind).filter(|one| one.status == status).and_then(|one| one.last_transition_time.clone());
+        let since = known
+            .get(kind)
+            .filter(|one| one.status == status)
+            .and_then(|one| one.last_transition_time.clone());
         NodeCondition {
             type_: kind.into(),
             status: status.into(),
@@ -176,7 +188,8 @@ mod tests {
         let late = Timestamp::constant(100, 0);
         let first = conditions(Pressure::default(), &[], early);
         let second = conditions(Pressure { memory: true, ..Pressure::default() }, &first, late);
-        let of = |list: &[NodeCondition], kind: &str| list.iter().find(|one| one.type_ == kind).cloned().unwrap();
+        let of =
+            |list: &[NodeCondition], kind: &str| list.iter().find(|one| one.type_ == kind).cloned().unwrap();
         assert_eq!(of(&second, "Ready").last_transition_time, Some(Time(early)));
         assert_eq!(of(&second, "Ready").last_heartbeat_time, Some(Time(late)));
         let memory = of(&second, "MemoryPressure");

@@ -28,7 +28,8 @@ impl System {
     pub fn memory(name: &str) -> i64 {
         let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse::<i64>().ok()).map_or(0, |kibibytes| kibibytes << 10)
+        line.and_then(|rest| rest.split_whitespace().next()?.parse::<i64>().ok())
+            .map_or(0, |kibibytes| kibibytes << 10)
     }
 
     /// Bytes of the file system at `path`: all and free.

@@ -31,7 +31,12 @@ impl Used {
 }
 
 /// None: the pod may run. `node` is None while the node's object is unknown.
-pub fn refuse(pod: &Pod, used: &Used, allocatable: &BTreeMap<String, Quantity>, node: Option<&Node>) -> Option<Verdict> {
+pub fn refuse(
+    pod: &Pod,
+    used: &Used,
+    allocatable: &BTreeMap<String, Quantity>,
+    node: Option<&Node>,
+) -> Option<Verdict> {
     let capacity = |name: &str, number: fn(&Quantity) -> i64| allocatable.get(name).map_or(i64::MAX, number);
     let rows = [
         ("pods", 1, used.pods, capacity("pods", value)),
@@ -48,7 +53,8 @@ pub fn refuse(pod: &Pod, used: &Used, allocatable: &BTreeMap<String, Quantity>, 
             ));
         }
     }
-    let taken = port_mappings(pod).into_iter().any(|port| used.ports.contains(&(port.host_port, port.protocol)));
+    let taken =
+        port_mappings(pod).into_iter().any(|port| used.ports.contains(&(port.host_port, port.protocol)));
     if taken {
         return Some(verdict("NodePorts".into(), "Predicate NodePorts failed".into()));
     }
@@ -68,7 +74,8 @@ fn verdict(reason: String, message: String) -> Verdict {
 fn fits_node(pod: &Pod, node: &Node) -> bool {
     let none = BTreeMap::new();
     let labels = node.metadata.labels.as_ref().unwrap_or(&none);
-    let selected = pod.spec().node_selector.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let selected =
+        pod.spec().node_selector.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     let terms = pod
         .spec()
         .affinity
@@ -115,10 +122,14 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let allocatable: BTreeMap<String, Quantity> =
-            [("pods", "2"), ("cpu", "2"), ("memory", "1Gi")].map(|(name, text)| (name.to_owned(), Quantity(text.into()))).into();
-        let node: Node = serde_json::from_value(json!({"metadata": {"name": "n", "labels": {"disk": "ssd", "n": "5"}}})).unwrap();
-        let cpu = |text: &str| json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": text}}}]});
+        let allocatable: BTreeMap<String, Quantity> = [("pods", "2"), ("cpu", "2"), ("memory", "1Gi")]
+            .map(|(name, text)| (name.to_owned(), Quantity(text.into())))
+            .into();
+        let node: Node =
+            serde_json::from_value(json!({"metadata": {"name": "n", "labels": {"disk": "ssd", "n": "5"}}}))
+                .unwrap();
+        let cpu =
+            |text: &str| json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": text}}}]});
         let affinity = |key: &str, operator: &str, values: serde_json::Value| {
             json!({"containers": [], "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
                 {"nodeSelectorTerms": [{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]}}}})
@@ -132,7 +143,10 @@ mod tests {
             (affinity("disk", "NotIn", json!(["ssd"])), Some("NodeAffinity")),
             (affinity("n", "Gt", json!(["4"])), None),
             (affinity("gone", "Exists", json!([])), Some("NodeAffinity")),
-            (json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]}), Some("NodePorts")),
+            (
+                json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]}),
+                Some("NodePorts"),
+            ),
         ];
         let used = Used { pods: 1, cpu: 500, memory: 0, ports: vec![(80, "TCP".into())] };
         for (spec, expected) in rows {
@@ -143,7 +157,10 @@ mod tests {
         let verdict = refuse(&pod(json!({"containers": []})), &full, &allocatable, None).unwrap();
         assert_eq!(
             (verdict.reason.as_str(), verdict.message.as_str()),
-            ("OutOfpods", "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 2, capacity: 2")
+            (
+                "OutOfpods",
+                "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 2, capacity: 2"
+            )
         );
     }
 }

@@ -23,7 +23,9 @@ pub fn adopt(pod: Arc<Pod>, mut sandboxes: Vec<SandboxStatus>, now: Timestamp) -
         SandboxState::Ready => {
             Sandbox::Ready { id: newest.id.clone(), namespace: newest.network_namespace.clone() }
         }
-        SandboxState::NotReady if pod.is_terminal() || pod.is_deleted() => Sandbox::Stopped { id: newest.id.clone() },
+        SandboxState::NotReady if pod.is_terminal() || pod.is_deleted() => {
+            Sandbox::Stopped { id: newest.id.clone() }
+        }
         SandboxState::NotReady => Sandbox::Dead { id: newest.id.clone() },
     };
     let ips = pod.status().pod_ips.iter().flatten().filter_map(|one| one.ip.parse().ok());
@@ -58,10 +60,10 @@ pub fn adopt(pod: Arc<Pod>, mut sandboxes: Vec<SandboxStatus>, now: Timestamp) -
             attempt: status.config.attempt,
             image_id: status.config.labels.get(labels::IMAGE_ID).cloned().unwrap_or_default(),
             image: known.map_or_else(|| status.config.image.clone(), |one| one.image.clone()),
-            created: time(status.created_at),
             started: (status.started_at > 0).then(|| time(status.started_at)),
             exit,
-            startup_passed: container.startup_probe.is_none() || known.is_some_and(|one| one.started == Some(true)),
+            startup_passed: container.startup_probe.is_none()
+                || known.is_some_and(|one| one.started == Some(true)),
             ready: container.readiness_probe.is_none() || known.is_some_and(|one| one.ready),
             condemned: None,
             user: Some(security::status_user(&status.config.user)),

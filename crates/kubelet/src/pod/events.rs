@@ -34,7 +34,8 @@ impl Events {
 
     /// Events about one container carry its place in the pod.
     pub fn of(&self, container: &str) -> Self {
-        let list = if self.init.iter().any(|name| name == container) { "initContainers" } else { "containers" };
+        let list =
+            if self.init.iter().any(|name| name == container) { "initContainers" } else { "containers" };
         Self { pod: self.pod.clone().at(format!("spec.{list}{{{container}}}")), ..self.clone() }
     }
 }

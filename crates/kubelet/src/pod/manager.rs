@@ -26,6 +26,9 @@ pub struct Manager {
     node: Informer<Whole<Node>>,
 }
 
+/// The pod as it was and as it is; None where it was or is not there.
+type PodChange = (Option<Arc<Pod>>, Option<Arc<Pod>>);
+
 struct Entry {
     mailbox: Mailbox,
     snapshot: watch::Receiver<Arc<Snapshot>>,
@@ -66,7 +69,7 @@ impl Manager {
     async fn follow_pods(
         self: Arc<Self>,
         informer: Informer<Whole<Pod>>,
-        mut changes: mpsc::UnboundedReceiver<(Option<Arc<Pod>>, Option<Arc<Pod>>)>,
+        mut changes: mpsc::UnboundedReceiver<PodChange>,
     ) {
         // Nothing is admitted before the whole list is known: older pods keep their places.
         informer.synced().await;
@@ -78,7 +81,9 @@ impl Manager {
             }
             if first {
                 first = false;
-                batch.sort_by_key(|(_, new)| new.as_ref().map(|pod| (pod.status().start_time.is_none(), pod.created_at())));
+                batch.sort_by_key(|(_, new)| {
+                    new.as_ref().map(|pod| (pod.status().start_time.is_none(), pod.created_at()))
+                });
                 for (old, new) in batch {
                     self.take(old, new);
                 }
@@ -122,7 +127,8 @@ impl Manager {
             }
             let node = self.node.list().into_iter().next();
             let allocatable = self.context.capacity.allocatable();
-            record.rejected = admission::refuse(&pod, &used, &allocatable, node.as_deref().map(|node| &node.0));
+            record.rejected =
+                admission::refuse(&pod, &used, &allocatable, node.as_deref().map(|node| &node.0));
         } else if is_new && pod.is_terminal() && pod.status().container_statuses.is_none() {
             // It was refused by an earlier run.
             let status = pod.status();
@@ -199,7 +205,11 @@ impl Manager {
         let drivers = &self.context.drivers;
         let orphans = std::mem::take(&mut *self.found.lock());
         for sandbox in orphans.into_values().flatten() {
-            tracing::info!(pod = sandbox.config.name, namespace = sandbox.config.namespace, "an orphaned pod is removed");
+            tracing::info!(
+                pod = sandbox.config.name,
+                namespace = sandbox.config.namespace,
+                "an orphaned pod is removed"
+            );
             crate::drain::remove_sandbox(drivers, &sandbox).await;
             let logs = sandbox.config.log_directory.clone();
             self.context.blocking(move |_| crate::logs::remove_pod(&logs)).await;

@@ -107,11 +107,18 @@ impl Step {
 pub enum Sandbox {
     #[default]
     None,
-    Ready { id: SandboxId, namespace: Option<PathBuf> },
+    Ready {
+        id: SandboxId,
+        namespace: Option<PathBuf>,
+    },
     /// It is there but cannot run containers any more.
-    Dead { id: SandboxId },
+    Dead {
+        id: SandboxId,
+    },
     /// It was stopped because the pod has ended.
-    Stopped { id: SandboxId },
+    Stopped {
+        id: SandboxId,
+    },
     Failed(Failure),
 }
 
@@ -163,7 +170,6 @@ pub struct Instance {
     pub image_id: String,
     /// `image` of the status.
     pub image: String,
-    pub created: Timestamp,
     /// None until the command was executed.
     pub started: Option<Timestamp>,
     pub exit: Option<Exit>,
@@ -212,7 +218,8 @@ impl PodRecord {
     /// A pod that was just bound to the node.
     pub fn new(pod: Arc<Pod>, now: Timestamp) -> Self {
         let started = pod.status().start_time.as_ref().map_or(now, |time| time.0);
-        let containers = pod.containers().map(|(_, one)| (one.name.clone(), ContainerRecord::default())).collect();
+        let containers =
+            pod.containers().map(|(_, one)| (one.name.clone(), ContainerRecord::default())).collect();
         Self {
             pod,
             removed: false,
@@ -238,10 +245,6 @@ impl PodRecord {
         self.containers.get(container)?.current.as_ref()
     }
 
-    pub fn is_running(&self, container: &str) -> bool {
-        self.instance(container).is_some_and(Instance::is_running)
-    }
-
     pub fn is_doing(&self, operation: &Operation) -> bool {
         self.in_flight.contains_key(operation)
     }
@@ -249,7 +252,11 @@ impl PodRecord {
     /// Containers that have not ended.
     pub fn alive(&self) -> impl Iterator<Item = (&str, &Instance)> {
         self.containers.iter().filter_map(|(name, record)| {
-            record.current.as_ref().filter(|instance| instance.is_alive()).map(|instance| (name.as_str(), instance))
+            record
+                .current
+                .as_ref()
+                .filter(|instance| instance.is_alive())
+                .map(|instance| (name.as_str(), instance))
         })
     }
 }

@@ -119,7 +119,11 @@ impl PodExt for Pod {
 
     fn container_status(&self, name: &str) -> Option<&ContainerStatus> {
         let status = PodExt::status(self);
-        let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+        let lists = [
+            &status.init_container_statuses,
+            &status.container_statuses,
+            &status.ephemeral_container_statuses,
+        ];
         lists.into_iter().flatten().flatten().find(|one| one.name == name)
     }
 
@@ -157,7 +161,9 @@ pub fn restarts(pod: &Pod, role: Role, container: &Container, code: i32) -> bool
     let policy = match &container.restart_policy {
         Some(own) => RestartPolicy::parse(Some(own)),
         // An init container that has succeeded is done, whatever the pod's policy.
-        None if role == Role::Init && pod.restart_policy() == RestartPolicy::Always => RestartPolicy::OnFailure,
+        None if role == Role::Init && pod.restart_policy() == RestartPolicy::Always => {
+            RestartPolicy::OnFailure
+        }
         None => pod.restart_policy(),
     };
     match policy {

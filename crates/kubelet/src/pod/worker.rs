@@ -35,11 +35,21 @@ pub enum Message {
     /// A ConfigMap or Secret of the pod changed.
     Stale,
     /// An instance was made (and started, unless it has an exit).
-    Created { container: String, instance: Box<Instance> },
-    Condemned { container: String, id: ContainerId, condemned: Condemned },
+    Created {
+        container: String,
+        instance: Box<Instance>,
+    },
+    Condemned {
+        container: String,
+        id: ContainerId,
+        condemned: Condemned,
+    },
     Probe(Report),
     Done(Operation, Outcome),
-    Written { result: Result<Arc<Pod>, Error>, is_final: bool },
+    Written {
+        result: Result<Arc<Pod>, Error>,
+        is_final: bool,
+    },
 }
 
 pub type Mailbox = mpsc::UnboundedSender<Message>;
@@ -113,7 +123,9 @@ impl Worker {
                 None => messages.recv().await,
                 Some(at) => {
                     let pause = Duration::try_from(at.duration_since(self.context.now())).unwrap_or_default();
-                    tokio::time::timeout(pause.max(Duration::from_millis(1)), messages.recv()).await.unwrap_or(None)
+                    tokio::time::timeout(pause.max(Duration::from_millis(1)), messages.recv())
+                        .await
+                        .unwrap_or(None)
                 }
             };
             if let Some(message) = message {
@@ -143,8 +155,11 @@ impl Worker {
                 running: instance.is_running(),
             })
         });
-        let snapshot =
-            Snapshot { pod: record.pod.clone(), sandbox: record.sandbox.id().cloned(), containers: containers.collect() };
+        let snapshot = Snapshot {
+            pod: record.pod.clone(),
+            sandbox: record.sandbox.id().cloned(),
+            containers: containers.collect(),
+        };
         self.publish.send_replace(Arc::new(snapshot));
     }
 
@@ -174,7 +189,8 @@ impl Worker {
     }
 
     fn tell_back_off(&mut self, events: &Events, container: &str) {
-        let message = format!("Back-off restarting failed container {container} in pod {}", self.record.pod.display());
+        let message =
+            format!("Back-off restarting failed container {container} in pod {}", self.record.pod.display());
         events.of(container).warning("BackOff", message);
         if let Some(own) = self.record.containers.get_mut(container) {
             own.told = own.current.as_ref().and_then(|one| one.exit.as_ref()).map(|exit| exit.finished);
@@ -182,14 +198,16 @@ impl Worker {
     }
 
     fn tell_image_back_off(&mut self, events: &Events, container: &str) {
-        let image = self.record.pod.container(container).and_then(|(_, one)| one.image.clone()).unwrap_or_default();
+        let image =
+            self.record.pod.container(container).and_then(|(_, one)| one.image.clone()).unwrap_or_default();
         if let Some(own) = self.record.containers.get_mut(container)
             && let ImageStep::Failed(failure) = &mut own.image
         {
             let events = events.of(container);
             events.normal("BackOff", format!("Back-off pulling image {image:?}"));
             events.warning("Failed", "Error: ImagePullBackOff");
-            failure.message = format!("Back-off pulling image {image:?}: {}: {}", failure.reason, failure.message);
+            failure.message =
+                format!("Back-off pulling image {image:?}: {}: {}", failure.reason, failure.message);
             failure.reason = "ImagePullBackOff";
         }
     }
@@ -239,7 +257,8 @@ impl Worker {
     }
 
     fn take_object(&mut self, pod: Arc<Pod>) {
-        let version = |pod: &Pod| pod.metadata.resource_version.as_deref().and_then(|text| text.parse::<u64>().ok());
+        let version =
+            |pod: &Pod| pod.metadata.resource_version.as_deref().and_then(|text| text.parse::<u64>().ok());
         // An echo of what a write has answered already.
         if version(&pod) < version(&self.record.pod) {
             return;
@@ -253,11 +272,9 @@ impl Worker {
 
     fn take_instance(&mut self, container: &str, instance: Instance, now: Timestamp) {
         let own = self.record.containers.entry(container.to_owned()).or_default();
-        if let Some(old) = own.current.take() {
-            if let Some(exit) = old.exit {
-                own.backoff.restarted(exit.finished, now);
-                own.last = Some(exit);
-            }
+        if let Some(exit) = own.current.take().and_then(|old| old.exit) {
+            own.backoff.restarted(exit.finished, now);
+            own.last = Some(exit);
         }
         own.restarts = instance.attempt;
         own.failure = None;
@@ -278,7 +295,10 @@ impl Worker {
         use crate::probes::Kind;
         let grace = report.grace_seconds.unwrap_or_else(|| self.record.pod.grace_seconds());
         let instance = self.record.containers.get_mut(&report.container).and_then(|own| own.current.as_mut());
-        let Some(instance) = instance.filter(|instance| instance.id == report.id && instance.is_alive()) else { return };
+        let Some(instance) = instance.filter(|instance| instance.id == report.id && instance.is_alive())
+        else {
+            return;
+        };
         let kind = match (report.kind, report.healthy) {
             (Kind::Readiness, ready) => {
                 instance.ready = ready;
@@ -319,7 +339,11 @@ impl Worker {
                 self.record.refresh_at = renew;
             }
             Outcome::Volumes(Err(why)) if operation == Operation::Refresh => {
-                tracing::warn!(pod = self.record.pod.display(), error = why, "volumes will be refreshed later");
+                tracing::warn!(
+                    pod = self.record.pod.display(),
+                    error = why,
+                    "volumes will be refreshed later"
+                );
                 self.record.refresh_at = now.saturating_add(SignedDuration::from_secs(10)).ok();
             }
             Outcome::Volumes(Err(why)) => {
@@ -334,7 +358,13 @@ impl Worker {
                     Ok(()) => own.failure = None,
                     Err(failure) => {
                         let pauses = if failure.ran { (SignedDuration::ZERO, LONGEST) } else { steps };
-                        let next = Failure::after(own.failure.as_ref(), pauses, failure.reason, failure.message, now);
+                        let next = Failure::after(
+                            own.failure.as_ref(),
+                            pauses,
+                            failure.reason,
+                            failure.message,
+                            now,
+                        );
                         own.failure = Some(next);
                     }
                 }
@@ -347,7 +377,9 @@ impl Worker {
             }
             Outcome::CleanedUp(Ok(())) => self.record.cleaned = true,
             Outcome::Deleted(Ok(())) => self.record.deleted = true,
-            Outcome::SandboxStopped(Err(why)) | Outcome::Unmounted(Err(why)) | Outcome::CleanedUp(Err(why)) => {
+            Outcome::SandboxStopped(Err(why))
+            | Outcome::Unmounted(Err(why))
+            | Outcome::CleanedUp(Err(why)) => {
                 self.try_later(operation, why);
             }
             Outcome::Nothing => {}
@@ -410,7 +442,8 @@ impl Worker {
             Ok(status) => {
                 let name = status.config.name.clone();
                 let pod = self.record.pod.clone();
-                let container = pod.container(&name).map(|(_, container)| container.clone()).unwrap_or_default();
+                let container =
+                    pod.container(&name).map(|(_, container)| container.clone()).unwrap_or_default();
                 if let Some(own) = self.record.containers.get_mut(&name) {
                     note_exit(own, &pod, &container, &status);
                 }
@@ -516,7 +549,8 @@ pub fn note_exit(
 
 /// The runtime no longer knows the instance: how it ended cannot be learnt.
 fn lose(own: &mut ContainerRecord, id: &ContainerId, now: Timestamp) {
-    let Some(instance) = own.current.as_mut().filter(|instance| instance.id == *id && instance.is_alive()) else {
+    let Some(instance) = own.current.as_mut().filter(|instance| instance.id == *id && instance.is_alive())
+    else {
         return;
     };
     instance.exit = Some(super::record::Exit {

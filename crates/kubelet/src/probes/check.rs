@@ -49,7 +49,12 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, String> {
     })
 }
 
-pub async fn tcp(action: &TCPSocketAction, container: &Container, pod: Option<IpAddr>, patience: Duration) -> Result<(), String> {
+pub async fn tcp(
+    action: &TCPSocketAction,
+    container: &Container,
+    pod: Option<IpAddr>,
+    patience: Duration,
+) -> Result<(), String> {
     let address = address(action.host.as_deref(), pod, port(&action.port, container)?)?;
     match tokio::time::timeout(patience, dial(address)).await {
         Ok(dialled) => dialled.map(drop),
@@ -109,8 +114,9 @@ async fn exchange<S>(stream: S, request: http::Request<Empty<bytes::Bytes>>) -> 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
     let talk = async {
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
@@ -198,7 +204,9 @@ mod tests {
 
     #[tokio::test]
     async fn statuses_decide_and_nobody_there_is_said() {
-        for (status, healthy) in [("200 OK", true), ("302 Found", true), ("404 Not Found", false), ("500 No", false)] {
+        for (status, healthy) in
+            [("200 OK", true), ("302 Found", true), ("404 Not Found", false), ("500 No", false)]
+        {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let at = listener.local_addr().unwrap();
             let serve = async {

@@ -26,7 +26,12 @@ where
     }
 }
 
-pub async fn check(action: &GRPCAction, pod: Option<IpAddr>, patience: Duration, tasks: Tasks) -> Result<(), String> {
+pub async fn check(
+    action: &GRPCAction,
+    pod: Option<IpAddr>,
+    patience: Duration,
+    tasks: Tasks,
+) -> Result<(), String> {
     let ip = pod.ok_or("the pod has no address yet")?;
     let port = u16::try_from(action.port).map_err(|_| format!("invalid port number: {}", action.port))?;
     let address = SocketAddr::new(ip, port);
@@ -42,11 +47,13 @@ pub async fn check(action: &GRPCAction, pod: Option<IpAddr>, patience: Duration,
 }
 
 async fn ask(address: SocketAddr, service: &str, tasks: Tasks) -> Result<(), String> {
-    let refused = |error: &dyn std::fmt::Display| format!("error: failed to connect service at {address}: {error}");
+    let refused =
+        |error: &dyn std::fmt::Display| format!("error: failed to connect service at {address}: {error}");
     let stream = TcpStream::connect(address).await.map_err(|error| refused(&error))?;
-    let (mut sender, connection) = hyper::client::conn::http2::handshake(Executor(tasks.clone()), TokioIo::new(stream))
-        .await
-        .map_err(|error| refused(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(Executor(tasks.clone()), TokioIo::new(stream))
+            .await
+            .map_err(|error| refused(&error))?;
     tasks.spawn(async move {
         // Its end shows in the request's.
         let _ = connection.await;
@@ -61,7 +68,10 @@ async fn ask(address: SocketAddr, service: &str, tasks: Tasks) -> Result<(), Str
     let (head, body) = response.into_parts();
     let body = Limited::new(body, MOST_BODY).collect().await.map_err(|error| error.to_string())?;
     let code = |headers: &http::HeaderMap| {
-        headers.get("grpc-status").and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u32>().ok())
+        headers
+            .get("grpc-status")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.parse::<u32>().ok())
     };
     let code = body.trailers().and_then(code).or_else(|| code(&head.headers)).unwrap_or(0);
     match code {
@@ -69,7 +79,10 @@ async fn ask(address: SocketAddr, service: &str, tasks: Tasks) -> Result<(), Str
             Some(1) => Ok(()),
             other => Err(format!("service unhealthy (responded with {:?})", status_name(other))),
         },
-        12 => Err("error: this server does not implement the grpc health protocol (grpc.health.v1.Health)".into()),
+        12 => {
+            Err("error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"
+                .into())
+        }
         code => Err(format!("error: health rpc failed: status = {code}")),
     }
 }

@@ -109,7 +109,9 @@ impl Drop for Probes {
 fn due(record: &PodRecord) -> BTreeMap<Key, (Probe, Timestamp)> {
     let mut due = BTreeMap::new();
     for (_, container) in record.pod.containers() {
-        let Some(instance) = record.instance(&container.name).filter(|instance| instance.is_running()) else { continue };
+        let Some(instance) = record.instance(&container.name).filter(|instance| instance.is_running()) else {
+            continue;
+        };
         let Some(started) = instance.started else { continue };
         let stopping = record.stopping.is_some() || instance.condemned.is_some();
         let mut add = |kind, probe: &Option<Probe>| {
@@ -198,7 +200,8 @@ impl Prober {
             tokio::time::sleep(period.mul_f64(random.fraction())).await;
             return;
         }
-        let delay = if self.kind == Kind::Liveness { delay.max(LIVENESS_HEAD_START.min(period)) } else { delay };
+        let delay =
+            if self.kind == Kind::Liveness { delay.max(LIVENESS_HEAD_START.min(period)) } else { delay };
         tokio::time::sleep(delay.saturating_sub(age)).await;
     }
 
@@ -210,7 +213,9 @@ impl Prober {
             let runtime = &self.context.drivers.runtime;
             return match runtime.exec_sync(&self.id, &command, patience).await {
                 Ok(output) if output.exit_code == 0 => Ok(()),
-                Ok(output) => Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()),
+                Ok(output) => {
+                    Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+                }
                 Err(runtime::Error::Timeout { .. }) => Err(format!(
                     "command timed out: {:?} timed out after {}s",
                     command.join(" "),
@@ -254,7 +259,6 @@ mod tests {
             attempt: 0,
             image_id: String::new(),
             image: String::new(),
-            created: now,
             started: Some(now),
             exit: None,
             startup_passed: false,

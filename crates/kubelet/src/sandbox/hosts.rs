@@ -9,7 +9,12 @@ const HEADER: &str = "# Kubernetes-managed hosts file.\n";
 const HEADER_HOST: &str = "# Kubernetes-managed hosts file (host network).\n";
 
 /// The file of a pod with addresses of its own.
-pub fn hosts(addresses: &[IpAddr], hostname: &str, domain_name: Option<&str>, aliases: &[HostAlias]) -> String {
+pub fn hosts(
+    addresses: &[IpAddr],
+    hostname: &str,
+    domain_name: Option<&str>,
+    aliases: &[HostAlias],
+) -> String {
     let mut text = String::from(HEADER);
     text += "127.0.0.1\tlocalhost\n";
     text += "::1\tlocalhost ip6-localhost ip6-loopback\n";
@@ -50,7 +55,8 @@ mod tests {
 
     #[test]
     fn the_file_of_a_pod() {
-        let aliases = [HostAlias { ip: "10.1.2.3".into(), hostnames: Some(vec!["foo".into(), "bar".into()]) }];
+        let aliases =
+            [HostAlias { ip: "10.1.2.3".into(), hostnames: Some(vec!["foo".into(), "bar".into()]) }];
         let text = hosts(&["10.0.0.7".parse().unwrap()], "web", Some("web.s.ns.svc.cluster.local"), &aliases);
         assert!(text.starts_with("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n"));
         assert!(text.ends_with(

@@ -47,7 +47,13 @@ pub fn kernel_hostname(pod: &Pod, cluster_domain: &str) -> String {
 }
 
 /// The sandbox of the pod. `logs` is the directory of all pods' logs.
-pub fn config(pod: &Pod, attempt: u32, cgroup_root: &str, cluster_domain: &str, logs: PathBuf) -> SandboxConfig {
+pub fn config(
+    pod: &Pod,
+    attempt: u32,
+    cgroup_root: &str,
+    cluster_domain: &str,
+    logs: PathBuf,
+) -> SandboxConfig {
     let spec = pod.spec();
     let security = spec.security_context.as_ref();
     let sysctls = security.and_then(|one| one.sysctls.as_ref()).into_iter().flatten();
@@ -108,7 +114,10 @@ mod tests {
     use serde_json::json;
 
     fn pod(spec: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": spec})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": spec}),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -117,12 +126,20 @@ mod tests {
         let rows = [
             (json!({"containers": []}), "p", None),
             (json!({"containers": [], "hostname": "h"}), "h", None),
-            (json!({"containers": [], "hostname": "h", "subdomain": "s"}), "h", Some("h.s.ns.svc.cluster.local")),
+            (
+                json!({"containers": [], "hostname": "h", "subdomain": "s"}),
+                "h",
+                Some("h.s.ns.svc.cluster.local"),
+            ),
             (json!({"containers": [], "subdomain": "s"}), "p", Some("p.s.ns.svc.cluster.local")),
         ];
         for (spec, short, full) in rows {
             let pod = pod(spec.clone());
-            assert_eq!((hostname(&pod).as_str(), domain_name(&pod, "cluster.local").as_deref()), (short, full), "{spec}");
+            assert_eq!(
+                (hostname(&pod).as_str(), domain_name(&pod, "cluster.local").as_deref()),
+                (short, full),
+                "{spec}"
+            );
         }
         assert_eq!(hostname(&pod(json!({"containers": [], "hostname": long}))), "a".repeat(62));
         let whole = pod(json!({"containers": [], "subdomain": "s", "setHostnameAsFQDN": true}));
@@ -134,7 +151,8 @@ mod tests {
         let pod = pod(json!({"containers": [{"name": "c", "ports": [
             {"containerPort": 80, "hostPort": 8080, "protocol": "TCP"}, {"containerPort": 81},
         ]}]}));
-        let expected = PortMapping { host_ip: None, host_port: 8080, container_port: 80, protocol: "TCP".into() };
+        let expected =
+            PortMapping { host_ip: None, host_port: 8080, container_port: 80, protocol: "TCP".into() };
         assert_eq!(port_mappings(&pod), [expected]);
     }
 }

@@ -110,7 +110,9 @@ mod tests {
 
     #[test]
     fn policies() {
-        let node = ResolvConf::parse("# x\nnameserver 192.0.2.53\nsearch old\nsearch example.org .\noptions ndots:1\n");
+        let node = ResolvConf::parse(
+            "# x\nnameserver 192.0.2.53\nsearch old\nsearch example.org .\noptions ndots:1\n",
+        );
         let cluster = "search ns.svc.cluster.local svc.cluster.local cluster.local example.org\nnameserver 10.96.0.10\noptions ndots:5\n";
         let own = "search example.org .\nnameserver 192.0.2.53\noptions ndots:1\n";
         let rows = [

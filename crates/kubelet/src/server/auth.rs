@@ -45,7 +45,9 @@ pub(super) async fn check(
     let asked = subresources.first().copied().unwrap_or("proxy");
     Err(Refusal(
         StatusCode::FORBIDDEN,
-        format!("Forbidden (user={user}, verb={verb}, resource=nodes, subresource(s)=[{asked}], node={node})"),
+        format!(
+            "Forbidden (user={user}, verb={verb}, resource=nodes, subresource(s)=[{asked}], node={node})"
+        ),
     ))
 }
 
@@ -74,7 +76,12 @@ fn subresources(path: &str) -> Vec<&'static str> {
     }
 }
 
-async fn review(context: &Context, group: &'static str, plural: &'static str, body: serde_json::Value) -> Result<serde_json::Value, Refusal> {
+async fn review(
+    context: &Context,
+    group: &'static str,
+    plural: &'static str,
+    body: serde_json::Value,
+) -> Result<serde_json::Value, Refusal> {
     let failed = |why: String| Refusal(StatusCode::INTERNAL_SERVER_ERROR, why);
     let object = apimachinery::Value::from_serialize(&body).map_err(|error| failed(error.to_string()))?;
     let request = Request {
@@ -85,7 +92,8 @@ async fn review(context: &Context, group: &'static str, plural: &'static str, bo
         verb: Verb::Create { object, options: WriteOptions::default() },
     };
     let answer = context.drivers.transport.call(request).await;
-    let answer = answer.map_err(|error| failed(format!("the API could not be asked about the caller: {error}")))?;
+    let answer =
+        answer.map_err(|error| failed(format!("the API could not be asked about the caller: {error}")))?;
     answer.decode_part().map_err(|error| failed(error.to_string()))
 }
 
@@ -106,7 +114,13 @@ async fn by_token(context: &Context, headers: &HeaderMap) -> Result<(String, Vec
     Ok((status["user"]["username"].as_str().unwrap_or_default().to_owned(), groups))
 }
 
-async fn may(context: &Context, user: &str, groups: &[String], verb: &str, subresource: &str) -> Result<bool, Refusal> {
+async fn may(
+    context: &Context,
+    user: &str,
+    groups: &[String],
+    verb: &str,
+    subresource: &str,
+) -> Result<bool, Refusal> {
     let body = json!({
         "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
         "spec": {"user": user, "groups": groups, "resourceAttributes": {

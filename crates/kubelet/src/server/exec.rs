@@ -17,7 +17,12 @@ use crate::pod::worker::Snapshot;
 const SIZES: usize = 4;
 
 impl NodeServer {
-    pub(super) fn exec<B: Send + 'static>(&self, request: &mut Request<B>, pod: &Snapshot, container: &str) -> Answer {
+    pub(super) fn exec<B: Send + 'static>(
+        &self,
+        request: &mut Request<B>,
+        pod: &Snapshot,
+        container: &str,
+    ) -> Answer {
         let id = running(pod, container)?;
         let query = Query::of(request.uri());
         let streams = streams(&query)?;
@@ -35,11 +40,20 @@ impl NodeServer {
         let runtime = self.kubelet.context.drivers.runtime.clone();
         let edge = self.kubelet.context.drivers.edge.clone();
         self.serve(request, streams, async move {
-            runtime.exec(&id, options).await.map(|streams| process(streams, &edge)).map_err(|error| error.to_string())
+            runtime
+                .exec(&id, options)
+                .await
+                .map(|streams| process(streams, &edge))
+                .map_err(|error| error.to_string())
         })
     }
 
-    pub(super) fn attach<B: Send + 'static>(&self, request: &mut Request<B>, pod: &Snapshot, container: &str) -> Answer {
+    pub(super) fn attach<B: Send + 'static>(
+        &self,
+        request: &mut Request<B>,
+        pod: &Snapshot,
+        container: &str,
+    ) -> Answer {
         let id = running(pod, container)?;
         let query = Query::of(request.uri());
         let mut streams = streams(&query)?;
@@ -55,7 +69,8 @@ impl NodeServer {
         let edge = self.kubelet.context.drivers.edge.clone();
         self.serve(request, streams, async move {
             let attached = runtime.attach(&id, options).await;
-            let mut process = attached.map(|streams| process(streams, &edge)).map_err(|error| error.to_string())?;
+            let mut process =
+                attached.map(|streams| process(streams, &edge)).map_err(|error| error.to_string())?;
             // The container's own exit code is no failure of attach.
             let exit = process.exit;
             process.exit = Box::pin(async move {
@@ -96,7 +111,10 @@ impl NodeServer {
 
     pub(super) fn port_forward<B: Send + 'static>(&self, request: &mut Request<B>, pod: &Snapshot) -> Answer {
         let sandbox = pod.sandbox.clone().ok_or_else(|| {
-            Refusal(StatusCode::BAD_REQUEST, format!("pod {:?} has no sandbox to forward ports to", pod.pod.name()))
+            Refusal(
+                StatusCode::BAD_REQUEST,
+                format!("pod {:?} has no sandbox to forward ports to", pod.pod.name()),
+            )
         })?;
         let runtime = self.kubelet.context.drivers.runtime.clone();
         let dial: Dial = Arc::new(move |port| {

@@ -36,17 +36,24 @@ struct Options {
 }
 
 impl NodeServer {
-    pub(super) fn container_logs<B: Send + 'static>(&self, request: &mut Request<B>, snapshot: &Arc<Snapshot>, container: &str) -> Answer {
+    pub(super) fn container_logs<B: Send + 'static>(
+        &self,
+        request: &mut Request<B>,
+        snapshot: &Arc<Snapshot>,
+        container: &str,
+    ) -> Answer {
         let query = Query::of(request.uri());
         let options = options(&query, self.kubelet.context.now())
             .map_err(|why| Refusal(StatusCode::UNPROCESSABLE_ENTITY, why))?;
         let attempt = attempt(snapshot, container, query.flag(&["previous"]))?;
-        let path = self.kubelet.context.pod_logs(&snapshot.pod).join(container).join(format!("{attempt}.log"));
+        let path =
+            self.kubelet.context.pod_logs(&snapshot.pod).join(container).join(format!("{attempt}.log"));
         let follow = options.follow.then(|| self.kubelet.manager.watch(snapshot.pod.uid())).flatten();
         let (send, receive) = mpsc::channel(WAITING);
         let reader = Reader { path, options, attempt, container: container.to_owned(), follow, send };
         self.kubelet.context.drivers.edge.tasks.spawn(reader.run());
-        let pieces = futures::stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)));
+        let pieces =
+            futures::stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)));
         if streaming::websocket::is_requested(request.headers()) {
             let (response, tailing) = streaming::tail(request)?;
             let reader = tokio_util::io::StreamReader::new(Box::pin(pieces));
@@ -57,20 +64,26 @@ impl NodeServer {
             });
             return Ok(switching(response));
         }
-        let mut response = Response::new(StreamBody::new(pieces.map(|piece| piece.map(Frame::data))).boxed_unsync());
+        let mut response =
+            Response::new(StreamBody::new(pieces.map(|piece| piece.map(Frame::data))).boxed_unsync());
         response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain"));
         Ok(response)
     }
 }
 
 fn options(query: &Query, now: Timestamp) -> Result<Options, String> {
-    let since = match (query.number("sinceSeconds")?, query.get("sinceTime").filter(|text| !text.is_empty())) {
-        (Some(_), Some(_)) => return Err("at most one of `sinceTime` or `sinceSeconds` may be specified".into()),
+    let since = match (query.number("sinceSeconds")?, query.get("sinceTime").filter(|text| !text.is_empty()))
+    {
+        (Some(_), Some(_)) => {
+            return Err("at most one of `sinceTime` or `sinceSeconds` may be specified".into());
+        }
         (Some(seconds), None) => {
             let seconds = i64::try_from(seconds).map_err(|_| "sinceSeconds is too large".to_owned())?;
             Some(now.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN))
         }
-        (None, Some(text)) => Some(text.parse().map_err(|error| format!("sinceTime cannot be read: {error}"))?),
+        (None, Some(text)) => {
+            Some(text.parse().map_err(|error| format!("sinceTime cannot be read: {error}"))?)
+        }
         (None, None) => None,
     };
     let stream = match query.get("stream") {
@@ -79,7 +92,12 @@ fn options(query: &Query, now: Timestamp) -> Result<Options, String> {
         _ => None,
     };
     Ok(Options {
-        wanted: Wanted { since, timestamps: query.flag(&["timestamps"]), limit_bytes: query.number("limitBytes")?, stream },
+        wanted: Wanted {
+            since,
+            timestamps: query.flag(&["timestamps"]),
+            limit_bytes: query.number("limitBytes")?,
+            stream,
+        },
         follow: query.flag(&["follow"]),
         tail: query.number("tailLines")?,
     })
@@ -95,14 +113,16 @@ fn attempt(snapshot: &Snapshot, container: &str, previous: bool) -> Result<u32, 
     let newest = snapshot.containers.iter().find(|one| one.name == container);
     match (newest, previous) {
         (Some(one), false) => Ok(one.attempt),
-        (Some(one), true) => one
-            .attempt
-            .checked_sub(1)
-            .ok_or_else(|| bad(format!("previous terminated container {container:?} in pod {pod:?} not found"))),
-        (None, true) => Err(bad(format!("previous terminated container {container:?} in pod {pod:?} not found"))),
+        (Some(one), true) => one.attempt.checked_sub(1).ok_or_else(|| {
+            bad(format!("previous terminated container {container:?} in pod {pod:?} not found"))
+        }),
+        (None, true) => {
+            Err(bad(format!("previous terminated container {container:?} in pod {pod:?} not found")))
+        }
         (None, false) => {
             let state = snapshot.pod.container_status(container).and_then(|status| status.state.as_ref());
-            let reason = state.and_then(|state| state.waiting.as_ref()).and_then(|waiting| waiting.reason.as_deref());
+            let reason =
+                state.and_then(|state| state.waiting.as_ref()).and_then(|waiting| waiting.reason.as_deref());
             let message = match reason {
                 Some("ErrImagePull" | "ImagePullBackOff") => "trying and failing to pull image",
                 Some(reason) => reason,
@@ -189,7 +209,10 @@ impl Reader {
     fn is_over(&mut self) -> bool {
         self.follow.as_mut().is_some_and(|follow| {
             let snapshot = follow.borrow_and_update();
-            !snapshot.containers.iter().any(|one| one.name == self.container && one.attempt == self.attempt && one.running)
+            !snapshot
+                .containers
+                .iter()
+                .any(|one| one.name == self.container && one.attempt == self.attempt && one.running)
         })
     }
 
@@ -223,7 +246,10 @@ impl Reader {
 
 fn watched(directory: &Path) -> io::Result<AsyncFd<OwnedFd>> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-    inotify.add_watch(directory, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)?;
+    inotify.add_watch(
+        directory,
+        AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO,
+    )?;
     // SAFETY: the descriptor is owned by the AsyncFd and is not closed before it.
     unsafe { AsyncFd::register(inotify.into()) }.map_err(io::Error::from)
 }

@@ -34,7 +34,9 @@ impl Filter {
     /// to be sent; lines that no runtime wrote are left out.
     pub fn take(&mut self, line: &[u8], out: &mut Vec<u8>) {
         let mut parts = line.splitn(4, |byte| *byte == b' ');
-        let (Some(time), Some(stream), Some(tag)) = (parts.next(), parts.next(), parts.next()) else { return };
+        let (Some(time), Some(stream), Some(tag)) = (parts.next(), parts.next(), parts.next()) else {
+            return;
+        };
         let content = parts.next().unwrap_or_default();
         if self.wanted.stream.is_some_and(|wanted| wanted.as_bytes() != stream) {
             return;
@@ -95,7 +97,10 @@ mod tests {
         let all = Wanted::default();
         assert_eq!(run(all.clone()), "one\ntwo\npartial\n\n");
         assert_eq!(run(Wanted { stream: Some("stderr"), ..all.clone() }), "two\n");
-        assert_eq!(run(Wanted { since: Some("2026-01-01T00:00:02Z".parse().unwrap()), ..all.clone() }), "partial\n\n");
+        assert_eq!(
+            run(Wanted { since: Some("2026-01-01T00:00:02Z".parse().unwrap()), ..all.clone() }),
+            "partial\n\n"
+        );
         assert_eq!(run(Wanted { limit_bytes: Some(5), ..all.clone() }), "one\nt");
         assert_eq!(
             run(Wanted { timestamps: true, since: Some("2026-01-01T00:00:02Z".parse().unwrap()), ..all }),

@@ -24,18 +24,41 @@ impl NodeServer {
         let snapshots = self.kubelet.manager.snapshots();
         let running = snapshots.iter().filter(|pod| pod.containers.iter().any(|one| one.running)).count();
         let containers = |running: bool| {
-            snapshots.iter().flat_map(|pod| &pod.containers).filter(|one| one.running == running).count().to_string()
+            snapshots
+                .iter()
+                .flat_map(|pod| &pod.containers)
+                .filter(|one| one.running == running)
+                .count()
+                .to_string()
         };
         let mut out = String::new();
         let node = format!("node={:?}", self.kubelet.context.config.node_name);
-        family(&mut out, "kubelet_node_name", "gauge", "The node's name. The count is always 1.", &[(node, "1".into())]);
+        family(
+            &mut out,
+            "kubelet_node_name",
+            "gauge",
+            "The node's name. The count is always 1.",
+            &[(node, "1".into())],
+        );
         let rows = [(String::new(), running.to_string())];
-        family(&mut out, "kubelet_running_pods", "gauge", "Number of pods that have a running pod sandbox", &rows);
+        family(
+            &mut out,
+            "kubelet_running_pods",
+            "gauge",
+            "Number of pods that have a running pod sandbox",
+            &rows,
+        );
         let rows = [
             ("container_state=\"exited\"".to_owned(), containers(false)),
             ("container_state=\"running\"".to_owned(), containers(true)),
         ];
-        family(&mut out, "kubelet_running_containers", "gauge", "Number of containers currently running", &rows);
+        family(
+            &mut out,
+            "kubelet_running_containers",
+            "gauge",
+            "Number of containers currently running",
+            &rows,
+        );
         out
     }
 
@@ -44,7 +67,8 @@ impl NodeServer {
         let seconds = |nanoseconds: u64| format!("{}", nanoseconds as f64 / 1e9);
         let (mut cpu, mut memory, mut pod_cpu, mut pod_memory) = (vec![], vec![], vec![], vec![]);
         for pod in &usage {
-            let place = format!("namespace={:?},pod={:?}", pod.snapshot.pod.namespace(), pod.snapshot.pod.name());
+            let place =
+                format!("namespace={:?},pod={:?}", pod.snapshot.pod.namespace(), pod.snapshot.pod.name());
             for (name, stats) in &pod.containers {
                 let labels = format!("container={name:?},{place}");
                 cpu.push((labels.clone(), seconds(stats.cpu_usage)));
@@ -58,13 +82,55 @@ impl NodeServer {
         let node_memory = self.kubelet.context.capacity.memory_bytes - System::memory("MemAvailable");
         let mut out = String::new();
         let one = |value: String| [(String::new(), value)];
-        family(&mut out, "container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the container in core-seconds", &cpu);
-        family(&mut out, "container_memory_working_set_bytes", "gauge", "Current working set of the container in bytes", &memory);
-        family(&mut out, "node_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the node in core-seconds", &one(seconds(node_cpu())));
-        family(&mut out, "node_memory_working_set_bytes", "gauge", "Current working set of the node in bytes", &one(node_memory.to_string()));
-        family(&mut out, "pod_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the pod in core-seconds", &pod_cpu);
-        family(&mut out, "pod_memory_working_set_bytes", "gauge", "Current working set of the pod in bytes", &pod_memory);
-        family(&mut out, "resource_scrape_error", "gauge", "1 if there was an error while getting container metrics, 0 otherwise", &one("0".into()));
+        family(
+            &mut out,
+            "container_cpu_usage_seconds_total",
+            "counter",
+            "Cumulative cpu time consumed by the container in core-seconds",
+            &cpu,
+        );
+        family(
+            &mut out,
+            "container_memory_working_set_bytes",
+            "gauge",
+            "Current working set of the container in bytes",
+            &memory,
+        );
+        family(
+            &mut out,
+            "node_cpu_usage_seconds_total",
+            "counter",
+            "Cumulative cpu time consumed by the node in core-seconds",
+            &one(seconds(node_cpu())),
+        );
+        family(
+            &mut out,
+            "node_memory_working_set_bytes",
+            "gauge",
+            "Current working set of the node in bytes",
+            &one(node_memory.to_string()),
+        );
+        family(
+            &mut out,
+            "pod_cpu_usage_seconds_total",
+            "counter",
+            "Cumulative cpu time consumed by the pod in core-seconds",
+            &pod_cpu,
+        );
+        family(
+            &mut out,
+            "pod_memory_working_set_bytes",
+            "gauge",
+            "Current working set of the pod in bytes",
+            &pod_memory,
+        );
+        family(
+            &mut out,
+            "resource_scrape_error",
+            "gauge",
+            "1 if there was an error while getting container metrics, 0 otherwise",
+            &one("0".into()),
+        );
         out
     }
 }

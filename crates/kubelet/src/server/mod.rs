@@ -48,7 +48,11 @@ impl NodeServer {
 
     /// Answers one request of `caller`. Upgrades go on in the kubelet's tasks
     /// after the response was returned.
-    pub async fn handle<B: Send + 'static>(&self, mut request: Request<B>, caller: &Caller) -> Response<Body> {
+    pub async fn handle<B: Send + 'static>(
+        &self,
+        mut request: Request<B>,
+        caller: &Caller,
+    ) -> Response<Body> {
         let answer = self.route(&mut request, caller).await;
         answer.unwrap_or_else(|Refusal(status, why)| {
             let mut response = text(why);

@@ -34,7 +34,9 @@ impl Query {
     pub fn number(&self, name: &str) -> Result<Option<u64>, String> {
         match self.get(name).filter(|text| !text.is_empty()) {
             None => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| format!("{name} must be a number, {text:?} is none")),
+            Some(text) => {
+                text.parse().map(Some).map_err(|_| format!("{name} must be a number, {text:?} is none"))
+            }
         }
     }
 }
@@ -69,7 +71,9 @@ mod tests {
 
     #[test]
     fn queries() {
-        let query = Query::of(&"/x?command=sh&command=-c&command=echo%20a%2Bb+c&stdin=true&tailLines=5&bad=x".parse().unwrap());
+        let query = Query::of(
+            &"/x?command=sh&command=-c&command=echo%20a%2Bb+c&stdin=true&tailLines=5&bad=x".parse().unwrap(),
+        );
         assert_eq!(query.all("command"), ["sh", "-c", "echo a+b c"]);
         assert!(query.flag(&["input", "stdin"]) && !query.flag(&["tty"]));
         assert_eq!((query.number("tailLines"), query.number("none")), (Ok(Some(5)), Ok(None)));

@@ -93,8 +93,7 @@ impl NodeServer {
                 }
                 None => json!({}),
             };
-            value["podRef"] =
-                json!({"name": pod.snapshot.pod.name(), "namespace": pod.snapshot.pod.namespace(), "uid": uid});
+            value["podRef"] = json!({"name": pod.snapshot.pod.name(), "namespace": pod.snapshot.pod.namespace(), "uid": uid});
             value["startTime"] = json!(started.map(Time));
             value["containers"] = json!(containers);
             pods.push(value);
@@ -143,7 +142,8 @@ pub fn node_cpu() -> u64 {
     let line = text.lines().next().unwrap_or_default();
     let ticks: Vec<u64> = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
     // idle and iowait are no work; guest time is in user time already.
-    let worked: u64 = ticks.iter().take(8).enumerate().filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, ticks)| ticks).sum();
+    let worked: u64 =
+        ticks.iter().take(8).enumerate().filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, ticks)| ticks).sum();
     worked * 10_000_000
 }
 
@@ -156,7 +156,10 @@ mod tests {
         let rates = Rates::default();
         let sample = |timestamp: i64, cpu_usage| Stats { timestamp, cpu_usage, ..Stats::default() };
         let second = 1_000_000_000;
-        assert_eq!(rates.take("a", &sample(10 * second, 5_000_000_000), Some(Timestamp::UNIX_EPOCH)), 500_000_000);
+        assert_eq!(
+            rates.take("a", &sample(10 * second, 5_000_000_000), Some(Timestamp::UNIX_EPOCH)),
+            500_000_000
+        );
         assert_eq!(rates.take("a", &sample(12 * second, 5_500_000_000), None), 250_000_000);
     }
 }

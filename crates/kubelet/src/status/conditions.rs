@@ -53,9 +53,7 @@ pub fn conditions(
             status: status.into(),
             reason: some(verdict.reason),
             message: some(&verdict.message),
-            last_transition_time: before
-                .and_then(|one| one.last_transition_time.clone())
-                .or(Some(Time(now))),
+            last_transition_time: before.and_then(|one| one.last_transition_time.clone()).or(Some(Time(now))),
             observed_generation: record.pod.metadata.generation,
             last_probe_time: None,
         }
@@ -121,7 +119,9 @@ fn ready(record: &PodRecord, containers_ready: &Verdict) -> Verdict {
         .filter_map(|gate| {
             let name = &gate.condition_type;
             match conditions.iter().find(|one| one.type_ == *name) {
-                None => Some(format!("corresponding condition of pod readiness gate {name:?} does not exist.")),
+                None => {
+                    Some(format!("corresponding condition of pod readiness gate {name:?} does not exist."))
+                }
                 Some(one) if one.status != "True" => Some(format!(
                     "the status of pod readiness gate {name:?} is not \"True\", but {}",
                     one.status

@@ -22,7 +22,13 @@ pub fn statuses(record: &PodRecord, now: Timestamp) -> Vec<(Role, ContainerStatu
         .collect()
 }
 
-fn status(record: &PodRecord, role: Role, container: &Container, has_init: bool, now: Timestamp) -> ContainerStatus {
+fn status(
+    record: &PodRecord,
+    role: Role,
+    container: &Container,
+    has_init: bool,
+    now: Timestamp,
+) -> ContainerStatus {
     let own = record.containers.get(&container.name).cloned().unwrap_or_default();
     let (state, last_state) = states(record, role, container, &own, has_init, now);
     let running = state.running.is_some();
@@ -50,19 +56,23 @@ fn status(record: &PodRecord, role: Role, container: &Container, has_init: bool,
         resources: running.then(|| container.resources.clone().unwrap_or_default()),
         user: instance.filter(|_| running).and_then(|one| one.user.clone()),
         volume_mounts: Some(
-            container.volume_mounts.iter().flatten().map(|mount| VolumeMountStatus {
-                name: mount.name.clone(),
-                mount_path: mount.mount_path.clone(),
-                read_only: mount.read_only,
-                recursive_read_only: mount.read_only.filter(|only| *only).map(|_| {
-                    match mount.recursive_read_only.as_deref() {
-                        Some("Enabled" | "IfPossible") => "Enabled".into(),
-                        _ => "Disabled".into(),
-                    }
-                }),
-                ..VolumeMountStatus::default()
-            })
-            .collect::<Vec<_>>(),
+            container
+                .volume_mounts
+                .iter()
+                .flatten()
+                .map(|mount| VolumeMountStatus {
+                    name: mount.name.clone(),
+                    mount_path: mount.mount_path.clone(),
+                    read_only: mount.read_only,
+                    recursive_read_only: mount.read_only.filter(|only| *only).map(|_| {
+                        match mount.recursive_read_only.as_deref() {
+                            Some("Enabled" | "IfPossible") => "Enabled".into(),
+                            _ => "Disabled".into(),
+                        }
+                    }),
+                    ..VolumeMountStatus::default()
+                })
+                .collect::<Vec<_>>(),
         )
         .filter(|list| !list.is_empty()),
         ..ContainerStatus::default()
@@ -126,8 +136,10 @@ fn obstacle(own: &ContainerRecord) -> Option<(String, String)> {
 }
 
 fn waiting(reason: String, message: String) -> ContainerState {
-    let waiting =
-        ContainerStateWaiting { reason: Some(reason), message: Some(message).filter(|text| !text.is_empty()) };
+    let waiting = ContainerStateWaiting {
+        reason: Some(reason),
+        message: Some(message).filter(|text| !text.is_empty()),
+    };
     ContainerState { waiting: Some(waiting), ..ContainerState::default() }
 }
 

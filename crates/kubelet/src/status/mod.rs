@@ -70,9 +70,7 @@ fn verdict<'a>(record: &'a PodRecord, phase: &str) -> Option<&'a Verdict> {
 /// Whether the status tells that everything has ended: after it was written,
 /// the object may be deleted.
 pub fn is_final(record: &PodRecord) -> bool {
-    let starting = record
-        .in_flight
-        .keys()
-        .any(|operation| matches!(operation, crate::pod::record::Operation::Start(_)));
+    let starting =
+        record.in_flight.keys().any(|operation| matches!(operation, crate::pod::record::Operation::Start(_)));
     !starting && record.alive().next().is_none()
 }

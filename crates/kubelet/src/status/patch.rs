@@ -9,8 +9,17 @@ use serde_json::{Map, Value, json};
 /// Fields that the kubelet writes. Conditions are merged by type, so those of
 /// others stay.
 const OWNED: &[&str] = &[
-    "phase", "reason", "message", "startTime", "hostIP", "podIP", "qosClass", "observedGeneration",
-    "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses",
+    "phase",
+    "reason",
+    "message",
+    "startTime",
+    "hostIP",
+    "podIP",
+    "qosClass",
+    "observedGeneration",
+    "containerStatuses",
+    "initContainerStatuses",
+    "ephemeralContainerStatuses",
 ];
 /// Lists that a strategic patch would merge by `ip`: they are replaced.
 const REPLACED: &[&str] = &["hostIPs", "podIPs"];
@@ -27,7 +36,10 @@ pub fn patch(current: &PodStatus, wanted: &PodStatus, uid: &str) -> Option<Value
     for name in names {
         let (is, should) = (current.get(name), wanted.get(name));
         // No addresses yet does not mean that known ones are wrong.
-        if is == should || (REPLACED.contains(&name) && should.is_none()) || (name == "podIP" && should.is_none()) {
+        if is == should
+            || (REPLACED.contains(&name) && should.is_none())
+            || (name == "podIP" && should.is_none())
+        {
             continue;
         }
         let mut value = should.cloned().unwrap_or(Value::Null);
@@ -52,7 +64,9 @@ fn changed_conditions(current: Option<&Value>, wanted: Option<&Value>) -> Vec<Va
         let before = list(current).iter().find(|one| one["type"] == condition["type"]);
         let mut condition = condition.clone();
         let same = before.is_some_and(|before| {
-            ["status", "reason", "message", "observedGeneration"].iter().all(|field| before.get(field) == condition.get(field))
+            ["status", "reason", "message", "observedGeneration"]
+                .iter()
+                .all(|field| before.get(field) == condition.get(field))
         });
         if same {
             continue;

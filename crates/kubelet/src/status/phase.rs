@@ -28,7 +28,9 @@ pub fn phase(record: &PodRecord, containers: &[(Role, ContainerStatus)]) -> &'st
         ended(&status.state).or_else(|| ended(&status.last_state))
     };
     let never_ran = mains().filter(|status| !is_running(status) && exit_code(status).is_none()).count();
-    let failed = mains().filter(|status| !is_running(status) && exit_code(status).is_some_and(|code| code != 0)).count();
+    let failed = mains()
+        .filter(|status| !is_running(status) && exit_code(status).is_some_and(|code| code != 0))
+        .count();
 
     if stop_wanted(record) && !alive {
         // The pod is over: what has ended decides.
@@ -45,9 +47,10 @@ pub fn phase(record: &PodRecord, containers: &[(Role, ContainerStatus)]) -> &'st
 
 fn init_failed(record: &PodRecord) -> bool {
     record.pod.containers().filter(|(role, _)| *role == Role::Init).any(|(role, container)| {
-        record.instance(&container.name).and_then(|instance| instance.exit.as_ref()).is_some_and(|exit| {
-            exit.code != 0 && !restarts(&record.pod, role, container, exit.code)
-        })
+        record
+            .instance(&container.name)
+            .and_then(|instance| instance.exit.as_ref())
+            .is_some_and(|exit| exit.code != 0 && !restarts(&record.pod, role, container, exit.code))
     })
 }
 

@@ -46,7 +46,8 @@ pub fn qos_class(spec: &PodSpec) -> QosClass {
 fn asks(resources: &ResourceRequirements) -> bool {
     let lists = [&resources.requests, &resources.limits];
     lists.into_iter().flatten().any(|list| {
-        list.get("cpu").is_some_and(|cpu| milli(cpu) > 0) || list.get("memory").is_some_and(|memory| value(memory) > 0)
+        list.get("cpu").is_some_and(|cpu| milli(cpu) > 0)
+            || list.get("memory").is_some_and(|memory| value(memory) > 0)
     })
 }
 

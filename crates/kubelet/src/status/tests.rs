@@ -38,7 +38,6 @@ fn set(record: &mut PodRecord, name: &str, exit: Option<i32>) {
         attempt: 0,
         image_id: "sha256:1".into(),
         image: "docker.io/library/x:latest".into(),
-        created: NOW,
         started: Some(NOW),
         exit,
         startup_passed: true,
@@ -60,7 +59,9 @@ fn condition(status: &PodStatus, kind: &str) -> (String, String) {
 
 #[test]
 fn phases() {
-    let rows: &[(&str, &[Option<Option<i32>>], &str)] = &[
+    /// Per container: not started, running, or its exit code.
+    type States = [Option<Option<i32>>];
+    let rows: &[(&str, &States, &str)] = &[
         ("Always", &[None, None], "Pending"),
         ("Always", &[Some(None), None], "Pending"),
         ("Always", &[Some(None), Some(None)], "Running"),
@@ -109,7 +110,10 @@ fn waiting_tells_why() {
         list.as_ref().unwrap()[0].state.as_ref().unwrap().waiting.as_ref().unwrap().reason.clone().unwrap()
     };
     let status = of(&record);
-    assert_eq!((reason(&status, true), reason(&status, false)), ("PodInitializing".into(), "PodInitializing".into()));
+    assert_eq!(
+        (reason(&status, true), reason(&status, false)),
+        ("PodInitializing".into(), "PodInitializing".into())
+    );
     assert_eq!(condition(&status, "Initialized"), ("False".into(), "ContainersNotInitialized".into()));
     record.containers.get_mut("i").unwrap().image = ImageStep::Failed(Failure {
         reason: "ImagePullBackOff",
@@ -140,8 +144,10 @@ fn a_crash_loop_shows_the_last_end() {
 #[test]
 fn a_rejected_pod_is_failed_with_the_reason() {
     let mut record = record(json!({"containers": [{"name": "a"}]}));
-    record.rejected =
-        Some(crate::pod::record::Verdict { reason: "OutOfcpu".into(), message: "Node didn't have enough".into() });
+    record.rejected = Some(crate::pod::record::Verdict {
+        reason: "OutOfcpu".into(),
+        message: "Node didn't have enough".into(),
+    });
     let status = of(&record);
     assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Failed"), Some("OutOfcpu")));
     assert!(status.container_statuses.is_none());

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use apimachinery::Status;
 use async_trait::async_trait;
 use bytes::Bytes;
-use client::{Document, Error, List, ListOptions, Request, Resource, Transport, Verb, WatchEvent, WatchKind, WatchStream};
+use client::{
+    Document, Error, List, ListOptions, Request, Resource, Transport, Verb, WatchEvent, WatchKind,
+    WatchStream,
+};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -44,7 +47,13 @@ impl FakeApi {
 
     /// All objects of a resource.
     pub fn all(&self, plural: &str) -> Vec<Value> {
-        self.state.lock().objects.iter().filter(|(key, _)| key.0 == plural).map(|(_, value)| value.clone()).collect()
+        self.state
+            .lock()
+            .objects
+            .iter()
+            .filter(|(key, _)| key.0 == plural)
+            .map(|(_, value)| value.clone())
+            .collect()
     }
 
     fn commit(&self, state: &mut State, key: Key, object: Option<Value>) -> Value {
@@ -65,7 +74,8 @@ impl FakeApi {
 }
 
 fn document(object: &Value) -> Document {
-    let revision = object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let revision =
+        object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
     Document::new(Bytes::from(object.to_string()), revision)
 }
 
@@ -97,7 +107,8 @@ fn merge(into: &mut Value, patch: &Value) {
                 }
             }
             (_, Value::Array(items)) => {
-                let kept: Vec<_> = items.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
+                let kept: Vec<_> =
+                    items.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
                 target.insert(name.clone(), Value::Array(kept));
             }
             (Some(old @ Value::Object(_)), Value::Object(_)) => merge(old, change),
@@ -152,7 +163,12 @@ impl Transport for FakeApi {
         }
     }
 
-    async fn list(&self, resource: &Resource, namespace: Option<&str>, options: &ListOptions) -> Result<List, Error> {
+    async fn list(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        options: &ListOptions,
+    ) -> Result<List, Error> {
         let state = self.state.lock();
         let items = state
             .objects
@@ -162,7 +178,12 @@ impl Transport for FakeApi {
         Ok(List { items: items.collect(), revision: state.revision, continue_token: None })
     }
 
-    async fn watch(&self, resource: &Resource, namespace: Option<&str>, options: &ListOptions) -> Result<WatchStream, Error> {
+    async fn watch(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        options: &ListOptions,
+    ) -> Result<WatchStream, Error> {
         let events = self.events.subscribe();
         let (plural, options) = (resource.plural.to_string(), options.clone());
         let namespace = namespace.map(str::to_owned);
@@ -171,9 +192,11 @@ impl Transport for FakeApi {
         if self.state.lock().revision > after {
             return Err(Status::failure(410, "Expired", "too old").into());
         }
-        let stream = futures::stream::unfold(events, |mut events| async move {
-            Some((events.recv().await.ok()?, events))
-        });
+        let stream =
+            futures::stream::unfold(
+                events,
+                |mut events| async move { Some((events.recv().await.ok()?, events)) },
+            );
         Ok(stream
             .filter_map(move |(_, kind, key, object)| {
                 let fits = key.0 == plural && selects(&options, namespace.as_deref(), &key, &object);

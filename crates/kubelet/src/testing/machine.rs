@@ -47,8 +47,8 @@ impl Images for FakeImages {
     async fn list(&self) -> Vec<Arc<Image>> {
         vec![Arc::new(super::image())]
     }
-    async fn remove(&self, _: &ImageId) -> image::Result<()> {
-        Ok(())
+    async fn collect_garbage(&self, _: u64) -> image::Result<image::Garbage> {
+        Ok(image::Garbage::default())
     }
     fn directory(&self) -> &Path {
         &self.0
@@ -135,7 +135,11 @@ impl Machine {
             network: self.network.clone(),
             edge: self.edge.with_tasks(tasks.clone()),
         };
-        let config = Config::new("n", self.root.path().join("kubelet"), vec!["192.0.2.1".parse().expect("an address")]);
+        let config = Config::new(
+            "n",
+            self.root.path().join("kubelet"),
+            vec!["192.0.2.1".parse().expect("an address")],
+        );
         let kubelet = Kubelet::start_with(config, drivers, Arc::new(NoMounts)).await.expect("a kubelet");
         self.running = Some((tasks, kubelet));
     }

@@ -39,7 +39,8 @@ impl FakeRuntime {
 
     fn with<T>(&self, id: &ContainerId, change: impl FnOnce(&mut ContainerStatus) -> T) -> Result<T> {
         let mut sandboxes = self.sandboxes.lock();
-        let found = sandboxes.values_mut().flat_map(|sandbox| &mut sandbox.containers).find(|one| one.id == *id);
+        let found =
+            sandboxes.values_mut().flat_map(|sandbox| &mut sandbox.containers).find(|one| one.id == *id);
         found.map(change).ok_or_else(|| Error::NotFound { what: "container", id: id.to_string() })
     }
 
@@ -69,7 +70,12 @@ impl FakeRuntime {
             Some(one.sandbox.clone())
         });
         if let Ok(Some(sandbox)) = ended {
-            let _ = self.events.send(Event::ContainerExited { sandbox, id: id.clone(), exit_code: code, oom_killed: false });
+            let _ = self.events.send(Event::ContainerExited {
+                sandbox,
+                id: id.clone(),
+                exit_code: code,
+                oom_killed: false,
+            });
         }
     }
 
@@ -77,8 +83,10 @@ impl FakeRuntime {
     pub fn running(&self) -> Vec<String> {
         let sandboxes = self.sandboxes.lock();
         let all = sandboxes.values().flat_map(|sandbox| &sandbox.containers);
-        let mut names: Vec<_> =
-            all.filter(|one| one.state == ContainerState::Running).map(|one| one.config.name.clone()).collect();
+        let mut names: Vec<_> = all
+            .filter(|one| one.state == ContainerState::Running)
+            .map(|one| one.config.name.clone())
+            .collect();
         names.sort();
         names
     }
@@ -140,7 +148,8 @@ impl Runtime for FakeRuntime {
             log_path: None,
         };
         let mut sandboxes = self.sandboxes.lock();
-        let place = sandboxes.get_mut(sandbox).ok_or(Error::NotFound { what: "sandbox", id: sandbox.to_string() })?;
+        let place =
+            sandboxes.get_mut(sandbox).ok_or(Error::NotFound { what: "sandbox", id: sandbox.to_string() })?;
         place.containers.push(status);
         Ok(id)
     }
@@ -150,7 +159,8 @@ impl Runtime for FakeRuntime {
         let broken = self.broken.lock().clone();
         self.with(id, |one| {
             if one.config.command.first().is_some_and(|command| broken.contains(command)) {
-                let message = format!("exec: {:?}: executable file not found in $PATH", one.config.command[0]);
+                let message =
+                    format!("exec: {:?}: executable file not found in $PATH", one.config.command[0]);
                 one.state = ContainerState::Exited;
                 one.exit_code = 128;
                 one.reason = "StartError".into();

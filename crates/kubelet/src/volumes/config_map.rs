@@ -9,7 +9,9 @@ use crate::references::{Kind, Payloads};
 pub(super) fn content(source: &ConfigMapVolumeSource, payloads: &Payloads) -> Result<Content, String> {
     let optional = source.optional == Some(true);
     let files = match payloads.get(Kind::ConfigMap, &source.name, optional)? {
-        Some(payload) => project(&payload.data, source.items.as_deref(), source.default_mode, optional, "config")?,
+        Some(payload) => {
+            project(&payload.data, source.items.as_deref(), source.default_mode, optional, "config")?
+        }
         None => Files::new(),
     };
     Ok(Content::Files { files, in_memory: false })

@@ -34,7 +34,9 @@ pub fn project(
     let mode = |own: Option<i32>| own.or(default_mode).unwrap_or(DEFAULT_MODE) as u32;
     let items = items.unwrap_or_default();
     if items.is_empty() {
-        let all = data.iter().map(|(key, value)| (key.clone(), File { data: value.clone(), mode: mode(None), user: None }));
+        let all = data
+            .iter()
+            .map(|(key, value)| (key.clone(), File { data: value.clone(), mode: mode(None), user: None }));
         return Ok(all.collect());
     }
     let mut files = Files::new();
@@ -56,7 +58,11 @@ pub fn checked(path: &str) -> Result<String, String> {
     let inside = !path.is_empty()
         && Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
         && !path.starts_with("..");
-    if inside { Ok(path.to_owned()) } else { Err(format!("invalid path {path:?}: it must stay inside the volume")) }
+    if inside {
+        Ok(path.to_owned())
+    } else {
+        Err(format!("invalid path {path:?}: it must stay inside the volume"))
+    }
 }
 
 /// Lets the group write to everything below, as fsGroup promises.

@@ -18,7 +18,13 @@ pub(super) fn content(source: &HostPathVolumeSource) -> Result<Content, String> 
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(said)?;
         }
         "FileOrCreate" if !path.exists() => {
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path).map_err(said)?;
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o644)
+                .open(path)
+                .map_err(said)?;
         }
         _ => {}
     }

@@ -142,7 +142,13 @@ impl Volumes {
 
     /// Binds a part of a volume at a place of its own, from which no link
     /// leads out of the volume.
-    pub fn bind_sub_path(&self, uid: &str, container: &str, volume: &Path, part: &crate::container::mounts::SubPath) -> io::Result<PathBuf> {
+    pub fn bind_sub_path(
+        &self,
+        uid: &str,
+        container: &str,
+        volume: &Path,
+        part: &crate::container::mounts::SubPath,
+    ) -> io::Result<PathBuf> {
         let opened = open_sub_path(volume, &part.path)?;
         let place = self
             .pod_directory(uid)

@@ -18,13 +18,25 @@ pub(super) fn content(
         if let Some(part) = &one.config_map {
             let optional = part.optional == Some(true);
             if let Some(payload) = sources.payloads.get(Kind::ConfigMap, &part.name, optional)? {
-                files.extend(project(&payload.data, part.items.as_deref(), source.default_mode, optional, "config")?);
+                files.extend(project(
+                    &payload.data,
+                    part.items.as_deref(),
+                    source.default_mode,
+                    optional,
+                    "config",
+                )?);
             }
         }
         if let Some(part) = &one.secret {
             let optional = part.optional == Some(true);
             if let Some(payload) = sources.payloads.get(Kind::Secret, &part.name, optional)? {
-                files.extend(project(&payload.data, part.items.as_deref(), source.default_mode, optional, "secret")?);
+                files.extend(project(
+                    &payload.data,
+                    part.items.as_deref(),
+                    source.default_mode,
+                    optional,
+                    "secret",
+                )?);
             }
         }
         if let Some(part) = &one.downward_api {
@@ -38,7 +50,9 @@ pub(super) fn content(
                 .ok_or_else(|| "failed to fetch token: it was not requested".to_owned())?;
             let (mut mode, mut user) = (source.default_mode.unwrap_or(DEFAULT_MODE) as u32, None);
             // As narrow as its readers allow.
-            if let Some(common) = part.user.and_then(|user| u32::try_from(user).ok()).or_else(|| common_user(pod)) {
+            if let Some(common) =
+                part.user.and_then(|user| u32::try_from(user).ok()).or_else(|| common_user(pod))
+            {
                 (mode, user) = (0o600, Some(common));
             } else if fs_group(pod).is_some() {
                 mode = 0o600;
@@ -55,9 +69,9 @@ pub(super) fn content(
 /// The user that all containers run as, where all say the same.
 fn common_user(pod: &Pod) -> Option<u32> {
     let whole = pod.spec().security_context.as_ref().and_then(|one| one.run_as_user);
-    let mut users = pod.containers().map(|(_, container)| {
-        container.security_context.as_ref().and_then(|one| one.run_as_user).or(whole)
-    });
+    let mut users = pod
+        .containers()
+        .map(|(_, container)| container.security_context.as_ref().and_then(|one| one.run_as_user).or(whole));
     let first = users.next()??;
     users.all(|user| user == Some(first)).then(|| u32::try_from(first).ok())?
 }

@@ -10,7 +10,9 @@ pub(super) fn content(source: &SecretVolumeSource, payloads: &Payloads) -> Resul
     let optional = source.optional == Some(true);
     let name = source.secret_name.as_deref().unwrap_or_default();
     let files = match payloads.get(Kind::Secret, name, optional)? {
-        Some(payload) => project(&payload.data, source.items.as_deref(), source.default_mode, optional, "secret")?,
+        Some(payload) => {
+            project(&payload.data, source.items.as_deref(), source.default_mode, optional, "secret")?
+        }
         None => Files::new(),
     };
     Ok(Content::Files { files, in_memory: true })

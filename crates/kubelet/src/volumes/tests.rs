@@ -92,15 +92,24 @@ fn what_is_missing_is_said_and_optional_is_empty() {
             json!({"name": "v", "configMap": {"name": "cm", "items": [{"key": "z", "path": "z"}]}}),
             Some("references non-existent config key: z"),
         ),
-        (json!({"name": "v", "configMap": {"name": "cm", "items": [{"key": "a", "path": "../z"}]}}), Some("invalid path")),
+        (
+            json!({"name": "v", "configMap": {"name": "cm", "items": [{"key": "a", "path": "../z"}]}}),
+            Some("invalid path"),
+        ),
         (json!({"name": "v", "persistentVolumeClaim": {"claimName": "x"}}), Some("persistent volume claims")),
-        (json!({"name": "v", "hostPath": {"path": "/nowhere", "type": "Directory"}}), Some("hostPath type check failed")),
+        (
+            json!({"name": "v", "hostPath": {"path": "/nowhere", "type": "Directory"}}),
+            Some("hostPath type check failed"),
+        ),
     ];
     for (volume, expected) in rows {
         let outcome = volumes.set_up(&pod(json!([volume])), &sources(some.clone()));
         match (outcome, expected) {
             (Ok(_), None) => {}
-            (Err(why), Some(part)) => assert!(why.contains(part) && why.starts_with("MountVolume.SetUp failed for volume \"v\" : "), "{why}"),
+            (Err(why), Some(part)) => assert!(
+                why.contains(part) && why.starts_with("MountVolume.SetUp failed for volume \"v\" : "),
+                "{why}"
+            ),
             other => panic!("{volume}: {other:?}"),
         }
     }

@@ -128,8 +128,14 @@ async fn read(
                         streams.insert(id, to);
                     }
                     send(frame::syn_reply(id, &encoder.encode(&[]))).await;
-                    let stream =
-                        Stream { id, headers, input, rest: Bytes::new(), out: PollSender::new(out.clone()), shut: false };
+                    let stream = Stream {
+                        id,
+                        headers,
+                        input,
+                        rest: Bytes::new(),
+                        out: PollSender::new(out.clone()),
+                        shut: false,
+                    };
                     if open.send(stream).await.is_err() {
                         send(frame::reset(id, REFUSED_STREAM)).await;
                     }
@@ -168,7 +174,11 @@ impl Stream {
         self.headers.iter().find(|(one, _)| one == name).map_or("", |(_, value)| value)
     }
 
-    fn poll_send(&mut self, context: &mut Context<'_>, frame: impl FnOnce(u32) -> Bytes) -> Poll<io::Result<()>> {
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        frame: impl FnOnce(u32) -> Bytes,
+    ) -> Poll<io::Result<()>> {
         ready!(self.out.poll_reserve(context)).map_err(|_| io::ErrorKind::BrokenPipe)?;
         let frame = frame(self.id);
         self.out.send_item(Outgoing::Frame(frame)).map_err(|_| io::ErrorKind::BrokenPipe)?;
@@ -177,7 +187,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.rest.is_empty() {
             match ready!(self.input.poll_recv(context)) {
                 Some(bytes) => self.rest = bytes,
@@ -192,7 +206,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.shut {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }

@@ -9,11 +9,25 @@ pub const FIN: u8 = 0x01;
 /// A frame from the client; header blocks are still packed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame {
-    Data { stream: u32, fin: bool, bytes: Bytes },
-    SynStream { stream: u32, fin: bool, block: Bytes },
-    Headers { block: Bytes },
-    Reset { stream: u32 },
-    Ping { id: u32 },
+    Data {
+        stream: u32,
+        fin: bool,
+        bytes: Bytes,
+    },
+    SynStream {
+        stream: u32,
+        fin: bool,
+        block: Bytes,
+    },
+    Headers {
+        block: Bytes,
+    },
+    Reset {
+        stream: u32,
+    },
+    Ping {
+        id: u32,
+    },
     GoAway,
     /// SETTINGS, WINDOW_UPDATE, SYN_REPLY and what a later draft may add.
     Ignored,

@@ -20,7 +20,10 @@ fn frames_are_taken_whole() {
         while let Some(one) = frame::take(&mut buffer).unwrap() {
             frames.push(one);
         }
-        assert_eq!(frames, [Frame::Data { stream: 5, fin: true, bytes: "abc".into() }, Frame::Ping { id: 7 }]);
+        assert_eq!(
+            frames,
+            [Frame::Data { stream: 5, fin: true, bytes: "abc".into() }, Frame::Ping { id: 7 }]
+        );
     }
     let mut wrong = BytesMut::from(&[0x80, 2, 0, 1, 0, 0, 0, 0][..]);
     assert!(frame::take(&mut wrong).is_err());
@@ -48,7 +51,10 @@ async fn ports_are_forwarded() {
     let (connection, driver) = super::over(server);
     let mut encoder = Encoder::new();
     let mut open = |id, kind, port, request| {
-        frame::syn_stream(id, &encoder.encode(&[("streamtype", kind), ("port", port), ("requestid", request)]))
+        frame::syn_stream(
+            id,
+            &encoder.encode(&[("streamtype", kind), ("port", port), ("requestid", request)]),
+        )
     };
     let opening = [
         open(1, "error", "80", "0"),

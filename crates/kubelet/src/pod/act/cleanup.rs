@@ -26,8 +26,7 @@ impl Job {
 
     /// The object waited for this: with no grace left it goes at once.
     pub(super) async fn delete(&self) -> Result<(), Error> {
-        let options =
-            DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::uid(self.pod.uid()) };
+        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::uid(self.pod.uid()) };
         match self.context.pods(self.pod.namespace()).delete(self.pod.name(), options).await {
             // Gone, or another pod of the same name is there.
             Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),

@@ -23,7 +23,8 @@ impl Job {
         let work = async {
             if let Some(exec) = &hook.exec {
                 let command = exec.command.clone().unwrap_or_default();
-                let done = self.context.drivers.runtime.exec_sync(id, &command, limit.unwrap_or_default()).await;
+                let done =
+                    self.context.drivers.runtime.exec_sync(id, &command, limit.unwrap_or_default()).await;
                 return match done {
                     Ok(output) if output.exit_code == 0 => Ok(()),
                     Ok(output) => Err(format!(
@@ -38,7 +39,9 @@ impl Job {
             if let Some(get) = &hook.http_get {
                 let facts = self.context.facts(&self.pod, &self.addresses);
                 let address = facts.pod_ips.first().copied();
-                return check::http(get, container, address, HTTP_PATIENCE, "kube-lifecycle").await.map(|_| ());
+                return check::http(get, container, address, HTTP_PATIENCE, "kube-lifecycle")
+                    .await
+                    .map(|_| ());
             }
             if let Some(sleep) = &hook.sleep {
                 tokio::time::sleep(Duration::from_secs(sleep.seconds.max(0) as u64)).await;

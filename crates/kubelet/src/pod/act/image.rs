@@ -29,8 +29,9 @@ impl Job {
         };
         let asked = spec.image.as_deref().unwrap_or_default();
         let reference = Reference::parse(asked).map_err(|error| {
-            let message =
-                format!("Failed to apply default image tag {asked:?}: couldn't parse image name {asked:?}: {error}");
+            let message = format!(
+                "Failed to apply default image tag {asked:?}: couldn't parse image name {asked:?}: {error}"
+            );
             events.warning("InspectFailed", message.clone());
             ImageFailure { reason: "InvalidImageName", message }
         })?;
@@ -42,7 +43,9 @@ impl Job {
             (_, Some(image)) => {
                 events.normal(
                     "Pulled",
-                    format!("Container image {asked:?} already present on machine and can be accessed by the pod"),
+                    format!(
+                        "Container image {asked:?} already present on machine and can be accessed by the pod"
+                    ),
                 );
                 return Ok(image);
             }
@@ -125,7 +128,6 @@ struct Entry {
     username: String,
     password: String,
     auth: String,
-    identitytoken: String,
     registrytoken: String,
 }
 
@@ -162,7 +164,10 @@ fn fits(place: &str, reference: &Reference) -> Option<usize> {
     // The hub is known by several names.
     let same = |a: &str| a == registry || (a == "index.docker.io" && registry == "docker.io");
     let wild = host.strip_prefix("*.").is_some_and(|rest| {
-        registry.strip_suffix(rest).and_then(|left| left.strip_suffix('.')).is_some_and(|left| !left.contains('.'))
+        registry
+            .strip_suffix(rest)
+            .and_then(|left| left.strip_suffix('.'))
+            .is_some_and(|left| !left.contains('.'))
     });
     let inside = path.is_empty()
         || reference.repository() == path
@@ -173,9 +178,6 @@ fn fits(place: &str, reference: &Reference) -> Option<usize> {
 fn auth(entry: Entry) -> Option<RegistryAuth> {
     if !entry.registrytoken.is_empty() {
         return Some(RegistryAuth::Bearer(entry.registrytoken));
-    }
-    if !entry.identitytoken.is_empty() {
-        return Some(RegistryAuth::IdentityToken(entry.identitytoken));
     }
     if !entry.username.is_empty() {
         return Some(RegistryAuth::Basic { username: entry.username, password: entry.password });

@@ -13,7 +13,14 @@ const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 impl Job {
     /// `again`: a kill is under way and only its grace is cut.
-    pub(super) async fn kill(&self, name: &str, instance: &Instance, deadline: Timestamp, message: &str, again: bool) {
+    pub(super) async fn kill(
+        &self,
+        name: &str,
+        instance: &Instance,
+        deadline: Timestamp,
+        message: &str,
+        again: bool,
+    ) {
         let events = self.events.of(name);
         let left = || {
             let left = deadline.duration_since(self.context.now());

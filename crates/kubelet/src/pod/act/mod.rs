@@ -33,9 +33,17 @@ pub enum Outcome {
     /// When the next token must be renewed.
     Volumes(Result<Option<Timestamp>, String>),
     Unmounted(Result<(), String>),
-    Image { container: String, result: Result<Arc<::image::Image>, ImageFailure> },
-    Started { container: String, result: Result<(), StartFailure> },
-    Killed { container: String },
+    Image {
+        container: String,
+        result: Result<Arc<::image::Image>, ImageFailure>,
+    },
+    Started {
+        container: String,
+        result: Result<(), StartFailure>,
+    },
+    Killed {
+        container: String,
+    },
     CleanedUp(Result<(), String>),
     Deleted(Result<(), client::Error>),
     /// Only the mark of the operation goes.
@@ -126,6 +134,8 @@ impl Job {
 
     fn tell_started(&self, container: &str, instance: Instance) {
         // The worker is there as long as the pod is.
-        let _ = self.mailbox.send(Message::Created { container: container.to_owned(), instance: Box::new(instance) });
+        let _ = self
+            .mailbox
+            .send(Message::Created { container: container.to_owned(), instance: Box::new(instance) });
     }
 }

@@ -49,7 +49,11 @@ impl Job {
             Err(why) => {
                 // The next attempt starts from nothing.
                 if let Err(error) = self.remove_sandbox(&made.id).await {
-                    tracing::warn!(pod = self.pod.display(), error, "a half made sandbox stays until the pod is deleted");
+                    tracing::warn!(
+                        pod = self.pod.display(),
+                        error,
+                        "a half made sandbox stays until the pod is deleted"
+                    );
                 }
                 Err(why)
             }
@@ -71,9 +75,14 @@ impl Job {
                 let full = sandbox::domain_name(&pod, &context.config.cluster_domain);
                 sandbox::hosts(&addresses, &sandbox::hostname(&pod), full.as_deref(), aliases)
             };
-            let node = ResolvConf::parse(&fs::read_to_string(&context.config.resolv_conf).unwrap_or_default());
-            let resolv =
-                sandbox::resolv_conf(&pod, &node, &context.config.cluster_dns, &context.config.cluster_domain);
+            let node =
+                ResolvConf::parse(&fs::read_to_string(&context.config.resolv_conf).unwrap_or_default());
+            let resolv = sandbox::resolv_conf(
+                &pod,
+                &node,
+                &context.config.cluster_dns,
+                &context.config.cluster_domain,
+            );
             fs::write(directory.join("etc-hosts"), hosts)?;
             fs::write(directory.join("resolv.conf"), resolv.text())?;
             if !pod.is_host_network() {
@@ -96,7 +105,8 @@ impl Job {
         let drivers = &self.context.drivers;
         drivers.runtime.stop_sandbox(id).await.map_err(|error| error.to_string())?;
         drivers.network.detach(id.as_str()).await?;
-        let containers = drivers.runtime.sandbox_status(id).await.map(|status| status.containers).unwrap_or_default();
+        let containers =
+            drivers.runtime.sandbox_status(id).await.map(|status| status.containers).unwrap_or_default();
         drivers.runtime.remove_sandbox(id).await.map_err(|error| error.to_string())?;
         for container in &containers {
             drivers.images.release(container.id.as_str()).await.map_err(|error| error.to_string())?;

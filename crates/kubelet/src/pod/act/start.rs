@@ -79,7 +79,6 @@ impl Job {
             attempt,
             image_id,
             image: image_name,
-            created: self.context.now(),
             started: None,
             exit: None,
             startup_passed: container.startup_probe.is_none(),
@@ -113,7 +112,9 @@ impl Job {
         let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
         let Some(hook) = hook else { return Ok(()) };
         let Err(why) = self.run_hook(container, &instance.id, hook, None).await else { return Ok(()) };
-        self.events.of(&container.name).warning("FailedPostStartHook", format!("PostStartHook failed: {why}"));
+        self.events
+            .of(&container.name)
+            .warning("FailedPostStartHook", format!("PostStartHook failed: {why}"));
         let condemned = Condemned {
             message: "FailedPostStartHook".into(),
             grace_seconds: self.pod.grace_seconds(),
@@ -160,7 +161,8 @@ impl Job {
         let rootfs =
             images.prepare(&image.id, id.as_str()).await.map_err(|error| create_error(error.to_string()))?;
         let wanted = security::wanted_user(pod, container, &image.config.user);
-        let user = images.user(&rootfs, &wanted.text).await.map_err(|error| create_error(error.to_string()))?;
+        let user =
+            images.user(&rootfs, &wanted.text).await.map_err(|error| create_error(error.to_string()))?;
         let user = security::with_groups(user, &wanted);
         let lookup = |name: &str| env.iter().find(|(one, _)| one == name).map(|(_, value)| value.clone());
         let parts = mounts::sub_paths(container, lookup).map_err(config_error)?;
@@ -207,10 +209,15 @@ fn prepare_places(
     let volumes = context.volumes.places(pod);
     let mut sub_paths = std::collections::BTreeMap::new();
     for part in parts {
-        let volume = volumes.get(&part.volume).ok_or_else(|| format!("cannot find volume {:?}", part.volume))?;
-        let place = context.volumes.bind_sub_path(pod.uid(), &container.name, volume, part).map_err(|error| {
-            format!("failed to prepare subPath for volumeMount {:?} of container {:?}: {error}", part.volume, container.name)
-        })?;
+        let volume =
+            volumes.get(&part.volume).ok_or_else(|| format!("cannot find volume {:?}", part.volume))?;
+        let place =
+            context.volumes.bind_sub_path(pod.uid(), &container.name, volume, part).map_err(|error| {
+                format!(
+                    "failed to prepare subPath for volumeMount {:?} of container {:?}: {error}",
+                    part.volume, container.name
+                )
+            })?;
         sub_paths.insert(part.index, place);
     }
     let log = termination_log(&directory, &container.name, attempt);
@@ -227,8 +234,9 @@ fn prepare_places(
         None => None,
         Some(name) => {
             let path = context.config.root.join("seccomp").join(name);
-            let text = fs::read_to_string(&path)
-                .map_err(|error| format!("cannot load seccomp profile {:?}: {error}", path.display().to_string()))?;
+            let text = fs::read_to_string(&path).map_err(|error| {
+                format!("cannot load seccomp profile {:?}: {error}", path.display().to_string())
+            })?;
             Some(text)
         }
     };
@@ -251,13 +259,21 @@ fn prepare_places(
 
 /// How the container ended, with its last words.
 pub fn read_exit(pod: &Pod, container: &Container, status: &ContainerStatus) -> Exit {
-    let time = |nanoseconds: i64| (nanoseconds > 0).then(|| Timestamp::from_nanosecond(nanoseconds.into()).ok()).flatten();
+    let time = |nanoseconds: i64| {
+        (nanoseconds > 0).then(|| Timestamp::from_nanosecond(nanoseconds.into()).ok()).flatten()
+    };
     let mut message = status.message.clone();
     if message.is_empty() {
         message = last_words(container, status);
     }
-    let finished = time(status.finished_at).or_else(|| time(status.created_at)).unwrap_or(Timestamp::UNIX_EPOCH);
-    tracing::debug!(pod = pod.display(), container = container.name, code = status.exit_code, "a container ended");
+    let finished =
+        time(status.finished_at).or_else(|| time(status.created_at)).unwrap_or(Timestamp::UNIX_EPOCH);
+    tracing::debug!(
+        pod = pod.display(),
+        container = container.name,
+        code = status.exit_code,
+        "a container ended"
+    );
     Exit {
         id: Some(status.id.clone()),
         code: status.exit_code,
@@ -282,7 +298,9 @@ fn last_words(container: &Container, status: &ContainerStatus) -> String {
         let _ = file.take(LONGEST_MESSAGE as u64).read_to_end(&mut text);
     }
     let falls_back = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
-    if text.is_empty() && falls_back && status.exit_code != 0
+    if text.is_empty()
+        && falls_back
+        && status.exit_code != 0
         && let Some(log) = &status.log_path
     {
         return log_tail(log).unwrap_or_default();

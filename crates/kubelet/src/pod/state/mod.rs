@@ -51,13 +51,25 @@ pub enum Action {
     /// Brings what volumes show up to date.
     RefreshVolumes,
     UnmountVolumes,
-    EnsureImage { container: String },
-    Start { container: String },
-    Kill { container: String, deadline: Timestamp, message: String },
+    EnsureImage {
+        container: String,
+    },
+    Start {
+        container: String,
+    },
+    Kill {
+        container: String,
+        deadline: Timestamp,
+        message: String,
+    },
     /// Says in an event that the container waits before it is restarted.
-    TellBackOff { container: String },
+    TellBackOff {
+        container: String,
+    },
     /// Says that the image is tried again later.
-    TellImageBackOff { container: String },
+    TellImageBackOff {
+        container: String,
+    },
     /// Removes whatever the pod has on the node.
     Cleanup,
     /// Deletes the object, which only waited for the node.
@@ -185,9 +197,9 @@ pub fn is_complete(record: &PodRecord) -> bool {
     let mut mains = record.pod.containers().filter(|(role, _)| *role == Role::Main).peekable();
     mains.peek().is_some()
         && mains.all(|(role, container)| matches!(fate(record, role, container), Fate::Done { .. }))
-        || record.pod.containers().filter(|(role, _)| *role == Role::Init).any(|(role, container)| {
-            matches!(fate(record, role, container), Fate::Done { code } if code != 0)
-        })
+        || record.pod.containers().filter(|(role, _)| *role == Role::Init).any(
+            |(role, container)| matches!(fate(record, role, container), Fate::Done { code } if code != 0),
+        )
 }
 
 /// Init containers are done. Once a main container of this sandbox was made,
@@ -209,8 +221,12 @@ pub enum Fate {
     NotStarted,
     Alive,
     /// It ended and will run again.
-    Restarting { finished: Timestamp },
-    Done { code: i32 },
+    Restarting {
+        finished: Timestamp,
+    },
+    Done {
+        code: i32,
+    },
 }
 
 pub fn fate(record: &PodRecord, role: Role, container: &Container) -> Fate {
@@ -313,6 +329,10 @@ fn end_condemned(plan: &mut Plan, record: &PodRecord) {
 fn kill(plan: &mut Plan, record: &PodRecord, container: &str, deadline: Timestamp, message: &str) {
     let under_way = record.in_flight.get(&Operation::Kill(container.to_owned()));
     if under_way.is_none_or(|other| deadline < *other) {
-        plan.actions.push(Action::Kill { container: container.to_owned(), deadline, message: message.to_owned() });
+        plan.actions.push(Action::Kill {
+            container: container.to_owned(),
+            deadline,
+            message: message.to_owned(),
+        });
     }
 }

@@ -41,7 +41,6 @@ fn instance(attempt: u32) -> Instance {
         attempt,
         image_id: String::new(),
         image: String::new(),
-        created: NOW,
         started: Some(NOW),
         exit: None,
         startup_passed: true,
