@@ -1,1 +1,60 @@
-fn main() {}
+//! The program: flags, assembly, order of start and stop. It holds no logic of
+//! Kubernetes.
+
+mod addons;
+mod address;
+mod apiserver_role;
+mod cli;
+mod connector;
+mod control_plane;
+mod down;
+mod drivers;
+mod images;
+mod log;
+mod preflight;
+mod up;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Before any thread: every shim is forked from it. In the spawner's own
+    // process this never returns.
+    let spawner = match runtime::spawner::start() {
+        Ok(spawner) => spawner,
+        Err(error) => return refuse(&error.into()),
+    };
+    let Cli { command } = Cli::parse();
+    // Two libraries bring providers of cryptography: this one is meant.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let result = match command {
+        Command::Up(options) => up::run(&options, spawner),
+        Command::Down(options) => down::run(&options, spawner),
+        Command::Apiserver(options) => apiserver_role::run(&options),
+        Command::Image(command) => images::run(command),
+        Command::Version => {
+            println!("{}", version::VERSION);
+            Ok(())
+        }
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "corten", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+/// One sentence on standard error, its causes behind colons.
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    eprintln!("corten: {error:#}");
+    ExitCode::FAILURE
+}
