@@ -10,7 +10,7 @@ use informer::{EventType, Informer, ObjectKey, Outcome, Reconciler, Recorder, Re
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 
 use super::plan::{Action, Observed, plan};
-use super::status::{differs, status};
+use super::status::{Creation, differs, status};
 use crate::claims::{self, Claim};
 use crate::context::OWNER;
 use crate::pods::PodView;
@@ -47,18 +47,21 @@ impl Reconciler<ObjectKey> for Deployments {
             sets_with_pods,
             now: self.edge.clock.now(),
         };
-        let mut creation_failed = None;
+        let mut creation = Creation::None;
         let mut result = Ok(());
         for action in plan(&observed) {
             result = self.carry_out(key, &deployment.0, &sets, &action).await;
-            if let (Err(error), Action::CreateSet(_)) = (&result, &action) {
-                creation_failed = Some(error.to_string());
+            if let Action::CreateSet(set) = &action {
+                creation = match &result {
+                    Ok(()) => Creation::Created(set.metadata.name.clone().unwrap_or_default()),
+                    Err(error) => Creation::Failed(error.to_string()),
+                };
             }
             if result.is_err() {
                 break;
             }
         }
-        let (status, again) = status(&observed, creation_failed.as_deref());
+        let (status, again) = status(&observed, &creation);
         self.write_status(key, &deployment.0, status).await?;
         result.map(|()| again.map_or(Outcome::Done, Outcome::Again))
     }

@@ -12,11 +12,18 @@ use super::rolling::{self, wanted};
 /// `progressDeadlineSeconds` of this many seconds is none.
 const NO_DEADLINE: i32 = i32::MAX;
 
+/// What became of the new set's creation in this reconcile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Creation {
+    None,
+    /// Its name.
+    Created(String),
+    /// Why not.
+    Failed(String),
+}
+
 /// The status, and when to look at the progress again.
-pub fn status(
-    observed: &Observed<'_>,
-    creation_failed: Option<&str>,
-) -> (DeploymentStatus, Option<Duration>) {
+pub fn status(observed: &Observed<'_>, creation: &Creation) -> (DeploymentStatus, Option<Duration>) {
     let deployment = observed.deployment;
     let old_status = deployment.status.clone().unwrap_or_default();
     let (new, _) = split(observed);
@@ -53,7 +60,7 @@ pub fn status(
         let message = "Deployment does not have minimum availability.";
         conditions.set("Available", "False", "MinimumReplicasUnavailable", message);
     }
-    let again = progress(observed, new, &old_status, &status, &mut conditions, creation_failed);
+    let again = progress(observed, new, &old_status, &status, &mut conditions, creation);
     replica_failure(observed, new, &mut conditions);
     status.conditions = Some(conditions.list).filter(|list| !list.is_empty());
     (status, again)
@@ -111,7 +118,7 @@ fn progress(
     old_status: &DeploymentStatus,
     status: &DeploymentStatus,
     conditions: &mut Conditions,
-    creation_failed: Option<&str>,
+    creation: &Creation,
 ) -> Option<Duration> {
     let spec = &observed.deployment.spec;
     let deadline = spec.progress_deadline_seconds.filter(|seconds| *seconds != NO_DEADLINE)?;
@@ -123,9 +130,16 @@ fn progress(
     if conditions.reason("Progressing") == "DeploymentPaused" {
         conditions.set("Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed");
     }
-    if let Some(message) = creation_failed {
-        conditions.set("Progressing", "False", "ReplicaSetCreateError", message);
-        return None;
+    match creation {
+        Creation::Failed(message) => {
+            conditions.set("Progressing", "False", "ReplicaSetCreateError", message);
+            return None;
+        }
+        Creation::Created(name) => {
+            let message = format!("Created new replica set \"{name}\"");
+            conditions.renew("Progressing", "True", "NewReplicaSetCreated", &message);
+        }
+        Creation::None => {}
     }
     let set_name = new.and_then(|new| new.metadata.name.as_deref()).unwrap_or_default();
     let subject = |state: &str| match new {
@@ -160,7 +174,11 @@ fn progress(
         conditions.renew("Progressing", "True", "ReplicaSetUpdated", &subject("is progressing."));
     }
     let condition = conditions.get("Progressing")?;
-    if condition.reason.as_deref() == Some("ProgressDeadlineExceeded") {
+    // Exceeded is exceeded; and after a finished rollout the time of the next
+    // begins with its first step.
+    if ["ProgressDeadlineExceeded", "NewReplicaSetAvailable"]
+        .contains(&condition.reason.as_deref().unwrap_or_default())
+    {
         return None;
     }
     let since = condition.last_update_time.as_ref().map_or(observed.now, |time| time.0);

@@ -1,1 +1,223 @@
 //! Table tests of the plan.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::{Value, value};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::Job;
+
+use super::TRACKING;
+use super::plan::{Observed, Plan, plan};
+use super::template;
+use crate::pods::{Phase, PodView};
+
+fn now() -> Timestamp {
+    "2026-01-01T01:00:00Z".parse().unwrap()
+}
+
+fn job(spec: Value, status: Value) -> Job {
+    let mut tree = value!({
+        "metadata": {"name": "work", "namespace": "default", "uid": "j"},
+        "spec": (spec), "status": (status)
+    });
+    let template = value!({"spec": {"restartPolicy": "Never", "containers": [{"name": "main"}]}});
+    tree.set_at(&["spec", "template"], template);
+    tree.decode().unwrap()
+}
+
+/// Pods as words: `run`, `ok`, `bad` (an hour ago), `fresh` (failed just now),
+/// with `@INDEX`, `!` for one that is released already, `x` for terminating.
+fn pods(words: &str) -> Vec<Arc<PodView>> {
+    let pod = |(at, word): (usize, &str)| {
+        let (kind, index) = word.trim_end_matches(['!', 'x']).split_once('@').map_or_else(
+            || (word.trim_end_matches(['!', 'x']), None),
+            |(kind, index)| (kind, index.parse().ok()),
+        );
+        let ago = if kind == "fresh" { 2 } else { 3600 };
+        Arc::new(PodView {
+            name: format!("{kind}{at}"),
+            uid: format!("{kind}{at}"),
+            phase: match kind {
+                "ok" => Phase::Succeeded,
+                "bad" | "fresh" => Phase::Failed,
+                _ => Phase::Running,
+            },
+            completion_index: index,
+            terminating: word.ends_with('x'),
+            finalizers: if word.ends_with('!') { vec![] } else { vec![TRACKING.into()] },
+            finished: Some(now() - SignedDuration::from_secs(ago)),
+            exit_codes: if kind == "bad" { vec![("main".into(), 42)] } else { vec![] },
+            created: Timestamp::from_second(at as i64).unwrap(),
+            ..PodView::default()
+        })
+    };
+    words.split_whitespace().enumerate().map(pod).collect()
+}
+
+fn run(job: &Job, words: &str) -> Plan {
+    plan(&Observed { job, pods: pods(words), expectations_met: true, now: now() })
+}
+
+fn truths(plan: &Plan) -> String {
+    let conditions = plan.status.conditions.iter().flatten();
+    let shown = conditions.map(|condition| {
+        let sign = if condition.status == "True" { "" } else { "!" };
+        format!("{sign}{}:{}", condition.type_, condition.reason.as_deref().unwrap_or(""))
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn so_many_at_once() {
+    let started = || value!({"startTime": "2026-01-01T00:00:00Z"});
+    for (spec, words, create, delete) in [
+        (value!({"completions": 5, "parallelism": 2}), "", 2, 0),
+        (value!({"completions": 5, "parallelism": 2}), "run", 1, 0),
+        (value!({"completions": 5, "parallelism": 2}), "run run", 0, 0),
+        (value!({"completions": 2, "parallelism": 2}), "ok", 1, 0),
+        (value!({"completions": 5, "parallelism": 1}), "run run", 0, 1),
+        (value!({"parallelism": 3}), "run", 2, 0),
+        (value!({"parallelism": 3}), "run ok", 0, 0),
+        (value!({"completions": 3, "suspend": true}), "run run", 0, 2),
+        (value!({"completions": 1, "parallelism": 1}), "bad", 1, 0),
+        (value!({"completions": 1, "parallelism": 1}), "fresh", 0, 0),
+        (value!({"completions": 1, "parallelism": 1, "podReplacementPolicy": "Failed"}), "runx", 0, 0),
+        (value!({"completions": 1, "parallelism": 1}), "runx", 1, 0),
+    ] {
+        let plan = run(&job(spec.clone(), started()), words);
+        assert_eq!((plan.create.len(), plan.delete.len()), (create, delete), "{spec:?} {words}");
+    }
+    let fresh = run(&job(value!({"completions": 1, "parallelism": 1}), started()), "fresh");
+    assert_eq!(fresh.again, Some(Duration::from_secs(8)));
+}
+
+#[test]
+fn every_pod_is_counted_once() {
+    let spec = || value!({"completions": 3, "parallelism": 1});
+    // Seen first: its uid goes into the status, then its finalizer.
+    let first = run(&job(spec(), value!({})), "ok");
+    let uncounted = first.status.uncounted_terminated_pods.clone().unwrap();
+    assert_eq!(uncounted.succeeded.as_deref(), Some(&["ok0".to_owned()][..]));
+    assert_eq!(first.status.succeeded, None);
+    assert_eq!(first.release.len(), 1);
+    // The finalizer is still there: nothing new.
+    let listed = || value!({"uncountedTerminatedPods": {"succeeded": ["ok0"]}});
+    let second = run(&job(spec(), listed()), "ok");
+    assert_eq!(second.status.succeeded, None);
+    assert_eq!(second.release.len(), 1);
+    // It is gone: counted.
+    let third = run(&job(spec(), listed()), "ok!");
+    assert_eq!(third.status.succeeded, Some(1));
+    assert_eq!(third.status.uncounted_terminated_pods.clone().unwrap().succeeded, None);
+    // Even where the pod itself is gone.
+    assert_eq!(run(&job(spec(), listed()), "").status.succeeded, Some(1));
+    // And never again.
+    assert_eq!(run(&job(spec(), value!({"succeeded": 1})), "ok!").status.succeeded, Some(1));
+}
+
+#[test]
+fn a_job_ends_in_two_steps() {
+    let spec = || value!({"completions": 1, "backoffLimit": 1, "activeDeadlineSeconds": 60});
+    let status = |more: Value| {
+        let mut status = value!({"startTime": "2026-01-01T00:59:30Z"});
+        more.members().for_each(|(key, value)| status.set(key.to_owned(), value.clone()));
+        status
+    };
+    for (what, status, words, expected) in [
+        ("success", status(value!({})), "ok", "SuccessCriteriaMet:CompletionsReached"),
+        (
+            "counted",
+            status(value!({"succeeded": 1})),
+            "ok!",
+            "SuccessCriteriaMet:CompletionsReached Complete:CompletionsReached",
+        ),
+        ("limit", status(value!({"failed": 2})), "run", "FailureTarget:BackoffLimitExceeded"),
+        (
+            "limit, none left",
+            status(value!({"failed": 2})),
+            "",
+            "FailureTarget:BackoffLimitExceeded Failed:BackoffLimitExceeded",
+        ),
+        ("deadline", value!({"startTime": "2026-01-01T00:58:00Z"}), "run", "FailureTarget:DeadlineExceeded"),
+        ("running", status(value!({})), "run", ""),
+    ] {
+        assert_eq!(truths(&run(&job(spec(), status), words)), expected, "{what}");
+    }
+    let running = run(&job(spec(), status(value!({}))), "run");
+    assert_eq!(running.again, Some(Duration::from_secs(30)));
+    let failing = run(&job(spec(), status(value!({"failed": 2}))), "run");
+    assert_eq!(failing.delete.len(), 1);
+}
+
+#[test]
+fn indexes_each_once() {
+    let spec = |more: Value| {
+        let mut spec = value!({"completions": 4, "parallelism": 4, "completionMode": "Indexed"});
+        more.members().for_each(|(key, value)| spec.set(key.to_owned(), value.clone()));
+        spec
+    };
+    let plan = run(&job(spec(value!({})), value!({"completedIndexes": "0"})), "run@1 ok@2 run@1 run@9");
+    assert_eq!(plan.status.completed_indexes.as_deref(), Some("0,2"));
+    assert_eq!(plan.delete.len(), 2, "one too many, and one beyond");
+    let plan = run(&job(spec(value!({})), value!({"completedIndexes": "0,2"})), "run@1");
+    let indexes: Vec<_> = plan.create.iter().filter_map(|slot| slot.index).collect();
+    assert_eq!(indexes, [3]);
+
+    let limited = spec(value!({"backoffLimitPerIndex": 0, "backoffLimit": 100}));
+    let plan = run(&job(limited.clone(), value!({})), "bad@1");
+    assert_eq!(plan.status.failed_indexes.as_deref(), Some("1"));
+    let status = value!({"completedIndexes": "0,2-3", "failedIndexes": "1"});
+    assert!(truths(&run(&job(limited, status), "")).contains("FailedIndexes"));
+
+    let policy = value!({"successPolicy": {"rules": [{"succeededIndexes": "1-2", "succeededCount": 1}]}});
+    let plan = run(&job(spec(policy), value!({})), "ok@2 run@0");
+    assert_eq!(truths(&plan), "SuccessCriteriaMet:SuccessPolicy");
+    assert_eq!(plan.delete.len(), 1);
+}
+
+#[test]
+fn the_failure_policy_decides() {
+    let spec = |action: &str, values: Value| {
+        value!({
+            "completions": 1, "backoffLimit": 0,
+            "podFailurePolicy": {"rules": [
+                {"action": action, "onExitCodes": {"operator": "In", "values": (values)}}
+            ]}
+        })
+    };
+    for (action, values, expected) in [
+        ("FailJob", value!([42]), "FailureTarget:PodFailurePolicy"),
+        ("FailJob", value!([1]), "FailureTarget:BackoffLimitExceeded"),
+        ("Ignore", value!([42]), ""),
+        ("Count", value!([42]), "FailureTarget:BackoffLimitExceeded"),
+    ] {
+        let plan = run(&job(spec(action, values.clone()), value!({})), "bad");
+        assert_eq!(truths(&plan), expected, "{action} {values:?}");
+        assert_eq!(plan.release.len(), 1);
+    }
+}
+
+#[test]
+fn suspending_and_resuming() {
+    let suspended = run(&job(value!({"completions": 1, "suspend": true}), value!({})), "");
+    assert_eq!(truths(&suspended), "Suspended:JobSuspended");
+    assert_eq!(suspended.status.start_time, None);
+    let mut resumed = job(value!({"completions": 1}), value!({}));
+    resumed.status = Some(suspended.status);
+    let resumed = run(&resumed, "");
+    assert_eq!(truths(&resumed), "!Suspended:JobResumed");
+    assert_eq!(resumed.status.start_time.as_ref().map(|time| time.0), Some(now()));
+    assert_eq!(resumed.create.len(), 1);
+}
+
+#[test]
+fn an_indexed_pod_knows_its_index() {
+    let job = job(value!({"completions": 2, "completionMode": "Indexed"}), value!({}));
+    let pod = template::pod(&job, template::Slot { index: Some(1), failures: None }).unwrap();
+    assert_eq!(pod.metadata.generate_name.as_deref(), Some("work-1-"));
+    assert_eq!(pod.metadata.finalizers.as_deref(), Some(&[TRACKING.to_owned()][..]));
+    let spec = pod.spec.unwrap();
+    assert_eq!(spec.hostname.as_deref(), Some("work-1"));
+    assert_eq!(spec.containers[0].env.as_ref().unwrap()[0].name, "JOB_COMPLETION_INDEX");
+}

@@ -45,7 +45,7 @@ impl Cluster {
         let directory = tempfile::tempdir().expect("a directory");
         let issuer = "https://kubernetes.default.svc.cluster.local";
         let pki = pki::ClusterPki::open(directory.path(), issuer, now);
-        let keys: Arc<ServiceAccountKeys> = Arc::new(pki.expect("keys").service_accounts);
+        let keys: Arc<ServiceAccountKeys> = pki.expect("keys").service_accounts;
         let authorizers: Arc<[Arc<dyn Authorizer>]> = Arc::new([
             Arc::new(Masters),
             Arc::new(NodeAuthorizer::new(loops::system_node_rules())),

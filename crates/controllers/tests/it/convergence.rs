@@ -1,7 +1,6 @@
 //! Workloads come to what is wanted of them.
 
 use apimachinery::value;
-use client::DeleteOptions;
 
 use crate::cluster::{
     Cluster, DAEMON_SETS, DEPLOYMENTS, JOBS, NODES, PODS, REPLICA_SETS, REVISIONS, deployment, living,
@@ -208,8 +207,5 @@ async fn a_silent_node_is_given_up() {
             admin.get(&NODES, "", "n2").await.unwrap()["spec"]["taints"].is_null()
         })
         .await;
-
-    // A node that is removed takes its pods with it.
-    admin.delete(&NODES, "", "n2", DeleteOptions::default()).await.unwrap();
     cluster.stop();
 }

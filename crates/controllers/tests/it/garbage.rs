@@ -108,3 +108,18 @@ async fn absent_owners_are_verified() {
     assert_eq!(both["metadata"]["ownerReferences"][0]["name"].text(), "owner");
     cluster.stop();
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_a_node_that_is_gone_go_too() {
+    let cluster = Cluster::start(25, &["n1"]).await;
+    let admin = &cluster.admin;
+    let pod = value!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "lost"},
+        "spec": {"nodeName": "ghost", "containers": [{"name": "main", "image": "one"}]}
+    });
+    admin.create(&PODS, "default", pod).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(admin.get(&PODS, "default", "lost").await.is_ok(), "its node may come yet");
+    admin.eventually("its end", || async { admin.get(&PODS, "default", "lost").await.is_err() }).await;
+    cluster.stop();
+}
