@@ -1,5 +1,6 @@
 //! Objects that Corten brings along beside upstream's own: the name service's
-//! Service and its rights, as CoreDNS's manifests have them.
+//! Service and its rights, as CoreDNS's manifests have them, and the API
+//! server's rights on nodes.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,8 +17,13 @@ pub async fn install(transport: &Arc<dyn Transport>, dns: &[IpAddr]) -> Result<(
     for (resource, object) in objects(dns) {
         let namespace = Some(meta::namespace(&object).to_owned()).filter(|namespace| !namespace.is_empty());
         let name = meta::name(&object).to_owned();
-        let request =
-            |name, verb| Request { resource: resource.clone(), namespace: namespace.clone(), name, subresource: None, verb };
+        let request = |name, verb| Request {
+            resource: resource.clone(),
+            namespace: namespace.clone(),
+            name,
+            subresource: None,
+            verb,
+        };
         match transport.call(request(Some(name.clone()), Verb::Get)).await {
             Ok(_) => continue,
             Err(error) if error.is_not_found() => {}
@@ -62,6 +68,16 @@ fn objects(dns: &[IpAddr]) -> Vec<(Resource, Value)> {
                 "metadata": {"name": "system:coredns"},
                 "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "system:coredns"},
                 "subjects": [{"kind": "ServiceAccount", "name": DNS_ACCOUNT, "namespace": "kube-system"}]
+            }),
+        ),
+        // What lets the API server ask nodes for logs and commands.
+        (
+            rbac("clusterrolebindings"),
+            value!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                "metadata": {"name": "system:kube-apiserver-to-kubelet"},
+                "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
+                "subjects": [{"kind": "User", "apiGroup": RBAC, "name": "kube-apiserver-kubelet-client"}]
             }),
         ),
         (

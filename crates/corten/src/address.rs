@@ -75,7 +75,10 @@ mod tests {
     fn the_routed_address_is_first_and_each_family_has_one() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let own = vec![ip("192.0.2.1"), ip("198.51.100.7"), ip("2001:db8::7")];
-        assert_eq!(choose(vec![ip("198.51.100.7")], own.clone()).unwrap(), [ip("198.51.100.7"), ip("2001:db8::7")]);
+        assert_eq!(
+            choose(vec![ip("198.51.100.7")], own.clone()).unwrap(),
+            [ip("198.51.100.7"), ip("2001:db8::7")]
+        );
         assert_eq!(choose(vec![], own.clone()).unwrap(), [ip("192.0.2.1"), ip("2001:db8::7")]);
         assert!(choose(vec![ip("203.0.113.1")], vec![]).is_err());
     }

@@ -35,14 +35,18 @@ impl Dialer {
 #[async_trait]
 impl NodeConnector for Dialer {
     async fn connect_node(&self, node: &str, object: Arc<Value>) -> Result<Box<dyn NodeStream>, String> {
-        let (address, port) = node_endpoint(&object).ok_or_else(|| {
-            format!("node {node:?} has told neither an address nor a port of its server")
-        })?;
+        let (address, port) = node_endpoint(&object)
+            .ok_or_else(|| format!("node {node:?} has told neither an address nor a port of its server"))?;
         let stream = dial(&address, port).await?;
         tls(&self.to_nodes, &address, stream).await
     }
 
-    async fn connect_address(&self, address: &str, port: u16, tls_wanted: bool) -> Result<Box<dyn NodeStream>, String> {
+    async fn connect_address(
+        &self,
+        address: &str,
+        port: u16,
+        tls_wanted: bool,
+    ) -> Result<Box<dyn NodeStream>, String> {
         let stream = dial(address, port).await?;
         if tls_wanted { tls(&self.to_anyone, address, stream).await } else { Ok(Box::new(stream)) }
     }
@@ -78,12 +82,17 @@ fn words(error: &std::io::Error) -> String {
     }
 }
 
-async fn tls(config: &Arc<ClientConfig>, address: &str, stream: TcpStream) -> Result<Box<dyn NodeStream>, String> {
+async fn tls(
+    config: &Arc<ClientConfig>,
+    address: &str,
+    stream: TcpStream,
+) -> Result<Box<dyn NodeStream>, String> {
     let name = match address.parse::<IpAddr>() {
         Ok(ip) => ServerName::IpAddress(ip.into()),
         Err(_) => ServerName::try_from(address.to_owned()).map_err(|error| error.to_string())?,
     };
-    let connected = tokio::time::timeout(PATIENCE, TlsConnector::from(config.clone()).connect(name, stream)).await;
+    let connected =
+        tokio::time::timeout(PATIENCE, TlsConnector::from(config.clone()).connect(name, stream)).await;
     let stream = connected
         .map_err(|_| format!("tls: {address}: handshake timeout"))?
         .map_err(|error| format!("tls: {address}: {error}"))?;

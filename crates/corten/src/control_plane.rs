@@ -75,7 +75,8 @@ impl ControlPlane {
                 size_limit: None,
             })
         };
-        let store: SharedStore = edge.tasks.spawn_blocking(open).await.context("the store's opening was interrupted")??;
+        let store: SharedStore =
+            edge.tasks.spawn_blocking(open).await.context("the store's opening was interrupted")??;
 
         let mut builder = ApiServer::builder(store.clone(), catalogue, edge.clone())
             .authenticator(Arc::new(X509::new()))
@@ -142,8 +143,12 @@ fn kinds(
         Arc::new(NodeAuthorizer::new(registry::loops::system_node_rules())),
         Arc::new(Rbac),
     ]);
-    let settings =
-        registry::Settings { authorizers: authorizers.clone(), tokens: tokens.clone(), keys, warn_ineffective };
+    let settings = registry::Settings {
+        authorizers: authorizers.clone(),
+        tokens: tokens.clone(),
+        keys,
+        warn_ineffective,
+    };
     (registry::definitions(&settings), authorizers, tokens)
 }
 
@@ -162,7 +167,8 @@ fn client_config(pki: &ClusterPki, now: jiff::Timestamp) -> Result<Arc<rustls::C
     roots.add(CertificateDer::from_pem_slice(pki.authority.certificate().as_bytes())?)?;
     let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes())?;
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key)?;
+    let config =
+        rustls::ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key)?;
     Ok(Arc::new(config))
 }
 

@@ -5,7 +5,7 @@ use edge::Edge;
 use runtime::spawner::Spawner;
 
 use crate::cli::Data;
-use crate::drivers::{Machine, Places};
+use crate::machine::{Machine, Places};
 use crate::{images, preflight, up};
 
 pub fn run(options: &Data, spawner: Spawner) -> Result<()> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use crate::drivers::{Places, open_images};
+use crate::machine::{Places, open_images};
 use crate::{cli, preflight, up};
 
 /// The socket's name in the data directory.
@@ -24,10 +24,16 @@ const SOCKET: &str = "corten.sock";
 #[serde(rename_all = "camelCase", tag = "do")]
 enum Order {
     /// The archive lies on this machine.
-    Import { archive: PathBuf },
-    Pull { reference: String },
+    Import {
+        archive: PathBuf,
+    },
+    Pull {
+        reference: String,
+    },
     List,
-    Remove { reference: String },
+    Remove {
+        reference: String,
+    },
 }
 
 /// One line of JSON from it.
@@ -41,8 +47,9 @@ enum Answer {
 pub fn run(command: cli::Image) -> Result<()> {
     let (data, order) = match command {
         cli::Image::Import { archive, data } => {
-            let archive =
-                archive.canonicalize().with_context(|| format!("cannot read the archive {}", archive.display()))?;
+            let archive = archive
+                .canonicalize()
+                .with_context(|| format!("cannot read the archive {}", archive.display()))?;
             (data, Order::Import { archive })
         }
         cli::Image::Pull { reference, data } => (data, Order::Pull { reference }),
@@ -70,7 +77,9 @@ fn ask(mut stream: UnixStream, order: &Order) -> Result<Vec<Image>> {
     writeln!(stream, "{line}").context("the running corten does not listen")?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).context("the running corten does not answer")?;
-    match serde_json::from_str(&answer).context("the running corten answers in another way; is it another version?")? {
+    match serde_json::from_str(&answer)
+        .context("the running corten answers in another way; is it another version?")?
+    {
         Answer::Images(images) => Ok(images),
         Answer::Refused(why) => bail!("{why}"),
     }
@@ -88,7 +97,8 @@ fn alone(data_dir: &Path, order: Order) -> Result<Vec<Image>> {
 async fn carry_out(store: &ImageStore, order: Order) -> Result<Vec<Image>> {
     Ok(match order {
         Order::Import { archive } => {
-            let file = std::fs::File::open(&archive).with_context(|| format!("cannot read {}", archive.display()))?;
+            let file = std::fs::File::open(&archive)
+                .with_context(|| format!("cannot read {}", archive.display()))?;
             store.import(file, None).await?
         }
         Order::Pull { reference } => vec![store.pull(&reference, &RegistryAuth::Anonymous, None).await?],
@@ -106,7 +116,8 @@ pub fn listen(edge: &Edge, data_dir: &Path, store: Arc<ImageStore>) -> Result<()
     let path = data_dir.join(SOCKET);
     // One that a crash left: the store's lock says that nobody uses it.
     let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    let listener =
+        UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
         .with_context(|| format!("cannot protect {}", path.display()))?;
     let tasks = edge.tasks.clone();

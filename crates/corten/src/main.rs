@@ -8,9 +8,10 @@ mod cli;
 mod connector;
 mod control_plane;
 mod down;
-mod drivers;
+
 mod images;
 mod log;
+mod machine;
 mod preflight;
 mod up;
 mod version;

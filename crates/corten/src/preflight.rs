@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail};
 /// Root is needed for namespaces, mounts and packet rules.
 pub fn require_root() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
-        bail!("a node needs root for namespaces, mounts and packet rules: run it as root, for example with sudo");
+        bail!(
+            "a node needs root for namespaces, mounts and packet rules: run it as root, for example with sudo"
+        );
     }
     Ok(())
 }
@@ -40,10 +42,14 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener> {
     let listener = TcpListener::bind(address).map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
-                format!("{address} is in use by another program: end it, or choose another address with --bind")
+                format!(
+                    "{address} is in use by another program: end it, or choose another address with --bind"
+                )
             }
             std::io::ErrorKind::AddrNotAvailable => {
-                format!("{address} is no address of this machine: choose one that `ip address` shows with --bind")
+                format!(
+                    "{address} is no address of this machine: choose one that `ip address` shows with --bind"
+                )
             }
             _ => format!("cannot listen on {address}: {error}"),
         };

@@ -1,7 +1,6 @@
 //! `corten up`: a node with its control plane in one process. This file is the
 //! order of start and stop.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Up;
 use crate::control_plane::{Config, ControlPlane, DOMAIN};
-use crate::drivers::{Machine, NetworkPlan, Places};
+use crate::machine::{Machine, NetworkPlan, Places};
 use crate::{addons, address, images, log, preflight};
 
 /// The port of every node's server.
@@ -65,6 +64,7 @@ struct Edges {
 /// Everything that runs.
 struct Running {
     control_plane: ControlPlane,
+    node_server: serve::Server,
 }
 
 impl Running {
@@ -77,6 +77,7 @@ impl Running {
             edges.node.tasks.ended().await;
         };
         let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        drop(self.node_server);
         self.control_plane.stop().await;
         edges.api.tasks.stop();
     }
@@ -108,7 +109,8 @@ async fn start(options: &Up, spawner: Spawner, edges: &Edges) -> Result<Running>
         None => address::host_name()?,
     };
     let ranges: Vec<IpNet> = options.pod_cidr.iter().chain(&options.service_cidr).copied().collect();
-    let addresses = address::of_node(options.bind.ip(), |address| ranges.iter().any(|range| range.contains(&address)))?;
+    let addresses =
+        address::of_node(options.bind.ip(), |address| ranges.iter().any(|range| range.contains(&address)))?;
     let dns = dns_addresses(&options.service_cidr)?;
 
     let config = Config {
@@ -124,7 +126,8 @@ async fn start(options: &Up, spawner: Spawner, edges: &Edges) -> Result<Running>
     };
     let control_plane = started.await.context("the API server's start was interrupted")??;
     // Only now is it sure that the data directory is nobody else's.
-    let record = NetworkRecord { pod_ranges: options.pod_cidr.clone(), service_ranges: options.service_cidr.clone() };
+    let record =
+        NetworkRecord { pod_ranges: options.pod_cidr.clone(), service_ranges: options.service_cidr.clone() };
     record.write(&options.data.data_dir)?;
     let places = Places::new(&options.data.data_dir);
     let machine = Machine::open(&places, &record.plan(), spawner, &edges.node).await?;
@@ -137,7 +140,16 @@ async fn start(options: &Up, spawner: Spawner, edges: &Edges) -> Result<Running>
     start_loops(&control_plane, edges);
     start_names(&control_plane, options, edges, &dns)?;
     let proxy = start_proxy(&control_plane, options, edges, &name, &dns)?;
-    start_kubelet(&control_plane, options, edges, machine.drivers(node_transport(&control_plane, &name), &edges.node), &name, &addresses, &dns).await?;
+    let node_server = start_kubelet(
+        &control_plane,
+        options,
+        edges,
+        machine.drivers(node_transport(&control_plane, &name), &edges.node),
+        &name,
+        &addresses,
+        &dns,
+    )
+    .await?;
     images::listen(&edges.node, &options.data.data_dir, machine.images.clone())?;
     let mut proxy = proxy;
     proxy.synced().await;
@@ -148,7 +160,7 @@ async fn start(options: &Up, spawner: Spawner, edges: &Edges) -> Result<Running>
     } else {
         tracing::info!(node = name, address = %addresses[0], "the node is Ready");
     }
-    Ok(Running { control_plane })
+    Ok(Running { control_plane, node_server })
 }
 
 /// The cluster DNS: the tenth address of each service range.
@@ -158,7 +170,10 @@ fn dns_addresses(ranges: &[IpNet]) -> Result<Vec<IpAddr>> {
     }
     // The first host of a range is its first address, so the tenth is nine on.
     let tenth = |range: &IpNet| {
-        range.hosts().nth(9).ok_or_else(|| anyhow!("the service range {range} is too small: it needs 16 addresses at least"))
+        range
+            .hosts()
+            .nth(9)
+            .ok_or_else(|| anyhow!("the service range {range} is too small: it needs 16 addresses at least"))
     };
     ranges.iter().map(tenth).collect()
 }
@@ -175,7 +190,9 @@ fn start_loops(control_plane: &ControlPlane, edges: &Edges) {
     let transports = Transports::of(control_plane);
     let identities: controllers::Identities = Arc::new(move |name: &str| transports.controller(name));
     let authority = control_plane.pki.authority.certificate().to_owned();
-    controllers::start_all(&controllers::Context::new(edges.loops.clone(), identities).with_root_ca(authority));
+    controllers::start_all(
+        &controllers::Context::new(edges.loops.clone(), identities).with_root_ca(authority),
+    );
     let user = UserInfo::new("system:kube-scheduler", &[]);
     Scheduler::start(&edges.loops, control_plane.transport(user, "kube-scheduler"), Placement::OwnThread);
 }
@@ -223,8 +240,13 @@ fn start_proxy(
     name: &str,
     dns: &[IpAddr],
 ) -> Result<proxy::Proxy> {
-    let transport = control_plane.transport(UserInfo::new("system:kube-proxy", &["system:node-proxier"]), "kube-proxy");
-    let node = proxy::Node { name: name.into(), cluster_ranges: options.pod_cidr.clone(), own_addresses: dns.to_vec() };
+    let transport =
+        control_plane.transport(UserInfo::new("system:kube-proxy", &["system:node-proxier"]), "kube-proxy");
+    let node = proxy::Node {
+        name: name.into(),
+        cluster_ranges: options.pod_cidr.clone(),
+        own_addresses: dns.to_vec(),
+    };
     Ok(proxy::run(&edges.node, transport, node)?)
 }
 
@@ -236,7 +258,7 @@ async fn start_kubelet(
     name: &str,
     addresses: &[IpAddr],
     dns: &[IpAddr],
-) -> Result<()> {
+) -> Result<serve::Server> {
     let places = Places::new(&options.data.data_dir);
     let mut config = kubelet::Config::new(name, places.kubelet(), addresses.to_vec());
     config.pod_cidrs = options.pod_cidr.iter().map(IpNet::to_string).collect();
@@ -245,7 +267,6 @@ async fn start_kubelet(
     config.resolv_conf = RESOLV_CONF.into();
     config.port = NODE_PORT;
     config.version = crate::version::VERSION.into();
-    config.labels = BTreeMap::from([("node-role.kubernetes.io/control-plane".to_owned(), String::new())]);
     let kubelet = Arc::new(kubelet::Kubelet::start(config, drivers).await?);
 
     let now = edges.node.clock.now();
@@ -255,8 +276,7 @@ async fn start_kubelet(
     let bind = SocketAddr::new(options.bind.ip(), NODE_PORT);
     let listener = preflight::listen(bind).context("the node's server")?;
     let handler = Arc::new(NodeHandler(kubelet::NodeServer::new(kubelet)));
-    serve::serve(&edges.node, listener, tls, serve::Limits::default(), handler)?;
-    Ok(())
+    Ok(serve::serve(&edges.node, listener, tls, serve::Limits::default(), handler)?)
 }
 
 /// The node's server behind a listener.
@@ -292,7 +312,8 @@ impl NetworkRecord {
 
     pub fn read(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join(Self::FILE);
-        let text = std::fs::read(&path).with_context(|| format!("cannot read {}: no `corten up` ran there", path.display()))?;
+        let text = std::fs::read(&path)
+            .with_context(|| format!("cannot read {}: no `corten up` ran there", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} cannot be understood", path.display()))
     }
 
@@ -322,8 +343,12 @@ async fn ready(edge: &Edge, transport: Arc<dyn Transport>, name: &str) {
     );
     let (sender, mut receiver) = tokio::sync::watch::channel(false);
     nodes.on_change(move |change| {
-        let conditions = change.new.iter().flat_map(|node| node.status.iter().flat_map(|status| status.conditions.iter().flatten()));
-        let ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let conditions = change
+            .new
+            .iter()
+            .flat_map(|node| node.status.iter().flat_map(|status| status.conditions.iter().flatten()));
+        let ready =
+            conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
         sender.send_replace(ready);
     });
     let _ = receiver.wait_for(|ready| *ready).await;

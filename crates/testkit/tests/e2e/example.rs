@@ -17,7 +17,7 @@ fn the_example_serves_its_page_by_every_way() {
     let port = cluster.kubectl().field("service/nginx", ".spec.ports[0].nodePort");
     let fetch = |url: String| {
         eventually(&format!("{url} answers"), PATIENCE, || {
-            let ran = cluster.run("busybox", &["wget", "-T", "2", "-qO-", &url]);
+            let ran = cluster.run("curl", &["-sS", "-m", "2", &url]);
             if ran.stdout.contains(page) { Ok(()) } else { Err(ran.stderr) }
         });
     };
@@ -32,7 +32,7 @@ fn the_example_serves_its_page_by_every_way() {
     }
 
     // Nobody owns this address of the service range: refused at once, and not sent anywhere.
-    let ran = cluster.run("busybox", &["wget", "-T", "2", "-qO-", "http://10.96.77.77/"]);
+    let ran = cluster.run("curl", &["-sS", "-m", "2", "http://10.96.77.77/"]);
     assert!(ran.stderr.contains("refused"), "{}", ran.stderr);
 
     // A restart finds the same objects and the same containers.
@@ -46,7 +46,7 @@ fn the_example_serves_its_page_by_every_way() {
     let before = containers(&cluster);
     assert_eq!(before.len(), 2, "{before:?}");
     cluster.stop();
-    let answer = cluster.run("busybox", &["wget", "-T", "2", "-qO-", &format!("http://{address}/")]);
+    let answer = cluster.run("curl", &["-sS", "-m", "2", &format!("http://{address}/")]);
     assert!(answer.stdout.contains(page), "the containers and rules outlive the program: {}", answer.stderr);
     cluster.boot();
     wait_for(&cluster.kubectl(), "deployment/nginx", ".status.availableReplicas", "2");
@@ -55,7 +55,7 @@ fn the_example_serves_its_page_by_every_way() {
         cluster.kubectl().field("pods -l app=nginx", ".items[*].status.containerStatuses[*].restartCount"),
         "0 0"
     );
-    let pages = cluster.run("busybox", &["wget", "-T", "2", "-qO-", &format!("http://{address}/")]);
+    let pages = cluster.run("curl", &["-sS", "-m", "2", &format!("http://{address}/")]);
     assert!(pages.stdout.contains(page), "{}", pages.stderr);
 }
 
