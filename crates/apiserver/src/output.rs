@@ -221,15 +221,25 @@ pub(crate) fn list(
 struct StoredList {
     listed: Listed,
     next: usize,
-    /// How many bytes of an item's beginning its kind takes, which lists leave out.
     is_built_in: bool,
+    /// How stored objects of a built-in kind begin: `{"kind":…,"apiVersion":…,`.
+    prefix: Vec<u8>,
     done: bool,
 }
 
 impl StoredList {
     fn new(listed: Listed) -> Self {
         let is_built_in = listed.resource.versions[listed.version].schema.is_some();
-        Self { listed, next: 0, is_built_in, done: false }
+        let mut prefix = Vec::new();
+        if is_built_in {
+            let resource = &listed.resource;
+            prefix.extend_from_slice(b"{\"kind\":");
+            json::write_string(&resource.kind, &mut prefix);
+            prefix.extend_from_slice(b",\"apiVersion\":");
+            json::write_string(&resource.api_version(&resource.versions[listed.version].name), &mut prefix);
+            prefix.push(b',');
+        }
+        Self { listed, next: 0, is_built_in, prefix, done: false }
     }
 }
 
@@ -264,12 +274,7 @@ impl Iterator for StoredList {
                 out.push(b',');
             }
             self.next += 1;
-            let splice = entry.header::<Header>().map(|header| header.splice).unwrap_or_default();
-            let start = out.len();
-            write_json(&entry.value, splice, entry.revision, &mut out);
-            if self.is_built_in {
-                drop_kind(&mut out, start);
-            }
+            write_item(entry, &self.prefix, &mut out);
             if out.len() >= CHUNK {
                 return Some(Bytes::from(out));
             }
@@ -289,17 +294,17 @@ impl Iterator for StoredList {
     }
 }
 
-/// Takes `"kind":…,"apiVersion":…,` off the object that begins at `start`.
-fn drop_kind(out: &mut Vec<u8>, start: usize) {
-    const METADATA: &[u8] = b"\"metadata\":";
-    let object = &out[start..];
-    if !object.starts_with(b"{\"kind\":") {
-        return;
-    }
-    // Neither a kind nor a version holds a quote, so the first hit is the member.
-    let reach = object.len().min(512);
-    if let Some(at) = object[..reach].windows(METADATA.len()).position(|window| window == METADATA) {
-        out.drain(start + 1..start + at);
+/// Appends an item of a list: the stored object without the kind that stands
+/// at its beginning (`prefix`), since lists do not repeat it.
+fn write_item(entry: &store::Entry, prefix: &[u8], out: &mut Vec<u8>) {
+    let mut splice = entry.header::<Header>().map(|header| header.splice).unwrap_or_default();
+    match entry.value.strip_prefix(prefix) {
+        Some(rest) if !prefix.is_empty() => {
+            out.push(b'{');
+            splice.at -= prefix.len();
+            write_json(rest, splice, entry.revision, out);
+        }
+        _ => write_json(&entry.value, splice, entry.revision, out),
     }
 }
 

@@ -110,10 +110,6 @@ pub struct Stored {
 }
 
 impl Stored {
-    pub(crate) fn new(entry: Arc<Entry>, resource: Arc<Resource>) -> Self {
-        Self { entry, resource }
-    }
-
     pub fn name(&self) -> &str {
         self.entry.key.as_str().rsplit('/').next().unwrap_or("")
     }

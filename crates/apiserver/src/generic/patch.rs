@@ -15,7 +15,7 @@ use crate::input::{self, Expected};
 
 /// A patch that was read once.
 pub(crate) enum Patch {
-    Json(JsonPatch, String),
+    Json(JsonPatch),
     Merge(Value),
     Strategic(Value),
 }
@@ -23,7 +23,7 @@ pub(crate) enum Patch {
 impl Patch {
     pub fn parse(kind: PatchKind, body: &Bytes) -> Result<Self, Status> {
         Ok(match kind {
-            PatchKind::Json => Patch::Json(JsonPatch::parse(body).map_err(refused)?, String::from_utf8_lossy(body).into_owned()),
+            PatchKind::Json => Patch::Json(JsonPatch::parse(body).map_err(refused)?),
             PatchKind::Merge => Patch::Merge(patch::merge::parse(body).map_err(refused)?),
             PatchKind::Strategic => Patch::Strategic(patch::strategic::parse(body).map_err(refused)?),
             PatchKind::Apply { .. } => return Err(Status::unsupported_media_type()),
@@ -49,7 +49,7 @@ impl Patch {
     ) -> Result<Value, Status> {
         let mut problems = Vec::new();
         let mut patched = match self {
-            Patch::Json(patch, _) => {
+            Patch::Json(patch) => {
                 problems.extend_from_slice(patch.problems());
                 patch.apply(live.clone()).map_err(refused)?
             }
@@ -94,7 +94,7 @@ impl Patch {
     /// 422 for a patch after which the object is none of its kind.
     fn invalid(&self, live: &Value, why: &str) -> Status {
         let shown = match self {
-            Patch::Json(patch, _) => patch.apply(live.clone()).map(|tree| json::to_string(&tree)).unwrap_or_default(),
+            Patch::Json(patch) => patch.apply(live.clone()).map(|tree| json::to_string(&tree)).unwrap_or_default(),
             Patch::Merge(patch) => {
                 let mut patched = live.clone();
                 patch::merge::apply(&mut patched, patch.clone());

@@ -1,0 +1,9 @@
+//! The engine as its users see it: over HTTP messages and in process, on a
+//! store in memory.
+
+mod discovery;
+mod lists;
+mod local;
+mod server;
+mod watches;
+mod writes;

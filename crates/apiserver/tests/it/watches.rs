@@ -1,0 +1,81 @@
+//! watch.
+
+use apimachinery::Value;
+
+use crate::server::Tested;
+
+const MAPS: &str = "/api/v1/namespaces/n/configmaps";
+const MERGE: &str = "application/merge-patch+json";
+
+/// The events of a watch that times out, as (type, name).
+async fn events(server: &Tested, query: &str) -> Vec<(String, String)> {
+    let answer = server.ask("GET", &format!("{MAPS}?watch=1&timeoutSeconds=1{query}"), "").await;
+    assert_eq!(answer.code, 200, "{}", answer.text);
+    answer
+        .text
+        .lines()
+        .map(|line| {
+            let event: Value = apimachinery::json::parse_ordered(line.as_bytes()).expect("an event a line");
+            (event["type"].text().to_owned(), event["object"]["metadata"]["name"].text().to_owned())
+        })
+        .collect()
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(kind, name)| ((*kind).to_owned(), (*name).to_owned())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_tells_what_happened_since_its_revision() {
+    let server = Tested::new();
+    let first = server.config_map("a", "").await.body;
+    let revision = apimachinery::meta::resource_version(&first).to_owned();
+    server.patch(MERGE, &format!("{MAPS}/a"), r#"{"data":{"k":"1"}}"#).await;
+    server.config_map("b", "").await;
+    server.ask("DELETE", &format!("{MAPS}/a"), "").await;
+    let since = format!("&resourceVersion={revision}");
+    assert_eq!(events(&server, &since).await, pairs(&[("MODIFIED", "a"), ("ADDED", "b"), ("DELETED", "a")]));
+    assert_eq!(events(&server, "").await, pairs(&[("ADDED", "b")]));
+    assert_eq!(events(&server, &format!("{since}&fieldSelector=metadata.name%3Db")).await, pairs(&[("ADDED", "b")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_selector_turns_changes_into_arrivals_and_departures() {
+    let server = Tested::new();
+    let first = server.config_map("a", r#""l":"x""#).await.body;
+    let revision = apimachinery::meta::resource_version(&first).to_owned();
+    for value in ["y", "x"] {
+        server.patch(MERGE, &format!("{MAPS}/a"), &format!(r#"{{"metadata":{{"labels":{{"l":"{value}"}}}}}}"#)).await;
+    }
+    let query = format!("&resourceVersion={revision}&labelSelector=l%3Dx");
+    assert_eq!(events(&server, &query).await, pairs(&[("DELETED", "a"), ("ADDED", "a")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn initial_events_end_with_a_bookmark() {
+    let server = Tested::new();
+    server.config_map("a", "").await;
+    let query = "&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan";
+    let answer = server.ask("GET", &format!("{MAPS}?watch=1&timeoutSeconds=1{query}"), "").await;
+    let last = answer.text.lines().last().unwrap_or_default().to_owned();
+    assert!(last.contains("\"BOOKMARK\"") && last.contains("k8s.io/initial-events-end"), "{last}");
+    assert_eq!(answer.text.lines().count(), 2);
+    let refused = server.ask("GET", &format!("{MAPS}?watch=1&sendInitialEvents=true"), "").await;
+    assert_eq!(refused.code, 422);
+}
+
+#[tokio::test(start_paused = true)]
+async fn quiet_watches_get_bookmarks_of_newer_revisions() {
+    let server = Tested::new();
+    let first = server.config_map("a", "").await.body;
+    let revision = apimachinery::meta::resource_version(&first).to_owned();
+    let path = format!("{MAPS}?watch=1&timeoutSeconds=100&allowWatchBookmarks=true&resourceVersion={revision}&labelSelector=none");
+    let watching = server.ask("GET", &path, "");
+    let writing = async {
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        server.config_map("b", "").await
+    };
+    let (answer, _) = tokio::join!(watching, writing);
+    assert_eq!(answer.text.lines().count(), 1, "{}", answer.text);
+    assert!(answer.text.contains("BOOKMARK"));
+}
