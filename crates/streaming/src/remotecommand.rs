@@ -150,7 +150,7 @@ where
         Err(why) => {
             let text = farewell(encoding.status, &Exit::Failed(why));
             sink.send(frame(encoding, ERROR, text.as_bytes())).await?;
-            return Ok(sink.close().await?);
+            return websocket::close(&mut sink).await;
         }
     };
     let Process { stdin, stdout, stderr, resize, mut exit } = process;
@@ -196,7 +196,7 @@ where
         sink.send(frame(encoding, channel, &bytes)).await?;
     }
     sink.send(frame(encoding, ERROR, farewell(encoding.status, &exit).as_bytes())).await?;
-    Ok(sink.close().await?)
+    websocket::close(&mut sink).await
 }
 
 async fn send_size(resize: Option<&mpsc::Sender<TerminalSize>>, bytes: &[u8]) {
@@ -343,7 +343,7 @@ impl Tailing {
             tokio::select! {
                 read = output.read_buf(&mut buffer) => {
                     if read? == 0 {
-                        return Ok(sink.close().await?);
+                        return websocket::close(&mut sink).await;
                     }
                     let bytes = buffer.split().freeze();
                     let message = if self.base64 {

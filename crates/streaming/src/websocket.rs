@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use futures::{Sink, Stream};
+use futures::{Sink, SinkExt, Stream};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 use crate::Error;
 
@@ -87,6 +88,20 @@ pub async fn open(upgrade: OnUpgrade) -> Result<Socket, Error> {
     config.write_buffer_size = 0;
     config.max_message_size = Some(1 << 20);
     Ok(WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await)
+}
+
+/// Ends a connection in good order. Clients take any other close for a failure.
+pub(crate) async fn close<S>(sink: &mut S) -> Result<(), Error>
+where
+    S: Sink<Message, Error = WsError> + Unpin,
+{
+    let frame = CloseFrame { code: CloseCode::Normal, reason: Default::default() };
+    sink.send(Message::Close(Some(frame))).await?;
+    match sink.close().await {
+        // The client was faster.
+        Err(WsError::ConnectionClosed | WsError::AlreadyClosed | WsError::Protocol(_)) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// The bytes of all binary messages as one stream (tunnelled SPDY).
