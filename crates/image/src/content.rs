@@ -46,7 +46,12 @@ impl Content {
 
     pub(crate) fn read(&self, digest: &str) -> Result<Vec<u8>> {
         let path = self.path(digest)?;
-        fs::read(&path).map_err(Error::io(format!("read {}", path.display())))
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::Damaged(format!("content {digest} is missing")))
+            }
+            other => other.map_err(Error::io(format!("read {}", path.display()))),
+        }
     }
 
     pub(crate) fn open_blob(&self, digest: &str) -> Result<File> {

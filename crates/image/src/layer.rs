@@ -182,10 +182,10 @@ impl Unpacker {
             }
             tar::EntryType::Char | tar::EntryType::Block | tar::EntryType::Fifo => {
                 let header = entry.header();
-                let device = rustix::fs::makedev(
-                    header.device_major()?.unwrap_or(0),
-                    header.device_minor()?.unwrap_or(0),
-                );
+                // A pipe has no numbers, and often not even blanks for them.
+                let number = |field: io::Result<Option<u32>>| field.ok().flatten().unwrap_or(0);
+                let device =
+                    rustix::fs::makedev(number(header.device_major()), number(header.device_minor()));
                 let kind = match kind {
                     tar::EntryType::Char => FileType::CharacterDevice,
                     tar::EntryType::Block => FileType::BlockDevice,
@@ -199,7 +199,7 @@ impl Unpacker {
                     if kind == FileType::Fifo { 0 } else { device },
                 )?;
                 self.owner(entry, &parent, name)?;
-                let mode = Mode::from_raw_mode(entry.header().mode()? & 0o7777);
+                let mode = Mode::from_raw_mode(mode(entry)? & 0o7777);
                 rustix::fs::chmodat(&parent, name, mode, AtFlags::empty())?;
                 Ok(rustix::fs::utimensat(&parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?)
             }
@@ -239,7 +239,7 @@ impl Unpacker {
             }
         }
         // After the owner: changing that clears setuid.
-        rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.header().mode()? & 0o7777))?;
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(mode(entry)? & 0o7777))?;
         let times = times(entry);
         if kind.is_dir() {
             self.directories.push((path.to_owned(), times));
@@ -261,13 +261,24 @@ impl Unpacker {
 }
 
 fn ids(entry: &tar::Entry<'_, impl Read>) -> io::Result<(Uid, Gid)> {
-    let id = |number: u64| {
+    let id = |field: &[u8], number: io::Result<u64>| -> io::Result<u32> {
+        // Some writers leave the field empty for root.
+        if field.iter().all(|b| matches!(b, 0 | b' ')) {
+            return Ok(0);
+        }
+        let number = number.map_err(|_| invalid("its owner is not a number"))?;
         u32::try_from(number)
             .ok()
             .filter(|n| *n != u32::MAX)
             .ok_or_else(|| invalid("an owner beyond 32 bits"))
     };
-    Ok((Uid::from_raw(id(entry.header().uid()?)?), Gid::from_raw(id(entry.header().gid()?)?)))
+    let header = entry.header();
+    let (uid, gid) = (id(&header.as_old().uid, header.uid())?, id(&header.as_old().gid, header.gid())?);
+    Ok((Uid::from_raw(uid), Gid::from_raw(gid)))
+}
+
+fn mode(entry: &tar::Entry<'_, impl Read>) -> io::Result<u32> {
+    entry.header().mode().map_err(|_| invalid("its mode is not a number"))
 }
 
 fn times(entry: &tar::Entry<'_, impl Read>) -> Timestamps {

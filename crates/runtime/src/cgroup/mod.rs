@@ -129,8 +129,15 @@ impl Cgroup {
                 .filter(|c| WANTED.contains(c) && !on.split_whitespace().any(|o| o == *c))
                 .map(|c| format!("+{c}"))
                 .collect();
-            if !missing.is_empty() {
-                write_file(&directory.join("cgroup.subtree_control"), &missing.join(" "))?;
+            let control = directory.join("cgroup.subtree_control");
+            if !missing.is_empty() && write_file(&control, &missing.join(" ")).is_err() {
+                // One that cannot be had takes the others with it when they are
+                // written together.
+                for controller in &missing {
+                    let needed = ["+cpu", "+memory", "+pids"].contains(&controller.as_str());
+                    write_file(&control, controller)
+                        .or_else(|error| if needed { Err(error) } else { Ok(()) })?;
+                }
             }
             directory.push(part);
         }

@@ -48,6 +48,12 @@ async fn adopt_one(inner: &Arc<Inner>, id: SandboxId) -> Result<()> {
             read_containers(&handle, &facts)?;
             inner.follow(&handle, link);
         }
+        // It lives and cannot be understood: its containers are not this program's
+        // to end.
+        Err(error) if !matches!(error, Error::ShimGone { .. }) => {
+            tracing::error!(sandbox = %id, %error, "a sandbox is left alone");
+            inner.sandboxes.lock().remove(&id);
+        }
         Err(error) => {
             tracing::warn!(sandbox = %id, %error, "the shim of a sandbox is gone; what is left of the sandbox is stopped");
             read_containers(&handle, &[])?;
