@@ -218,7 +218,8 @@ fn exit_codes(spec: &Value, codes: &Value, path: &Path<'_>, errors: &mut Errors)
     let field = path.child("values");
     let values = codes["values"].items();
     if values.is_empty() {
-        errors.invalid(&field, codes["values"].clone(), "at least one value is required");
+        // A required list that is absent is an empty one in Go's struct.
+        errors.invalid(&field, Vec::new(), "at least one value is required");
     } else if values.len() > MOST_EXIT_CODES {
         errors.too_many(&field, values.len(), MOST_EXIT_CODES);
     }
@@ -247,7 +248,11 @@ fn success_policy(spec: &Value, indexed: bool, path: &Path<'_>, errors: &mut Err
         return;
     }
     if !indexed {
-        errors.invalid(path, internal::of("SuccessPolicy", policy), "requires indexed completion mode");
+        let mut policy = policy.clone();
+        if policy["rules"].is_null() {
+            policy.set("rules", Vec::new());
+        }
+        errors.invalid(path, internal::of("SuccessPolicy", &policy), "requires indexed completion mode");
         return;
     }
     let rules = path.child("rules");

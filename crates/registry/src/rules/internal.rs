@@ -29,16 +29,16 @@ KeySelector Name:s Key:s Optional:*
 FileKeySelector VolumeName:s Path:s Key:s Optional:*
 EnvFromSource Prefix:s ConfigMapRef:*EnvSource SecretRef:*EnvSource
 EnvSource Name:s Optional:*
-VolumeMount Name:s ReadOnly:b RecursiveReadOnly:* MountPath:s SubPath:s MountPropagation:* SubPathExpr:s
+VolumeMount Name:s ReadOnly:b RecursiveReadOnly:* MountPath:s SubPath:s MountPropagation:* SubPathExpr:s BindMountOptions:[
 VolumeDevice Name:s DevicePath:s
 Probe +ProbeHandler InitialDelaySeconds:i TimeoutSeconds:i PeriodSeconds:i SuccessThreshold:i FailureThreshold:i TerminationGracePeriodSeconds:*
 ProbeHandler Exec:*ExecAction HTTPGet=httpGet:*HTTPGetAction TCPSocket=tcpSocket:*TCPSocketAction GRPC=grpc:*GRPCAction
 LifecycleHandler Exec:*ExecAction HTTPGet=httpGet:*HTTPGetAction TCPSocket=tcpSocket:*TCPSocketAction Sleep:*SleepAction
 ExecAction Command:[
-HTTPGetAction Path:s Port:i Host:s Scheme:s HTTPHeaders=httpHeaders:[NameValue
+HTTPGetAction Path:s Port:i Host:s Scheme:s HTTPHeaders=httpHeaders:[NameValue Protocol:*
 NameValue Name:s Value:s
 TCPSocketAction Port:i Host:s
-GRPCAction Port:i Service:*
+GRPCAction Port:i Service:* Mode:*
 SleepAction Seconds:i
 Lifecycle PostStart:*LifecycleHandler PreStop:*LifecycleHandler StopSignal:*
 SecurityContext Capabilities:*Capabilities Privileged:* SELinuxOptions=seLinuxOptions:*SELinuxOptions WindowsOptions:*WindowsOptions RunAsUser:* RunAsGroup:* RunAsNonRoot:* ReadOnlyRootFilesystem:* AllowPrivilegeEscalation:* ProcMount:* SeccompProfile:*SeccompProfile AppArmorProfile:*AppArmorProfile
@@ -67,19 +67,19 @@ PodResourceClaim Name:s ResourceClaimName:* ResourceClaimTemplateName:*
 Volume Name:s +VolumeSource
 VolumeSource HostPath:*HostPathVolumeSource EmptyDir:*EmptyDirVolumeSource GCEPersistentDisk=gcePersistentDisk:* AWSElasticBlockStore=awsElasticBlockStore:* GitRepo:* Secret:*SecretVolumeSource NFS=nfs:*NFSVolumeSource ISCSI=iscsi:* Glusterfs:* PersistentVolumeClaim:*ClaimVolumeSource RBD=rbd:* Quobyte:* FlexVolume:* Cinder:* CephFS=cephfs:* Flocker:* DownwardAPI=downwardAPI:*DownwardAPIVolumeSource FC=fc:* AzureFile:* ConfigMap:*ConfigMapVolumeSource VsphereVolume:* AzureDisk:* PhotonPersistentDisk:* Projected:*ProjectedVolumeSource PortworxVolume:* ScaleIO=scaleIO:* StorageOS=storageos:* CSI=csi:* Ephemeral:* Image:*
 HostPathVolumeSource Path:s Type:*
-EmptyDirVolumeSource Medium:s SizeLimit:*
-SecretVolumeSource SecretName:s Items:[KeyToPath DefaultMode:* Optional:*
-ConfigMapVolumeSource Name:s Items:[KeyToPath DefaultMode:* Optional:*
-KeyToPath Key:s Path:s Mode:*
+EmptyDirVolumeSource Medium:s SizeLimit:* Mode:*
+SecretVolumeSource SecretName:s Items:[KeyToPath DefaultMode:* Optional:* DefaultUser:*
+ConfigMapVolumeSource Name:s Items:[KeyToPath DefaultMode:* Optional:* DefaultUser:*
+KeyToPath Key:s Path:s Mode:* User:*
 NFSVolumeSource Server:s Path:s ReadOnly:b
 ClaimVolumeSource ClaimName:s ReadOnly:b
-DownwardAPIVolumeSource Items:[DownwardAPIVolumeFile DefaultMode:*
-DownwardAPIVolumeFile Path:s FieldRef:*ObjectFieldSelector ResourceFieldRef:*ResourceFieldSelector Mode:*
-ProjectedVolumeSource Sources:[VolumeProjection DefaultMode:*
+DownwardAPIVolumeSource Items:[DownwardAPIVolumeFile DefaultMode:* DefaultUser:*
+DownwardAPIVolumeFile Path:s FieldRef:*ObjectFieldSelector ResourceFieldRef:*ResourceFieldSelector Mode:* User:*
+ProjectedVolumeSource Sources:[VolumeProjection DefaultMode:* DefaultUser:*
 VolumeProjection Secret:*Projection DownwardAPI=downwardAPI:*DownwardAPIProjection ConfigMap:*Projection ServiceAccountToken:*TokenProjection ClusterTrustBundle:* PodCertificate:*
 Projection Name:s Items:[KeyToPath Optional:*
 DownwardAPIProjection Items:[DownwardAPIVolumeFile
-TokenProjection Audience:s ExpirationSeconds:i Path:s
+TokenProjection Audience:s ExpirationSeconds:i Path:s User:*
 PersistentVolumeSource GCEPersistentDisk=gcePersistentDisk:* AWSElasticBlockStore=awsElasticBlockStore:* HostPath:*HostPathVolumeSource Glusterfs:* NFS=nfs:*NFSVolumeSource RBD=rbd:* Quobyte:* ISCSI=iscsi:* FlexVolume:* Cinder:* CephFS=cephfs:* FC=fc:* Flocker:* AzureFile:* VsphereVolume:* AzureDisk:* PhotonPersistentDisk:* PortworxVolume:* ScaleIO=scaleIO:* Local:* StorageOS=storageos:* CSI=csi:*
 PersistentVolumeClaimSpec AccessModes:[ Selector:* Resources:<VolumeResourceRequirements VolumeName:s StorageClassName:* VolumeMode:* DataSource:*TypedReference DataSourceRef:*NamespacedReference VolumeAttributesClassName:*
 TypedReference APIGroup=apiGroup:* Kind:s Name:s
