@@ -12,9 +12,12 @@ pub struct Index<P> {
     pub values: fn(&P) -> Vec<String>,
 }
 
+/// Keys by an index's values.
+type Entries = BTreeMap<String, BTreeSet<ObjectKey>>;
+
 pub(crate) struct Cache<P> {
     items: BTreeMap<ObjectKey, Arc<P>>,
-    indexes: Vec<(Index<P>, BTreeMap<String, BTreeSet<ObjectKey>>)>,
+    indexes: Vec<(Index<P>, Entries)>,
 }
 
 impl<P: Projection> Cache<P> {

@@ -76,21 +76,18 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
 
     let ending = ending(observed, spec, &counts, &active, &mut plan);
     let mut left = active.len();
-    match &ending {
-        Some(_) if job.metadata.deletion_timestamp.is_none() => {
-            if observed.expectations_met {
-                plan.delete = active.clone();
-                left = 0;
+    // A Job that goes is only counted.
+    if job.metadata.deletion_timestamp.is_none() {
+        if observed.expectations_met {
+            match &ending {
+                Some(_) => plan.delete = active.clone(),
+                None => manage(observed, spec, &counts, active.clone(), terminating, &mut plan),
             }
+            left = active.len() - plan.delete.len();
         }
-        None if job.metadata.deletion_timestamp.is_none() => {
-            if observed.expectations_met {
-                manage(observed, spec, &counts, active.clone(), terminating, &mut plan);
-                left = active.len() - plan.delete.len();
-            }
+        if ending.is_none() {
             suspension(suspended, observed.now, &mut plan);
         }
-        _ => {}
     }
     fill_status(observed, spec, &counts, &active, terminating, &mut plan);
     if let Some(ending) = ending {

@@ -89,7 +89,7 @@ impl Cluster {
                     UserInfo::new("system:kube-controller-manager", &["system:authenticated"])
                 }
                 name => UserInfo::new(
-                    &format!("system:serviceaccount:kube-system:{name}"),
+                    format!("system:serviceaccount:kube-system:{name}"),
                     &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
                 ),
             };
@@ -259,7 +259,7 @@ impl Client {
         self.call(resource, namespace, Some(name), None, Verb::Get).await
     }
 
-    /// A merge patch.
+    /// A strategic merge patch.
     pub async fn patch(
         &self,
         resource: &Resource,
