@@ -37,7 +37,9 @@ impl Deref for Resource {
 }
 
 impl Resource {
-    fn new(definition: Definition) -> Self {
+    fn new(mut definition: Definition) -> Self {
+        // A name is a key: it needs neither a copy in the header nor a trigger.
+        definition.selectable.retain(|field| !matches!(&*field.name, "metadata.name" | "metadata.namespace"));
         let types = facts::types();
         let zero = |schema| schema::zero(types, Type::Struct(schema));
         let zeros = definition

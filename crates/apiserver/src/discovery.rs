@@ -99,6 +99,8 @@ fn of_version<'a>(catalogue: &'a Catalogue, group: &str, version: &str) -> Vec<&
         .iter()
         .map(|resource| &***resource)
         .filter(|resource| resource.group == group && resource.version(version).is_some())
+        // What is only kept, not served, is not told of.
+        .filter(|resource| !resource.verbs.is_empty() || !resource.subresources.is_empty())
         .collect();
     found.sort_by(|a, b| a.resource.cmp(&b.resource));
     found

@@ -10,7 +10,7 @@ use apimachinery::{Status, Value, json, protobuf, validation};
 use bytes::Bytes;
 use client::{DeleteOptions, PatchKind, Preconditions, Propagation};
 
-use crate::generic::{Caller, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions};
+use crate::generic::{Caller, revision_number, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions};
 use crate::input::{self, Expected, Input};
 use crate::query::Query;
 use crate::{Admission, ApiServer, Call, Handler, Notes, Operation, Storage, SubresourceKind};
@@ -82,7 +82,10 @@ impl ApiServer {
             Some(SubresourceKind::Scale(_))
         );
         match verb {
-            "get" => self.get(&target),
+            "get" => {
+                self.await_query(&query).await?;
+                self.get(&target)
+            }
             "list" => {
                 let selection = Selection::of(&query.list_options()?, &target.resource, false)?;
                 Ok(Outcome::List(self.list(&target, &selection).await?))
@@ -123,6 +126,14 @@ impl ApiServer {
             }
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    /// A get with a resourceVersion waits until that is there.
+    async fn await_query(&self, query: &Query) -> Result<(), Status> {
+        let Some(text) = query.get("resourceVersion").filter(|text| !text.is_empty()) else { return Ok(()) };
+        let revision = revision_number(text)
+            .map_err(|why| Status::unknown(format!("resourceVersion: Invalid value: {text:?}: {why}")))?;
+        self.await_revision(revision).await
     }
 
     /// Resources and subresources with code of their own.
@@ -242,7 +253,7 @@ fn write_options(query: &Query, kind: &str, is_apply: bool) -> Result<WriteOptio
 }
 
 fn check_dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Errors) -> bool {
-    let values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    let values: Vec<&str> = values.collect();
     let path = Path::child(&Path::Root, "dryRun");
     if values.iter().any(|value| *value != "All") {
         let shown: Vec<Value> = values.iter().map(|value| Value::from(*value)).collect();

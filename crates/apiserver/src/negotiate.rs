@@ -81,7 +81,7 @@ pub(crate) fn accept(headers: &HeaderMap, protobuf: bool, tables: bool) -> Resul
     }
     for clause in clauses(&text) {
         let format = match clause.media {
-            JSON | "*/*" | "application/*" => Format::Json,
+            JSON | "*/*" => Format::Json,
             YAML => Format::Yaml,
             PROTOBUF if protobuf => Format::Protobuf,
             _ => continue,
@@ -100,7 +100,17 @@ pub(crate) fn accept(headers: &HeaderMap, protobuf: bool, tables: bool) -> Resul
         return Ok(Wanted { format, shape, pretty });
     }
     let served: &[&str] = if protobuf { &SERVED } else { &SERVED[..2] };
-    Err(Status::not_acceptable(served))
+    if !tables || clauses(&text).iter().any(|clause| served.contains(&clause.media)) {
+        return Err(Status::not_acceptable(served));
+    }
+    // Nothing of it is known here: the answer comes from before the resource.
+    let mut status = Status::failure(
+        406,
+        "NotAcceptable",
+        format!("406: Not Acceptable\n\nAvailable representations: {}", served.join(", ")),
+    );
+    status.details = Some(apimachinery::status::Details::default());
+    Err(status)
 }
 
 /// The media type of the request's body, without parameters; "" without one.

@@ -130,7 +130,11 @@ fn shaped(
             let mut metadata = Value::object();
             metadata.set("resourceVersion", tree["metadata"]["resourceVersion"].clone());
             let rows = vec![row(resource, version, &tree, include, now)];
-            table::table(metadata, &columns(resource, version, with_columns), rows)
+            let mut made = table::table(metadata, &columns(resource, version, with_columns), rows);
+            if !with_columns {
+                made.set("columnDefinitions", Value::Null);
+            }
+            made
         }
     }
 }

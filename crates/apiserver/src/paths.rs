@@ -47,7 +47,7 @@ impl ApiServer {
                 let body = serde_json::to_string_pretty(&facts::version()).unwrap_or_default();
                 respond::plain(200, "application/json", body)
             }
-            ["metrics"] => respond::plain(200, "text/plain; version=0.0.4; charset=utf-8", self.metrics.write()),
+            ["metrics"] => respond::plain(200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", self.metrics.write()),
             ["openapi", ..] => self.serve_openapi(head, &parts[1..]),
             ["api" | "apis", ..] => {
                 self.discover(path, &head.headers).unwrap_or_else(respond::no_such_page)

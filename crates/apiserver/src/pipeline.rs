@@ -35,6 +35,8 @@ use crate::{
 
 /// The longest body of a request (upstream's limit).
 const MAX_BODY: usize = 3 * 1024 * 1024;
+/// How much more of a body that is too long is read and dropped.
+const DRAINED: usize = 8 * 1024 * 1024;
 /// How long a request that is no watch or stream may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -208,8 +210,7 @@ impl ApiServer {
             .collect();
         if name.is_empty() {
             if !groups.is_empty() || !extra.is_empty() || !uid.is_empty() {
-                let why = "requested impersonation without impersonating a user".to_owned();
-                return Err(Status::internal(why));
+                return Err(Status::bad_request(nobody(uid, &groups, &extra)));
             }
             return Ok(user);
         }
@@ -377,6 +378,9 @@ impl ApiServer {
             Ok(wanted) => wanted,
             Err(status) => return respond::status(&status, Wanted::JSON),
         };
+        if let Err(status) = fits_list(wanted, verb, &target, &head.headers) {
+            return respond::status(&status, Wanted { shape: negotiate::Shape::Object, ..wanted });
+        }
         let wanted = Wanted { pretty: wanted.pretty || is_pretty(&head), ..wanted };
         let wanted = with_include(wanted, &head);
         let refused = Wanted { shape: negotiate::Shape::Object, ..wanted };
@@ -440,13 +444,34 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let too_large = || Status::request_entity_too_large(format!("limit is {MAX_BODY}"));
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
-    }
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}"))),
+    let mut body = Limited::new(body, MAX_BODY + DRAINED);
+    let mut read = Vec::new();
+    let mut excess = body.size_hint().lower() > MAX_BODY as u64;
+    loop {
+        let frame = match body.frame().await {
+            None if excess => return Err(too_large()),
+            None => return Ok(Bytes::from(read)),
+            Some(frame) => frame,
+        };
+        match frame {
+            // What is too much is read on for a while, since most clients hear
+            // an answer only after they have sent everything.
+            Ok(frame) => match frame.into_data() {
+                Ok(data) if !excess && read.len() + data.len() <= MAX_BODY => {
+                    if read.is_empty() && body.is_end_stream() {
+                        return Ok(data);
+                    }
+                    read.extend_from_slice(&data);
+                }
+                Ok(_) => {
+                    excess = true;
+                    read = Vec::new();
+                }
+                Err(_) => {}
+            },
+            Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+            Err(error) => return Err(Status::bad_request(format!("the body could not be read: {error}"))),
+        }
     }
 }
 
@@ -455,10 +480,12 @@ fn verb(head: &Head, route: Option<&Route>) -> &'static str {
     let Some(route) = route else { return "" };
     let named = !route.name.is_empty();
     match head.method {
-        Method::GET | Method::HEAD if route.is_watch => "watch",
-        Method::GET | Method::HEAD if named => "get",
-        Method::GET | Method::HEAD if head.query.is_set("watch") => "watch",
-        Method::GET | Method::HEAD => "list",
+        Method::GET if route.is_watch => "watch",
+        Method::GET if named => "get",
+        Method::GET if head.query.is_set("watch") => "watch",
+        Method::GET => "list",
+        // Only proxies pass it on.
+        Method::HEAD if &*route.subresource == "proxy" => "get",
         Method::POST => "create",
         Method::PUT => "update",
         Method::PATCH => "patch",
@@ -491,6 +518,15 @@ fn check_served(target: &Target, route: &Route, verb: &str) -> Result<(), Status
         if fits && target.resource.has_verb(verb) {
             return Ok(());
         }
+        // A path exists where any method does.
+        let of_path: &[&str] = if target.name.is_empty() {
+            &["create", "list", "deletecollection"]
+        } else {
+            &["get", "update", "patch", "delete"]
+        };
+        if !of_path.iter().any(|verb| target.resource.has_verb(verb)) {
+            return Err(Status::no_such_resource());
+        }
         return Err(Status::method_not_allowed());
     }
     let Some(subresource) = target.subresource() else { return Err(Status::no_such_resource()) };
@@ -509,16 +545,31 @@ fn patch_kind(head: &Head, target: &Target) -> Result<PatchKind, Status> {
         "application/merge-patch+json" => Ok(PatchKind::Merge),
         "application/strategic-merge-patch+json" if !is_custom => Ok(PatchKind::Strategic),
         "application/apply-patch+yaml" => Ok(PatchKind::Apply { force: head.query.is_set("force") }),
-        _ => {
-            let mut accepted = vec!["application/json-patch+json", "application/merge-patch+json"];
-            if !is_custom {
-                accepted.push("application/strategic-merge-patch+json");
-            }
-            accepted.push("application/apply-patch+yaml");
-            accepted.push("application/apply-patch+cbor");
-            Err(Status::unknown_body_format(&accepted))
-        }
+        _ => Err(Status::unsupported_media_type()),
     }
+}
+
+/// Metadata of one object is no form of a list, nor the other way round.
+fn fits_list(wanted: Wanted, verb: &str, target: &Target, headers: &HeaderMap) -> Result<(), Status> {
+    if wanted.shape != negotiate::Shape::Metadata || verb == "watch" {
+        return Ok(());
+    }
+    let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let asks_list = accept.contains("as=PartialObjectMetadataList");
+    let is_list = matches!(verb, "list" | "deletecollection");
+    let package = target.resource.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+    let why = match (is_list, asks_list) {
+        (true, false) => format!(
+            "you requested PartialObjectMetadata, but the requested object is a list (*{package}.{})",
+            target.resource.list_kind
+        ),
+        (false, true) => format!(
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*{package}.{})",
+            target.resource.kind
+        ),
+        _ => return Ok(()),
+    };
+    Err(Status::failure(406, "NotAcceptable", why))
 }
 
 fn is_pretty(head: &Head) -> bool {
@@ -540,6 +591,28 @@ fn with_include(wanted: Wanted, head: &Head) -> Wanted {
         }
         _ => wanted,
     }
+}
+
+/// Impersonation of nobody, as Go prints what was asked for.
+fn nobody(uid: &str, groups: &[&str], extra: &[(String, String)]) -> String {
+    let quoted = |texts: &[&str]| texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
+    let list = |texts: &[&str]| {
+        if texts.is_empty() { "[]string(nil)".to_owned() } else { format!("[]string{{{}}}", quoted(texts)) }
+    };
+    let mut by_key: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
+    for (key, value) in extra {
+        by_key.entry(key).or_default().push(value);
+    }
+    let extra = if by_key.is_empty() {
+        "map[string][]string(nil)".to_owned()
+    } else {
+        let entries: Vec<String> = by_key.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
+        format!("map[string][]string{{{}}}", entries.join(", "))
+    };
+    format!(
+        "requested &user.DefaultInfo{{Name:\"\", UID:{uid:?}, Groups:{}, Extra:{extra}}} without impersonating a user name",
+        list(groups)
+    )
 }
 
 /// The bearer token of the header, or of a WebSocket's protocols.

@@ -86,6 +86,11 @@ pub trait Strategy: Send + Sync + 'static {
         differs(object, old) || differs(old, object)
     }
 
+    /// A creation may bring its status (nodes), though there is a status subresource.
+    fn keeps_sent_status(&self) -> bool {
+        false
+    }
+
     /// Drops what a client may not set and sets what the server sets.
     fn prepare_create(&self, _context: &Context<'_>, _object: &mut Value) {}
 

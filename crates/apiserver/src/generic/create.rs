@@ -32,6 +32,7 @@ impl ApiServer {
         let mut object = input::decode(input, &expected, options.validation, warnings)?;
         metadata::match_namespace(&mut object, &target.resource, &target.namespace)?;
         metadata::deduplicate_owners(&mut object, warnings);
+        metadata::drop_system_fields(&mut object);
         metadata::default(&target.resource, version, &mut object);
         let object = self.insert(target, caller, object, options, warnings).await?;
         Ok(Outcome::Object { code: 201, object })
@@ -66,7 +67,7 @@ impl ApiServer {
                     let taken = meta::name(&attempt);
                     let generated = meta::name(&object).is_empty();
                     if !generated {
-                        return Err(Status::already_exists(resource.group_resource(), taken));
+                        return Err(self.taken(target, taken));
                     }
                     if tries >= NAME_TRIES {
                         return Err(Status::generate_name_conflict(resource.group_resource(), taken, 1));
@@ -78,6 +79,17 @@ impl ApiServer {
                 }
             }
         }
+    }
+
+    /// 409, which says so where the other object is on its way out.
+    fn taken(&self, target: &Target, name: &str) -> Status {
+        let mut status = Status::already_exists(target.resource.group_resource(), name);
+        let snapshot = self.store.snapshot();
+        let other = snapshot.get(&target.key(name));
+        if other.and_then(|entry| entry.header::<crate::Header>()).is_some_and(|header| header.is_terminating) {
+            status.message = format!("object is being deleted: {}", status.message);
+        }
+        status
     }
 
     async fn insert_once(
@@ -177,7 +189,7 @@ impl ApiServer {
         if strategy.has_generation() {
             metadata_tree.set("generation", 1i64);
         }
-        if resource.has_status() {
+        if resource.has_status() && !strategy.keeps_sent_status() {
             resource.reset_status(object);
         }
         strategy.prepare_create(&context, object);

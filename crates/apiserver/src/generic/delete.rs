@@ -178,7 +178,9 @@ fn check_preconditions(
     old: &Value,
     revision: u64,
 ) -> Result<(), Status> {
-    let conflict = |why: String| Err(Status::conflict(target.resource.group_resource(), &target.name, &why));
+    // Upstream names the kind here where other refusals name the resource.
+    let kind = apimachinery::status::GroupResource { group: &target.resource.group, resource: &target.resource.kind };
+    let conflict = |why: String| Err(Status::conflict(kind, &target.name, &why));
     let uid = meta::uid(old);
     if let Some(wanted) = &options.preconditions.uid
         && wanted != uid

@@ -33,9 +33,12 @@ pub(crate) struct Listed {
 /// Where a page begins, as upstream's tokens say it.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Token {
+    #[serde(default)]
     v: String,
+    #[serde(default)]
     rv: i64,
     /// The key behind the prefix.
+    #[serde(default)]
     start: String,
 }
 
@@ -100,7 +103,10 @@ impl ApiServer {
             };
         }
         let revision = revision_number(&selection.revision)
-            .map_err(|why| Status::bad_request(format!("invalid resource version {:?}: {why}", selection.revision)))?;
+            .map_err(|why| {
+                let text = &selection.revision;
+                Status::bad_request(format!("invalid resource version: resourceVersion: Invalid value: {text:?}: {why}"))
+            })?;
         if revision == 0 {
             return self.store.latest().await.map(|snapshot| (snapshot, None)).map_err(Self::store_error);
         }
@@ -174,15 +180,19 @@ fn write_token(revision: u64, start: String) -> String {
 }
 
 fn read_token(text: &str) -> Result<Token, Status> {
-    let bad = |why: &str| Err(Status::bad_request(format!("continue key is not valid: {why}")));
+    let bad = |why: &str| Err(Status::bad_request(format!("invalid continue token: continue key is not valid: {why}")));
     let Ok(bytes) = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')) else {
         return bad("illegal base64 data");
     };
-    let Ok(mut token) = serde_json::from_slice::<Token>(&bytes) else {
-        return bad("invalid JSON");
+    let mut token = match serde_json::from_slice::<Token>(&bytes) {
+        Ok(token) => token,
+        Err(_) => return bad(&go_syntax(&bytes)),
     };
     if token.v != "meta.k8s.io/v1" {
         return bad("server does not recognize this encoded version");
+    }
+    if token.rv == 0 {
+        return bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
     }
     if token.start.is_empty() {
         return bad("encoded start key empty (version meta.k8s.io/v1)");
@@ -193,6 +203,18 @@ fn read_token(text: &str) -> Result<Token, Status> {
     // Keys hold no zero byte: after the key before it is at the key itself.
     token.start = token.start.trim_end_matches('\0').to_owned();
     Ok(token)
+}
+
+/// What Go's decoder says of bytes that do not begin as JSON does.
+fn go_syntax(bytes: &[u8]) -> String {
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => "unexpected end of JSON input".to_owned(),
+        Some(b'{') => "unexpected end of JSON input".to_owned(),
+        Some(byte) if byte.is_ascii_graphic() => {
+            format!("invalid character '{}' looking for beginning of value", *byte as char)
+        }
+        Some(byte) => format!("invalid character '\\u{byte:04x}' looking for beginning of value"),
+    }
 }
 
 /// 410: the page's revision is gone.

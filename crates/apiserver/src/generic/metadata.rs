@@ -65,6 +65,14 @@ pub(crate) fn match_namespace(object: &mut Value, resource: &Resource, namespace
     Ok(())
 }
 
+/// What only the server sets, so that nobody comes to own it.
+pub(crate) fn drop_system_fields(object: &mut Value) {
+    let Some(metadata) = object.get_mut("metadata") else { return };
+    for name in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "uid", "selfLink"] {
+        metadata.remove(name);
+    }
+}
+
 /// Drops owner references that repeat a uid and warns of them.
 pub(crate) fn deduplicate_owners(object: &mut Value, warnings: &mut Vec<String>) {
     let owners = &object["metadata"]["ownerReferences"];

@@ -94,10 +94,15 @@ impl Patch {
     /// 422 for a patch after which the object is none of its kind.
     fn invalid(&self, live: &Value, why: &str) -> Status {
         let shown = match self {
-            Patch::Json(patch) => patch.apply(live.clone()).map(|tree| json::to_string(&tree)).unwrap_or_default(),
+            Patch::Json(patch) => {
+                let mut patched = patch.apply(live.clone()).unwrap_or_default();
+                sort_touched(&mut patched, &Value::Null);
+                json::to_string(&patched)
+            }
             Patch::Merge(patch) => {
                 let mut patched = live.clone();
                 patch::merge::apply(&mut patched, patch.clone());
+                sort_touched(&mut patched, patch);
                 json::to_string(&patched)
             }
             Patch::Strategic(patch) => go_map(patch),
@@ -110,6 +115,18 @@ impl Patch {
 
 fn refused(error: patch::Error) -> Status {
     error.status()
+}
+
+/// Orders members as Go does where a patch took an object apart: by name,
+/// down to what the patch reaches.
+fn sort_touched(patched: &mut Value, patch: &Value) {
+    let Value::Object(object) = patched else { return };
+    object.sort();
+    for (name, member) in object.iter_mut() {
+        if patch[name].as_object().is_some() {
+            sort_touched(member, &patch[name]);
+        }
+    }
 }
 
 /// A tree as Go's `%+v` prints maps.

@@ -45,6 +45,7 @@ pub(crate) struct Watching {
     selection: Selection,
     deadline: Instant,
     bookmark: Option<Instant>,
+    /// The newest revision that the client has heard of.
     told: u64,
     tasks: Tasks,
 }
@@ -174,16 +175,17 @@ impl Watching {
 
     /// What an event is to this watcher.
     fn item(&mut self, event: &Event) -> Option<Item> {
-        self.told = self.told.max(event.revision);
         let matching = |entry: &Option<Arc<Entry>>| {
             entry.clone().filter(|entry| self.selection.matches(&self.resource, entry))
         };
-        match (matching(&event.previous), matching(&event.current)) {
-            (None, Some(current)) => Some(Item::Added(current)),
-            (Some(_), Some(current)) => Some(Item::Modified(current)),
-            // What left the selection is shown as it is now, at its new revision.
-            (Some(previous), None) => Some(Item::Deleted(previous, event.revision)),
-            (None, None) => None,
-        }
+        let item = match (matching(&event.previous), matching(&event.current)) {
+            (None, Some(current)) => Item::Added(current),
+            (Some(_), Some(current)) => Item::Modified(current),
+            // What left the selection is shown as it was, at the new revision.
+            (Some(previous), None) => Item::Deleted(previous, event.revision),
+            (None, None) => return None,
+        };
+        self.told = self.told.max(event.revision);
+        Some(item)
     }
 }

@@ -35,6 +35,8 @@ pub(super) fn document(facts: &Facts, name: &str) -> Option<Value> {
     if paths.members().next().is_none() {
         return None;
     }
+    // The document of every version describes its discovery too.
+    wanted.insert("io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList".to_owned());
     let group_version = name.strip_prefix("apis/").or_else(|| name.strip_prefix("api/"));
     if let Some(group_version) = group_version {
         // Lists and kinds of the version that no path names.

@@ -196,10 +196,10 @@ async fn bodies_that_do_not_fit_are_refused_and_change_nothing() {
 #[tokio::test]
 async fn yaml_and_protobuf_go_in_and_out() {
     let server = Tested::new();
-    let yaml = "metadata:\n  name: y\ndata:\n  k: \"1\"\n";
+    let yaml = "metadata:\n  name: m\ndata:\n  k: \"1\"\n";
     let made = server.ask_as("POST", MAPS, &[("content-type", "application/yaml"), ("accept", "application/yaml")], yaml).await;
     assert_eq!(made.code, 201, "{}", made.text);
     assert!(made.text.contains("kind: ConfigMap"), "{}", made.text);
-    let proto = server.ask_as("GET", &format!("{MAPS}/y"), &[("accept", "application/vnd.kubernetes.protobuf")], "").await;
+    let proto = server.ask_as("GET", &format!("{MAPS}/m"), &[("accept", "application/vnd.kubernetes.protobuf")], "").await;
     assert!(proto.text.starts_with("k8s"));
 }

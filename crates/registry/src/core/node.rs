@@ -11,6 +11,11 @@ use crate::changes::keep_in;
 pub struct Node;
 
 impl Strategy for Node {
+    /// Kubelets register with their capacity.
+    fn keeps_sent_status(&self) -> bool {
+        true
+    }
+
     /// `podCIDR` is the first of `podCIDRs`; what is not reserved can be allocated.
     fn default(&self, _: &str, object: &mut Value) {
         let spec = object.entry("spec");
