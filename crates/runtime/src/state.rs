@@ -24,6 +24,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ContainerConfig, ContainerId, SandboxConfig, SandboxId};
 
+/// Ending of a directory that is being removed.
+const REMOVED: &str = "removed";
+
 /// `sandbox.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SandboxRecord {
@@ -60,6 +63,16 @@ impl SandboxDir {
 
     pub(crate) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Removes everything. It is renamed first, so that a program killed
+    /// meanwhile never finds half a sandbox.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        let removed = self.0.with_extension(REMOVED);
+        let gone =
+            |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+        fs::rename(&self.0, &removed).or_else(gone)?;
+        fs::remove_dir_all(&removed).or_else(gone)
     }
 
     pub(crate) fn record(&self) -> PathBuf {
@@ -126,6 +139,14 @@ impl ContainerDir {
 
     pub(crate) fn exit(&self) -> PathBuf {
         self.0.join("exit.json")
+    }
+}
+
+/// Ends the removals that an earlier program began.
+pub(crate) fn finish_removals(state: &Path) {
+    let directory = state.join("sandboxes");
+    for name in names(&directory).iter().filter(|name| name.ends_with(&format!(".{REMOVED}"))) {
+        let _ = fs::remove_dir_all(directory.join(name));
     }
 }
 

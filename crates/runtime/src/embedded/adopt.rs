@@ -16,6 +16,7 @@ use crate::{Error, Event, Result, SandboxId, SandboxState};
 
 /// Takes over every sandbox of the state directory.
 pub(super) async fn adopt(inner: &Arc<Inner>) -> Result<()> {
+    state::finish_removals(&inner.state);
     let ids = state::sandbox_ids(&inner.state);
     futures::future::join_all(ids.into_iter().map(|id| adopt_one(inner, id))).await.into_iter().collect()
 }

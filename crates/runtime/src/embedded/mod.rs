@@ -477,9 +477,7 @@ impl Runtime for Embedded {
         let gone = handle.clone();
         self.blocking(move || {
             namespaces::release(&gone.directory).map_err(Error::System)?;
-            fs::remove_dir_all(gone.directory.path())
-                .or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
-                .map_err(Error::io("remove the sandbox's state"))
+            gone.directory.remove().map_err(Error::io("remove the sandbox's state"))
         })
         .await?;
         self.inner.sandboxes.lock().remove(id);

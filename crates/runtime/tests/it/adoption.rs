@@ -85,8 +85,7 @@ pub async fn a_dead_shim_is_cleaned_up(node: Node) {
     let sandbox = node.sandbox("orphan").await;
     let id = node.start(&sandbox, node.container("while true; do sleep 0.05; done")).await;
     let pid = node.runtime.status(&id).await.unwrap().pid;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let shim: i32 = stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let shim = parent_shim(pid).await;
     let mut events = node.runtime.events();
     Command::new("kill").args(["-9", &shim.to_string()]).status().unwrap();
     let mut gone = false;
@@ -109,4 +108,24 @@ pub async fn a_dead_shim_is_cleaned_up(node: Node) {
     ));
     node.runtime.stop_sandbox(&sandbox.id).await.unwrap();
     node.runtime.remove_sandbox(&sandbox.id).await.unwrap();
+}
+
+/// The shim that is the parent of a container's first process. For a moment
+/// after a start, the worker that forked it still is.
+async fn parent_shim(pid: i32) -> i32 {
+    for _ in 0..200 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let parent: i32 = stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let command = std::fs::read_to_string(format!("/proc/{parent}/cmdline")).unwrap_or_default();
+        let stat_of_parent = std::fs::read_to_string(format!("/proc/{parent}/stat")).unwrap_or_default();
+        let session = |text: &str| {
+            text.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(3)?.parse::<i32>().ok())
+        };
+        // The shim leads its session; a worker is only in it.
+        if !command.is_empty() && session(&stat_of_parent) == Some(parent) {
+            return parent;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the container's parent is no shim");
 }
