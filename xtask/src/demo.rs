@@ -88,7 +88,11 @@ async fn roll_out(client: &kube::Client, name: &str) -> Result<()> {
             let status = deployment.status.unwrap_or_default();
             let ready = status.updated_replicas.unwrap_or(0).min(status.available_replicas.unwrap_or(0));
             let observed = status.observed_generation >= deployment.metadata.generation;
-            if observed && ready == wanted { Ok((ready, wanted)) } else { bail!("{ready} of {wanted} replicas are available") }
+            if observed && ready == wanted {
+                Ok((ready, wanted))
+            } else {
+                bail!("{ready} of {wanted} replicas are available")
+            }
         }
     })
     .await?;
@@ -130,7 +134,10 @@ async fn fetch(client: &kube::Client, name: &str) -> Result<()> {
     let port = spec.ports.unwrap_or_default().into_iter().next().context("the Service has no port")?;
     let node = Api::<Node>::all(client.clone()).list(&ListParams::default()).await?.items.into_iter().next();
     let addresses = node.and_then(|node| node.status).and_then(|status| status.addresses).unwrap_or_default();
-    let address = addresses.into_iter().find(|address| address.type_ == "InternalIP").context("a node without address")?;
+    let address = addresses
+        .into_iter()
+        .find(|address| address.type_ == "InternalIP")
+        .context("a node without address")?;
     let node_port = port.node_port.context("the Service has no node port")?;
     let url = format!("http://{}:{node_port}/", address.address);
 
@@ -140,7 +147,7 @@ async fn fetch(client: &kube::Client, name: &str) -> Result<()> {
     let title = get(&address.address, node_port)?;
     println!("NodePort   {url}  {title:?}");
     let dns = format!("http://{name}.default.svc.cluster.local/");
-    let title = title_of(&exec(client, name, &["wget", "-qO-", &dns]).await?)?;
+    let title = title_of(&exec(client, name, &["curl", "-sS", "-m", "5", &dns]).await?)?;
     println!("DNS        {dns}  {title:?} (from a pod)");
     println!("\nOpen {url}");
     Ok(())

@@ -5,7 +5,6 @@
 
 pub mod facts;
 pub mod node;
-pub mod openapi;
 pub mod pod;
 pub mod requests;
 pub mod tolerations;

@@ -42,7 +42,8 @@ fn certified(chain: &str, key: &str) -> Result<CertifiedKey, CertificateError> {
         .collect::<Result<_, _>>()
         .map_err(CertificateError::of)?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(CertificateError::of)?;
-    CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider()).map_err(CertificateError::of)
+    CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
+        .map_err(CertificateError::of)
 }
 
 impl ResolvesServerCert for Certificate {

@@ -1,9 +1,9 @@
 //! Accepting connections and serving requests on them.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -42,10 +42,16 @@ impl Peer {
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+    type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static;
 
     /// Dropped where the client goes away.
-    fn handle(&self, request: Request<Incoming>, peer: &Peer) -> impl Future<Output = Response<Self::Body>> + Send;
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
 /// A running listener.
@@ -149,7 +155,8 @@ impl<H: Handler> Acceptor<H> {
                 Err(_) => return tracing::debug!(%address, "TLS handshake timeout"),
             };
             let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let certificates = certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
+            let certificates =
+                certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
             converse(stream, Peer::new(address, certificates), limits, handler, stop, executor).await;
         });
     }

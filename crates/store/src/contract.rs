@@ -1,5 +1,6 @@
 //! The contract of [`Store`], as tests that every engine passes. Each takes an
 //! [`Engine`], which opens empty stores.
+#![cfg(test)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

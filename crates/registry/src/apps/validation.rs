@@ -386,8 +386,9 @@ mod tests {
     #[test]
     fn selectors_match_templates() {
         let wrong = object(value!({"selector": {"matchLabels": {"a": "x"}}}));
-        let expected =
-            ["spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`"];
+        let expected = [
+            "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`",
+        ];
         assert_eq!(told(deployment(&wrong)), expected);
         assert_eq!(told(replica_set(&wrong)), expected);
         assert_eq!(told(stateful_set(&wrong)), expected);
@@ -396,9 +397,27 @@ mod tests {
     #[test]
     fn something_always_rolls() {
         for (unavailable, surge, expected) in [
-            (Value::from("0%"), Value::from(0), vec!["spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when `maxSurge` is 0"]),
-            (Value::from(1), Value::from(-1), vec!["spec.strategy.rollingUpdate.maxSurge: Invalid value: -1: must be greater than or equal to 0"]),
-            (Value::from("200%"), Value::from(0), vec!["spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"200%\": must not be greater than 100%"]),
+            (
+                Value::from("0%"),
+                Value::from(0),
+                vec![
+                    "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"0%\": may not be 0 when `maxSurge` is 0",
+                ],
+            ),
+            (
+                Value::from(1),
+                Value::from(-1),
+                vec![
+                    "spec.strategy.rollingUpdate.maxSurge: Invalid value: -1: must be greater than or equal to 0",
+                ],
+            ),
+            (
+                Value::from("200%"),
+                Value::from(0),
+                vec![
+                    "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: \"200%\": must not be greater than 100%",
+                ],
+            ),
             (Value::from("25%"), Value::from("25%"), vec![]),
         ] {
             let strategy = value!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge}});

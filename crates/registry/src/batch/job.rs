@@ -1,7 +1,7 @@
 //! Job, and the labels by which it finds its pods.
 
-use apimachinery::{Value, meta};
 use apimachinery::field::Errors;
+use apimachinery::{Value, meta};
 use apiserver::{Context, Orphaning, Strategy, Version};
 use jiff::Timestamp;
 

@@ -31,7 +31,8 @@ const FIELDS: [Field; 5] = [
     Field { least: 0, most: 6, names: &DAYS },
 ];
 
-const DESCRIPTORS: [&str; 7] = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+const DESCRIPTORS: [&str; 7] =
+    ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
 
 /// Whether `schedule` can be read.
 ///

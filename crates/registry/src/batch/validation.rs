@@ -109,7 +109,11 @@ fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         policy => {
             errors.one_of(&restart, policy, &["OnFailure", "Never"]);
             if !spec["podFailurePolicy"].is_null() && policy != "Never" {
-                errors.invalid(&restart, policy, "only \"Never\" is supported when podFailurePolicy is specified");
+                errors.invalid(
+                    &restart,
+                    policy,
+                    "only \"Never\" is supported when podFailurePolicy is specified",
+                );
             }
         }
     }
@@ -182,16 +186,26 @@ fn failure_policy(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
             let kind = condition["type"].text();
             errors.check(&place.child("type"), kind, apimachinery::validation::qualified_name(kind));
             match condition["status"].text() {
-                "" => errors.required(&place.child("status"), "valid values: \"False\", \"True\", \"Unknown\""),
+                "" => {
+                    errors.required(&place.child("status"), "valid values: \"False\", \"True\", \"Unknown\"")
+                }
                 status => errors.one_of(&place.child("status"), status, &["False", "True", "Unknown"]),
             }
         }
         match (!codes.is_null(), !conditions.is_empty()) {
             (true, true) => {
-                invalid_unquoted(&here, "specifying both OnExitCodes and OnPodConditions is not supported", errors);
+                invalid_unquoted(
+                    &here,
+                    "specifying both OnExitCodes and OnPodConditions is not supported",
+                    errors,
+                );
             }
             (false, false) => {
-                invalid_unquoted(&here, "specifying one of OnExitCodes and OnPodConditions is required", errors);
+                invalid_unquoted(
+                    &here,
+                    "specifying one of OnExitCodes and OnPodConditions is required",
+                    errors,
+                );
             }
             _ => {}
         }
@@ -298,7 +312,8 @@ pub fn job_update(object: &Value, old: &Value, errors: &mut Errors) {
         let told = internal::of("PodTemplateSpec", &new["template"]);
         errors.invalid(&path.child("template"), told, "field is immutable");
     }
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "successPolicy", "managedBy"] {
+    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "successPolicy", "managedBy"]
+    {
         errors.immutable(&path.child(field), &new[field], &before[field]);
     }
 }
@@ -317,11 +332,7 @@ pub fn cron_job(object: &Value, old: Option<&Value>) -> Errors {
         }
         let unchanged = old.is_some_and(|old| old["spec"]["schedule"].text() == text);
         if text.contains("TZ") && !unchanged {
-            errors.invalid(
-                &field,
-                text,
-                "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
-            );
+            errors.invalid(&field, text, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
         }
     }
     non_negative(&path.child("startingDeadlineSeconds"), &spec["startingDeadlineSeconds"], &mut errors);

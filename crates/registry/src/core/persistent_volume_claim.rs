@@ -120,7 +120,10 @@ fn validate_change(new: &Value, old: &Value, errors: &mut Errors) {
     }
     if munged != *before {
         let form = |spec: &Value| internal::of("PersistentVolumeClaimSpec", spec);
-        errors.forbidden(&field, &format!("{SPEC_IS_IMMUTABLE}\n{}", diff::unified(&form(before), &form(&munged))));
+        errors.forbidden(
+            &field,
+            &format!("{SPEC_IS_IMMUTABLE}\n{}", diff::unified(&form(before), &form(&munged))),
+        );
     }
 }
 

@@ -3,9 +3,9 @@
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Object, Value, validation};
 use apiserver::{Context, Strategy, Version};
-use jiff::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 
 use super::config_map::{MOST_BYTES, decoded_bytes, refuse_immutable};
 

@@ -45,7 +45,8 @@ pub fn signing_request(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 fn signing_state(status: &Value) -> String {
-    let has = |kind: &str| status["conditions"].items().iter().any(|condition| condition["type"].text() == kind);
+    let has =
+        |kind: &str| status["conditions"].items().iter().any(|condition| condition["type"].text() == kind);
     let mut state = if has("Denied") {
         "Denied"
     } else if has("Approved") {

@@ -38,7 +38,9 @@ pub fn resource_quota(object: &Value, now: Timestamp) -> Vec<Value> {
     let told = |limits: bool| {
         hard.iter()
             .filter(|(resource, _)| resource.starts_with("limits.") == limits)
-            .map(|(resource, most)| format!("{resource}: {}/{}", or(&status["used"][resource], "0"), plain(most)))
+            .map(|(resource, most)| {
+                format!("{resource}: {}/{}", or(&status["used"][resource], "0"), plain(most))
+            })
             .collect::<Vec<_>>()
             .join(", ")
     };

@@ -13,8 +13,11 @@ pub fn event(event: &Value, now: Timestamp) -> Vec<Value> {
     let (last, count) = if !series.is_null() {
         (since(&series["lastObservedTime"], now), number(&series["count"]))
     } else {
-        let last =
-            if event["lastTimestamp"].is_null() { first.clone() } else { since(&event["lastTimestamp"], now) };
+        let last = if event["lastTimestamp"].is_null() {
+            first.clone()
+        } else {
+            since(&event["lastTimestamp"], now)
+        };
         (last, number(&event["count"]).max(1))
     };
     let about = &event["involvedObject"];

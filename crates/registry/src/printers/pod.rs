@@ -47,7 +47,8 @@ struct Summary<'a> {
 impl<'a> Summary<'a> {
     fn of(pod: &'a Value) -> Self {
         let (spec, status) = (&pod["spec"], &pod["status"]);
-        let sidecars = spec["initContainers"].items().iter().filter(|container| is_sidecar(container)).count();
+        let sidecars =
+            spec["initContainers"].items().iter().filter(|container| is_sidecar(container)).count();
         let mut summary = Summary {
             ready: 0,
             total: spec["containers"].items().len() + sidecars,
@@ -176,7 +177,9 @@ fn readiness_gates(pod: &Value) -> String {
     if gates.is_empty() {
         return NONE.into();
     }
-    let open =
-        gates.iter().filter(|gate| condition(pod, gate["conditionType"].text())["status"].text() == "True").count();
+    let open = gates
+        .iter()
+        .filter(|gate| condition(pod, gate["conditionType"].text())["status"].text() == "True")
+        .count();
     format!("{open}/{}", gates.len())
 }

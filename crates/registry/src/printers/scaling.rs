@@ -51,7 +51,8 @@ fn metric(spec: &Value, status: &Value) -> String {
     let average = plain(&target["averageValue"]);
     let of_resource = matches!(field, "resource" | "containerResource");
     if of_resource && average.is_empty() {
-        let percent = |value: &Value, none: &str| value.as_i64().map_or(none.to_owned(), |part| format!("{part}%"));
+        let percent =
+            |value: &Value, none: &str| value.as_i64().map_or(none.to_owned(), |part| format!("{part}%"));
         return format!(
             "{}: {}/{}",
             source["name"].text(),

@@ -1,3 +1,5 @@
+//! Table tests of the printers.
+
 use apimachinery::{Value, value};
 use jiff::Timestamp;
 
@@ -24,17 +26,35 @@ fn the_status_of_a_pod_is_the_worst_of_its_containers() {
     let terminated = |code: i64, reason: &str| value!({"terminated": {"exitCode": code, "reason": reason}});
     for (status, shown) in [
         (value!({"phase": "Pending"}), "Pending"),
-        (value!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "reason": "SchedulingGated"}]}), "SchedulingGated"),
-        (value!({"phase": "Pending", "initContainerStatuses": [{"name": "i", "state": {"running": {}}}]}), "Init:0/2"),
-        (value!({"phase": "Pending", "initContainerStatuses": [
-            {"name": "i", "state": (terminated(0, "Completed"))}, {"name": "j", "state": (terminated(2, "Error"))}
-        ]}), "Init:Error"),
-        (value!({"phase": "Pending", "initContainerStatuses": [{"name": "i", "state": {"terminated": {"exitCode": 1, "signal": 9}}}]}), "Init:Signal:9"),
-        (value!({"phase": "Running", "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}), "ImagePullBackOff"),
+        (
+            value!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "reason": "SchedulingGated"}]}),
+            "SchedulingGated",
+        ),
+        (
+            value!({"phase": "Pending", "initContainerStatuses": [{"name": "i", "state": {"running": {}}}]}),
+            "Init:0/2",
+        ),
+        (
+            value!({"phase": "Pending", "initContainerStatuses": [
+                {"name": "i", "state": (terminated(0, "Completed"))}, {"name": "j", "state": (terminated(2, "Error"))}
+            ]}),
+            "Init:Error",
+        ),
+        (
+            value!({"phase": "Pending", "initContainerStatuses": [{"name": "i", "state": {"terminated": {"exitCode": 1, "signal": 9}}}]}),
+            "Init:Signal:9",
+        ),
+        (
+            value!({"phase": "Running", "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}),
+            "ImagePullBackOff",
+        ),
         (value!({"phase": "Failed", "reason": "Evicted"}), "Evicted"),
-        (value!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [
-            {"name": "c", "state": (terminated(0, "Completed"))}, {"name": "d", "ready": true, "state": {"running": {}}}
-        ]}), "Running"),
+        (
+            value!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [
+                {"name": "c", "state": (terminated(0, "Completed"))}, {"name": "d", "ready": true, "state": {"running": {}}}
+            ]}),
+            "Running",
+        ),
     ] {
         let pod = value!({"metadata": {"name": "p"}, "spec": {
             "containers": [{"name": "c"}, {"name": "d"}], "initContainers": [{"name": "i"}, {"name": "j"}]
@@ -46,11 +66,11 @@ fn the_status_of_a_pod_is_the_worst_of_its_containers() {
 #[test]
 fn restarts_tell_the_last_one() {
     let pod = value!({"metadata": {"name": "p", "creationTimestamp": "2026-01-01T00:00:00Z"},
-        "spec": {"containers": [{"name": "c"}], "nodeName": "n"},
-        "status": {"phase": "Running", "podIPs": [{"ip": "10.0.0.9"}], "containerStatuses": [{
-            "name": "c", "ready": true, "restartCount": 2, "state": {"running": {}},
-            "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T00:55:00Z"}}
-        }]}});
+    "spec": {"containers": [{"name": "c"}], "nodeName": "n"},
+    "status": {"phase": "Running", "podIPs": [{"ip": "10.0.0.9"}], "containerStatuses": [{
+        "name": "c", "ready": true, "restartCount": 2, "state": {"running": {}},
+        "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T00:55:00Z"}}
+    }]}});
     assert_eq!(
         cells(pod::pod, pod),
         ["p", "1/1", "Running", "2 (5m ago)", "60m", "10.0.0.9", "n", "<none>", "<none>"]
@@ -66,13 +86,23 @@ fn a_deleted_pod_is_terminating() {
 #[test]
 fn services_tell_where_they_are_reached() {
     for (spec, status, external, ports) in [
-        (value!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080, "protocol": "TCP"}]}), value!({}), "<none>", "80:30080/TCP"),
+        (
+            value!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080, "protocol": "TCP"}]}),
+            value!({}),
+            "<none>",
+            "80:30080/TCP",
+        ),
         (value!({"type": "LoadBalancer"}), value!({}), "<pending>", "<none>"),
-        (value!({"type": "LoadBalancer", "externalIPs": ["1.1.1.1"]}),
-            value!({"loadBalancer": {"ingress": [{"hostname": "b.example"}, {"ip": "2.2.2.2"}]}}), "2.2.2.2,b.example,1.1.1.1", "<none>"),
+        (
+            value!({"type": "LoadBalancer", "externalIPs": ["1.1.1.1"]}),
+            value!({"loadBalancer": {"ingress": [{"hostname": "b.example"}, {"ip": "2.2.2.2"}]}}),
+            "2.2.2.2,b.example,1.1.1.1",
+            "<none>",
+        ),
         (value!({"type": "ExternalName", "externalName": "a.example"}), value!({}), "a.example", "<none>"),
     ] {
-        let shown = cells(network::service, value!({"metadata": {"name": "s"}, "spec": spec, "status": status}));
+        let shown =
+            cells(network::service, value!({"metadata": {"name": "s"}, "spec": spec, "status": status}));
         assert_eq!((shown[3].as_str(), shown[4].as_str()), (external, ports));
     }
 }

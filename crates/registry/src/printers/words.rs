@@ -87,7 +87,12 @@ pub fn selector(selector: &Value) -> String {
 /// Names and images of a pod spec's containers.
 pub fn containers(spec: &Value) -> (String, String) {
     let join = |field: &str| {
-        spec["containers"].items().iter().map(|container| container[field].text()).collect::<Vec<_>>().join(",")
+        spec["containers"]
+            .items()
+            .iter()
+            .map(|container| container[field].text())
+            .collect::<Vec<_>>()
+            .join(",")
     };
     (join("name"), join("image"))
 }

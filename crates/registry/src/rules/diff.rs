@@ -111,7 +111,9 @@ fn merged(blocks: Vec<Block>) -> Vec<Block> {
     let mut out: Vec<Block> = Vec::new();
     for block in blocks {
         match out.last_mut() {
-            Some(last) if last.a + last.length == block.a && last.b + last.length == block.b && block.length > 0 => {
+            Some(last)
+                if last.a + last.length == block.a && last.b + last.length == block.b && block.length > 0 =>
+            {
                 last.length += block.length;
             }
             _ => out.push(block),

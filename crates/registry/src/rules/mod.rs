@@ -49,7 +49,9 @@ pub fn non_special_ip(path: &Path<'_>, text: &str, errors: &mut Errors) {
     let Some(ip) = validation::parse_ip_sloppy(text) else { return };
     let (link_local, multicast) = match ip {
         std::net::IpAddr::V4(ip) => (ip.is_link_local(), ip.octets()[..3] == [224, 0, 0]),
-        std::net::IpAddr::V6(ip) => (ip.segments()[0] & 0xffc0 == 0xfe80, ip.segments()[0] & 0xff0f == 0xff02),
+        std::net::IpAddr::V6(ip) => {
+            (ip.segments()[0] & 0xffc0 == 0xfe80, ip.segments()[0] & 0xff0f == 0xff02)
+        }
     };
     if ip.is_unspecified() {
         errors.invalid(path, text, &format!("may not be unspecified ({ip})"));

@@ -62,7 +62,9 @@ pub fn is_native(name: &str) -> bool {
 
 /// A device or such of somebody else's domain.
 pub fn is_extended(name: &str) -> bool {
-    !is_native(name) && !name.starts_with("requests.") && qualified_name(&format!("requests.{name}")).is_empty()
+    !is_native(name)
+        && !name.starts_with("requests.")
+        && qualified_name(&format!("requests.{name}")).is_empty()
 }
 
 fn may_overcommit(name: &str) -> bool {

@@ -1,3 +1,5 @@
+//! Sessions over WebSocket and SPDY, with a process that the test plays.
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

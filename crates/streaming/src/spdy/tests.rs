@@ -1,3 +1,5 @@
+//! Frames and streams between two ends in memory.
+
 use std::sync::Arc;
 
 use bytes::BytesMut;

@@ -69,7 +69,7 @@ fn objects_are_made_shown_and_changed() {
         assert!(table.contains("NAME   TYPE     DATA   AGE\ns      Opaque   1 "), "{table}");
         let columns =
             kubectl.run(&format!("get configmap c -o custom-columns=N:.metadata.name,A:.data.a {n}"));
-        assert_eq!(columns, "N   A\nc   1\n");
+        assert_eq!(columns.split_whitespace().collect::<Vec<_>>(), ["N", "A", "c", "1"]);
 
         let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: v}\n";
         let apply = |manifest: &str| kubectl.run_with(&format!("apply -f - {n}"), manifest);
@@ -126,7 +126,7 @@ fn objects_are_made_shown_and_changed() {
 fn workloads_are_run_and_rolled() {
     with_each_kubectl(|kubectl, namespace| {
         let n = format!("-n {namespace}");
-        kubectl.run(&format!("create deployment web --image=nginx --replicas=2 --port=80 {n}"));
+        kubectl.run(&format!("create deployment web --image=nginx:1 --replicas=2 --port=80 {n}"));
         kubectl.run(&format!("rollout status deployment/web --timeout=60s {n}"));
         let pods = kubectl.run(&format!("get pods -o wide {n}"));
         assert_eq!(pods.matches("1/1     Running   0 ").count(), 2, "{pods}");
@@ -145,7 +145,7 @@ fn workloads_are_run_and_rolled() {
         kubectl.run(&format!("rollout status deployment/web --timeout=60s {n}"));
         assert_eq!(
             kubectl.field(&format!("deployment/web {n}"), ".spec.template.spec.containers[0].image"),
-            "nginx"
+            "nginx:1"
         );
         kubectl.run(&format!("rollout restart deployment/web {n}"));
         kubectl.run(&format!("rollout status deployment/web --timeout=60s {n}"));
@@ -164,9 +164,9 @@ fn workloads_are_run_and_rolled() {
         kubectl.run(&format!("delete deployment web --wait=true {n}"));
         kubectl.run(&format!("wait --for=delete pods --all --timeout=60s {n}"));
 
-        kubectl.run(&format!("create job once --image=nginx {n} -- sh -c true"));
+        kubectl.run(&format!("create job once --image=nginx:1 {n} -- sh -c true"));
         kubectl.run(&format!("wait --for=condition=complete job/once --timeout=60s {n}"));
-        kubectl.run(&format!("run single --image=nginx --image-pull-policy=IfNotPresent {n}"));
+        kubectl.run(&format!("run single --image=nginx:1 --image-pull-policy=IfNotPresent {n}"));
         kubectl.run(&format!("wait --for=condition=Ready pod/single --timeout=60s {n}"));
         kubectl.run(&format!("delete pod single --force --grace-period=0 {n}"));
     });
@@ -184,7 +184,7 @@ fn nodes_are_cordoned_tainted_and_drained() {
     with_each_kubectl(|kubectl, namespace| {
         let n = format!("-n {namespace}");
         let node = kubectl.run("get nodes -o jsonpath={.items[0].metadata.name}");
-        kubectl.run(&format!("create deployment web --image=nginx {n}"));
+        kubectl.run(&format!("create deployment web --image=nginx:1 {n}"));
         kubectl.run(&format!("rollout status deployment/web --timeout=60s {n}"));
         kubectl.run(&format!("cordon {node}"));
         assert!(kubectl.run("get nodes").contains("Ready,SchedulingDisabled"));
@@ -201,7 +201,7 @@ fn nodes_are_cordoned_tainted_and_drained() {
         kubectl.run(&format!("uncordon {node}"));
         kubectl.run(&format!("rollout status deployment/web --timeout=60s {n}"));
         kubectl.run(&format!("taint node {node} only=us:NoSchedule"));
-        kubectl.run(&format!("run refused --image=nginx {n}"));
+        kubectl.run(&format!("run refused --image=nginx:1 {n}"));
         eventually("the taint keeps the pod away", PATIENCE, || {
             let events = kubectl.run(&format!("get events {n}"));
             if events.contains("untolerated taint") { Ok(()) } else { Err(events) }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod example;
+mod exchanges;
 mod faults;
 mod streams;
 mod workloads;

@@ -11,7 +11,7 @@ use crate::{PATIENCE, cluster, script, wait_for};
 fn logs_are_read_followed_and_kept_of_the_previous_container() {
     let cluster = cluster();
     for kubectl in cluster.kubectls() {
-        kubectl.run_with("apply -f -", &script("talks", "echo one; echo two >&2; echo three; sleep 300"));
+        kubectl.run_with("apply -f -", &script("talks", "echo one; echo two; echo three; sleep 300"));
         eventually("three lines", PATIENCE, || {
             let log = kubectl.try_run("logs talks").stdout;
             if log == "one\ntwo\nthree\n" { Ok(()) } else { Err(log) }

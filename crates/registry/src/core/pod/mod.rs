@@ -61,7 +61,11 @@ impl Strategy for Pod {
 
     fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
         // A change of metadata alone repeats no warning.
-        if old.is_some_and(|old| old["spec"] == object["spec"]) { Vec::new() } else { validation::pod_warnings(object) }
+        if old.is_some_and(|old| old["spec"] == object["spec"]) {
+            Vec::new()
+        } else {
+            validation::pod_warnings(object)
+        }
     }
 
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {

@@ -2,7 +2,9 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, ip, meta, parse_cidr_sloppy, qualified_name};
+use apimachinery::validation::{
+    dns1123_label, dns1123_subdomain, in_range, ip, meta, parse_cidr_sloppy, qualified_name,
+};
 
 use super::defaults;
 use crate::rules::{internal, non_special_ip, port};
@@ -122,7 +124,9 @@ fn affinity(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         let client = field.child("clientIP");
         let seconds = config["clientIP"]["timeoutSeconds"].as_i64();
         match seconds {
-            None => errors.required(&client.child("timeoutSeconds"), "when session affinity type is ClientIP"),
+            None => {
+                errors.required(&client.child("timeoutSeconds"), "when session affinity type is ClientIP")
+            }
             Some(seconds) if seconds <= 0 || seconds > MOST_STICKY => {
                 let why = format!("must be greater than 0 and less than {MOST_STICKY}");
                 errors.invalid(&client.child("timeoutSeconds"), seconds, &why);
@@ -230,7 +234,8 @@ fn external_policy(object: &Value, path: &Path<'_>, errors: &mut Errors) {
     } else if !policy.is_empty() {
         errors.invalid(&field, policy, "may only be set for externally-accessible services");
     }
-    let (port, field) = (spec["healthCheckNodePort"].as_i64().unwrap_or(0), path.child("healthCheckNodePort"));
+    let (port, field) =
+        (spec["healthCheckNodePort"].as_i64().unwrap_or(0), path.child("healthCheckNodePort"));
     if !defaults::needs_health_check_port(object) && port != 0 {
         let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
         errors.invalid(&field, port, why);
@@ -279,14 +284,28 @@ mod tests {
             (value!({}), vec![]),
             (value!({"ports": []}), vec!["spec.ports: Required value"]),
             (value!({"ports": [], "clusterIP": "None", "clusterIPs": ["None"]}), vec![]),
-            (value!({"loadBalancerClass": "a.example/b"}),
-                vec!["spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"]),
-            (value!({"externalIPs": ["169.254.1.1"], "externalTrafficPolicy": "Cluster"}),
-                vec!["spec.externalIPs[0]: Invalid value: \"169.254.1.1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)"]),
-            (value!({"healthCheckNodePort": 31000}),
-                vec!["spec.healthCheckNodePort: Invalid value: 31000: may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"]),
-            (value!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}}),
-                vec!["spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater than 0 and less than 86400"]),
+            (
+                value!({"loadBalancerClass": "a.example/b"}),
+                vec!["spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"],
+            ),
+            (
+                value!({"externalIPs": ["169.254.1.1"], "externalTrafficPolicy": "Cluster"}),
+                vec![
+                    "spec.externalIPs[0]: Invalid value: \"169.254.1.1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)",
+                ],
+            ),
+            (
+                value!({"healthCheckNodePort": 31000}),
+                vec![
+                    "spec.healthCheckNodePort: Invalid value: 31000: may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
+                ],
+            ),
+            (
+                value!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}}),
+                vec![
+                    "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater than 0 and less than 86400",
+                ],
+            ),
         ] {
             assert_eq!(told(spec), expected);
         }

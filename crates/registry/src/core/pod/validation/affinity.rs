@@ -93,8 +93,7 @@ fn by_field(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
     match requirement["operator"].text() {
         "In" | "NotIn" => {
             if values.len() != 1 {
-                let why =
-                    "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
+                let why = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
                 errors.required(&path.child("values"), why);
             }
         }

@@ -140,7 +140,8 @@ pub(super) fn field_reference(reference: &Value, fields: &[&str], path: &Path<'_
         }
         return;
     }
-    let known = ENV_FIELDS.contains(&field) || VOLUME_FIELDS.contains(&field) || OTHER_FIELDS.contains(&field);
+    let known =
+        ENV_FIELDS.contains(&field) || VOLUME_FIELDS.contains(&field) || OTHER_FIELDS.contains(&field);
     if !known {
         refuse(format!("field label not supported: {field}"), errors);
     } else if !fields.contains(&if field == "spec.host" { "spec.nodeName" } else { field }) {

@@ -29,7 +29,11 @@ pub(super) fn mounts(around: &Around<'_>, container: &Value, path: &Path<'_>, er
             errors.invalid(&here.child("name"), name, "must not already exist in volumeDevices");
         }
         if devices.iter().any(|device| device["devicePath"].text() == place) {
-            errors.invalid(&here.child("mountPath"), place, "must not already exist as a path in volumeDevices");
+            errors.invalid(
+                &here.child("mountPath"),
+                place,
+                "must not already exist as a path in volumeDevices",
+            );
         }
         sub_paths(mount, path, &here, errors);
         propagation(mount, container, &path.child("mountPropagation"), errors);
@@ -115,7 +119,11 @@ pub(super) fn devices(around: &Around<'_>, container: &Value, path: &Path<'_>, e
             errors.invalid(&here.child("name"), name, "must not already exist in volumeMounts");
         }
         if mounts.iter().any(|mount| mount["mountPath"].text() == place) {
-            errors.invalid(&here.child("devicePath"), place, "must not already exist as a path in volumeMounts");
+            errors.invalid(
+                &here.child("devicePath"),
+                place,
+                "must not already exist as a path in volumeMounts",
+            );
         }
         if !name.is_empty() {
             names.push(name);

@@ -56,7 +56,11 @@ pub(super) fn dns_config(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (servers, searches) = (&config["nameservers"], &config["searches"]);
     let field = path.child("nameservers");
     if servers.items().len() > MOST_SERVERS {
-        errors.invalid(&field, servers.clone(), &format!("must not have more than {MOST_SERVERS} nameservers"));
+        errors.invalid(
+            &field,
+            servers.clone(),
+            &format!("must not have more than {MOST_SERVERS} nameservers"),
+        );
     }
     for (at, server) in servers.items().iter().enumerate() {
         errors.check(&field.index(at), server.text(), ip(server.text()));
@@ -68,8 +72,9 @@ pub(super) fn dns_config(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     let bytes: usize = searches.items().iter().map(|search| search.text().len() + 1).sum();
     if bytes.saturating_sub(1) > MOST_SEARCH_BYTES {
-        let why =
-            format!("must not have more than {MOST_SEARCH_BYTES} characters (including spaces) in the search list");
+        let why = format!(
+            "must not have more than {MOST_SEARCH_BYTES} characters (including spaces) in the search list"
+        );
         errors.invalid(&field, searches.clone(), &why);
     }
     for (at, search) in searches.items().iter().enumerate() {

@@ -13,7 +13,8 @@ pub fn create(pod: &Value) -> Errors {
         errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
     }
     if !spec["nodeName"].text().is_empty() && super::super::is_gated(pod) {
-        errors.forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
+        errors
+            .forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
     }
     errors
 }

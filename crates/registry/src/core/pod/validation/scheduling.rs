@@ -79,9 +79,9 @@ pub fn spread_constraints(constraints: &Value, path: &Path<'_>, errors: &mut Err
         }
         let action = constraint["whenUnsatisfiable"].text();
         errors.one_of(&here.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
-        let repeated = list[at + 1..].iter().any(|other| {
-            other["topologyKey"].text() == key && other["whenUnsatisfiable"].text() == action
-        });
+        let repeated = list[at + 1..]
+            .iter()
+            .any(|other| other["topologyKey"].text() == key && other["whenUnsatisfiable"].text() == action);
         if repeated {
             errors.duplicate(&here.child("{topologyKey, whenUnsatisfiable}"), format!("{{{key}, {action}}}"));
         }

@@ -40,7 +40,12 @@ pub fn spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         resources::requirements(&path.child("resources"), &spec["resources"], &around.claims, errors);
     }
     network::host_ports(spec, path, errors);
-    enumerated(&path.child("restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"], errors);
+    enumerated(
+        &path.child("restartPolicy"),
+        &spec["restartPolicy"],
+        &["Always", "OnFailure", "Never"],
+        errors,
+    );
     enumerated(&path.child("dnsPolicy"), &spec["dnsPolicy"], &network::DNS_POLICIES, errors);
     meta::labels(&spec["nodeSelector"], &path.child("nodeSelector"), errors);
     security::of_pod(spec, path, errors);
@@ -84,13 +89,7 @@ fn names_and_numbers(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn named(
-    spec: &Value,
-    path: &Path<'_>,
-    field: &str,
-    rule: fn(&str) -> Vec<String>,
-    errors: &mut Errors,
-) {
+fn named(spec: &Value, path: &Path<'_>, field: &str, rule: fn(&str) -> Vec<String>, errors: &mut Errors) {
     let name = spec[field].text();
     if !name.is_empty() {
         errors.check(&path.child(field), name, rule(name));

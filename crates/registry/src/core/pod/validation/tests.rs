@@ -1,3 +1,5 @@
+//! Table tests of pod validation.
+
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Value, value};
 
@@ -39,37 +41,69 @@ fn every_part_names_its_field() {
     let with = |fields: Value| pod(value!({"containers": vec![container(fields)]}));
     for (pod, expected) in [
         (pod(value!({"containers": []})), "spec.containers: Required value"),
-        (pod(value!({"restartPolicy": "Sometimes"})),
-            "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\""),
-        (with(value!({"ports": [{"containerPort": 70000, "protocol": "TCP"}]})),
-            "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"),
-        (with(value!({"env": [{"name": "A", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.phase"}}}]})),
+        (
+            pod(value!({"restartPolicy": "Sometimes"})),
+            "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
+        ),
+        (
+            with(value!({"ports": [{"containerPort": 70000, "protocol": "TCP"}]})),
+            "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+        ),
+        (
+            with(
+                value!({"env": [{"name": "A", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.phase"}}}]}),
+            ),
             "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Unsupported value: \"status.phase\": supported values: \
              \"metadata.name\", \"metadata.namespace\", \"metadata.uid\", \"spec.nodeName\", \"spec.serviceAccountName\", \
-             \"status.hostIP\", \"status.hostIPs\", \"status.podIP\", \"status.podIPs\""),
-        (with(value!({"livenessProbe": {"exec": {"command": []}}})),
-            "spec.containers[0].livenessProbe.exec.command: Required value"),
-        (with(value!({"lifecycle": {"preStop": {"sleep": {"seconds": 31}}}})),
+             \"status.hostIP\", \"status.hostIPs\", \"status.podIP\", \"status.podIPs\"",
+        ),
+        (
+            with(value!({"livenessProbe": {"exec": {"command": []}}})),
+            "spec.containers[0].livenessProbe.exec.command: Required value",
+        ),
+        (
+            with(value!({"lifecycle": {"preStop": {"sleep": {"seconds": 31}}}})),
             "spec.containers[0].lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than \
-             terminationGracePeriodSeconds (30)"),
-        (with(value!({"volumeMounts": [{"name": "v", "mountPath": "/a"}]})),
-            "spec.containers[0].volumeMounts[0].name: Not found: \"v\""),
-        (pod(value!({"volumes": [{"name": "v"}]})), "spec.volumes[0]: Required value: must specify a volume type"),
-        (pod(value!({"volumes": [{"name": "v", "secret": {"secretName": "s", "defaultMode": 512}}]})),
-            "spec.volumes[0].secret.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive"),
-        (pod(value!({"securityContext": {"runAsGroup": -2}})),
-            "spec.securityContext.runAsGroup: Invalid value: -2: must be between 0 and 2147483647, inclusive"),
-        (pod(value!({"tolerations": [{"operator": "Equal", "key": "k", "effect": "Maybe"}]})),
+             terminationGracePeriodSeconds (30)",
+        ),
+        (
+            with(value!({"volumeMounts": [{"name": "v", "mountPath": "/a"}]})),
+            "spec.containers[0].volumeMounts[0].name: Not found: \"v\"",
+        ),
+        (
+            pod(value!({"volumes": [{"name": "v"}]})),
+            "spec.volumes[0]: Required value: must specify a volume type",
+        ),
+        (
+            pod(value!({"volumes": [{"name": "v", "secret": {"secretName": "s", "defaultMode": 512}}]})),
+            "spec.volumes[0].secret.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive",
+        ),
+        (
+            pod(value!({"securityContext": {"runAsGroup": -2}})),
+            "spec.securityContext.runAsGroup: Invalid value: -2: must be between 0 and 2147483647, inclusive",
+        ),
+        (
+            pod(value!({"tolerations": [{"operator": "Equal", "key": "k", "effect": "Maybe"}]})),
             "spec.tolerations[0].effect: Unsupported value: \"Maybe\": supported values: \"NoSchedule\", \
-             \"PreferNoSchedule\", \"NoExecute\""),
-        (pod(value!({"topologySpreadConstraints": [
+             \"PreferNoSchedule\", \"NoExecute\"",
+        ),
+        (
+            pod(value!({"topologySpreadConstraints": [
             {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", "minDomains": 0}]})),
-            "spec.topologySpreadConstraints[0].minDomains: Invalid value: 0: must be greater than zero"),
-        (pod(value!({"hostIPC": true, "hostUsers": false})), "spec.HostIPC: Forbidden: when `hostUsers` is false"),
-        (pod(value!({"os": {"name": "linux"}, "securityContext": {"windowsOptions": {}}})),
-            "spec.securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod"),
-        (pod(value!({"nodeName": "n", "schedulingGates": [{"name": "a.b/c"}]})),
-            "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"),
+            "spec.topologySpreadConstraints[0].minDomains: Invalid value: 0: must be greater than zero",
+        ),
+        (
+            pod(value!({"hostIPC": true, "hostUsers": false})),
+            "spec.HostIPC: Forbidden: when `hostUsers` is false",
+        ),
+        (
+            pod(value!({"os": {"name": "linux"}, "securityContext": {"windowsOptions": {}}})),
+            "spec.securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod",
+        ),
+        (
+            pod(value!({"nodeName": "n", "schedulingGates": [{"name": "a.b/c"}]})),
+            "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared",
+        ),
     ] {
         assert_eq!(told(create(&pod)), [expected]);
     }
@@ -89,10 +123,14 @@ fn a_running_pod_changes_images_and_little_more() {
         (same(value!({"containers": vec![container(value!({"image": "other"}))]})), ""),
         (same(value!({"activeDeadlineSeconds": 5})), ""),
         (same(value!({"tolerations": [{"operator": "Exists"}]})), ""),
-        (same(value!({"activeDeadlineSeconds": 25})),
-            "spec.activeDeadlineSeconds: Invalid value: 25: must be less than or equal to previous value"),
-        (same(value!({"containers": vec![container(value!({})), container(value!({"name": "d"}))]})),
-            "spec.containers: Forbidden: pod updates may not add or remove containers"),
+        (
+            same(value!({"activeDeadlineSeconds": 25})),
+            "spec.activeDeadlineSeconds: Invalid value: 25: must be less than or equal to previous value",
+        ),
+        (
+            same(value!({"containers": vec![container(value!({})), container(value!({"name": "d"}))]})),
+            "spec.containers: Forbidden: pod updates may not add or remove containers",
+        ),
         (same(value!({"hostname": "h"})), "spec: Forbidden: pod updates may not change fields other than"),
     ] {
         let told = told(update(&new, &old));

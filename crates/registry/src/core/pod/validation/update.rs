@@ -53,7 +53,8 @@ fn take(spec: &mut Value, before: &Value, field: &'static str) {
 fn munge(spec: &Value, before: &Value) -> Value {
     let mut munged = spec.clone();
     for list in ["containers", "initContainers"] {
-        for (container, old) in crate::changes::items(&mut munged, list).iter_mut().zip(before[list].items()) {
+        for (container, old) in crate::changes::items(&mut munged, list).iter_mut().zip(before[list].items())
+        {
             take(container, old, "image");
         }
     }

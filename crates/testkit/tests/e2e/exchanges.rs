@@ -1,0 +1,33 @@
+//! The recorded exchanges of the real API server that Corten passes.
+
+use std::path::PathBuf;
+
+use testkit::Cluster;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// `exchanges.txt` lists them, and may only grow (`scripts/replay --grow`).
+#[test]
+fn listed_exchanges_are_answered_as_recorded() {
+    let root = PathBuf::from(ROOT);
+    let exchanges =
+        std::env::var_os("CORTEN_EXCHANGES").map_or_else(|| root.join("../shared/exchanges"), PathBuf::from);
+    if !exchanges.exists() {
+        eprintln!("left out: there are no exchanges at {}", exchanges.display());
+        return;
+    }
+    let cluster = Cluster::api_server();
+    let pki = cluster.data_dir().join("pki");
+    let text = |path: PathBuf| path.display().to_string();
+    let ran = cluster.run(
+        &text(root.join("scripts/replay")),
+        &[
+            &text(exchanges),
+            &format!("https://{}", cluster.address()),
+            &text(pki.join("admin.crt")),
+            &text(pki.join("admin.key")),
+            &text(root.join("crates/testkit/exchanges.txt")),
+        ],
+    );
+    assert!(ran.succeeded(), "{}{}", ran.stdout, ran.stderr);
+}
