@@ -17,7 +17,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut descriptions = Descriptions::new();
     walk(&source()?.join("src/v1_37"), &mut descriptions)?;
     if descriptions.len() < 500 {
-        return Err(format!("only {} types are described: has k8s-openapi another form?", descriptions.len()).into());
+        return Err(format!(
+            "only {} types are described: has k8s-openapi another form?",
+            descriptions.len()
+        )
+        .into());
     }
     write("descriptions", &serde_json::to_vec(&descriptions)?)?;
     for facts in ["schemas", "paths"] {
@@ -72,7 +76,8 @@ fn walk(folder: &Path, descriptions: &mut Descriptions) -> Result<(), Box<dyn Er
 /// stand before the struct and its fields, and the visitor maps JSON's names
 /// to fields.
 fn read(text: &str, descriptions: &mut Descriptions) {
-    let Some(name) = text.lines().next().and_then(|line| line.strip_prefix("// Generated from definition ")) else {
+    let Some(name) = text.lines().next().and_then(|line| line.strip_prefix("// Generated from definition "))
+    else {
         return;
     };
     let mut said: Vec<&str> = Vec::new();
@@ -94,7 +99,9 @@ fn read(text: &str, descriptions: &mut Descriptions) {
             inside = line.ends_with('{');
         } else if inside && line.starts_with('}') {
             inside = false;
-        } else if inside && let Some((field, _)) = line.strip_prefix("pub ").and_then(|rest| rest.split_once(':')) {
+        } else if inside
+            && let Some((field, _)) = line.strip_prefix("pub ").and_then(|rest| rest.split_once(':'))
+        {
             fields.insert(field.trim(), said.join("\n"));
         } else if let Some((json, field)) = line.split_once(" => Field::Key_") {
             let (json, field) = (json.trim_matches('"'), field.trim_end_matches(','));

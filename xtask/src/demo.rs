@@ -59,7 +59,7 @@ async fn apply(client: &kube::Client, manifest: &Path) -> Result<()> {
     let text = std::fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?;
     for document in text.split("\n---") {
         let mut object: DynamicObject = serde_saphyr::from_str(document).context("the manifest")?;
-        let types = object.types.clone().unwrap_or_else(|| TypeMeta::resource::<Pod>());
+        let types = object.types.clone().unwrap_or_else(TypeMeta::resource::<Pod>);
         let kind = GroupVersionKind::try_from(&types)?;
         let resource = ApiResource::from_gvk(&kind);
         let objects = Api::<DynamicObject>::namespaced_with(client.clone(), "default", &resource);

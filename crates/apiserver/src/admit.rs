@@ -42,6 +42,9 @@ impl ApiServer {
     }
 
     fn handling<'a>(&'a self, admission: &'a Admission<'_>) -> impl Iterator<Item = &'a dyn AdmissionPlugin> {
-        self.plugins.iter().map(AsRef::as_ref).filter(move |plugin: &&dyn AdmissionPlugin| plugin.handles(admission))
+        self.plugins
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(move |plugin: &&dyn AdmissionPlugin| plugin.handles(admission))
     }
 }

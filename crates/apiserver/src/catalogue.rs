@@ -69,8 +69,10 @@ impl Resource {
             }
             _ => None,
         };
-        let has_status =
-            definition.subresources.iter().any(|subresource| matches!(subresource.kind, SubresourceKind::Status));
+        let has_status = definition
+            .subresources
+            .iter()
+            .any(|subresource| matches!(subresource.kind, SubresourceKind::Status));
         Self { zeros, body_fields, empty_status, has_status, definition, changed: AtomicU64::new(1) }
     }
 
@@ -143,10 +145,8 @@ fn path(group: &str, version: &str, name: &str) -> String {
 impl Catalogue {
     /// Definitions in the order of discovery. Of two with one path the first counts.
     pub fn new(definitions: impl IntoIterator<Item = Definition>) -> Self {
-        let resources = definitions
-            .into_iter()
-            .map(|definition| Arc::new(Resource::new(definition)))
-            .collect();
+        let resources =
+            definitions.into_iter().map(|definition| Arc::new(Resource::new(definition))).collect();
         Self::of(resources, 1)
     }
 
@@ -157,8 +157,7 @@ impl Catalogue {
         added: impl IntoIterator<Item = Definition>,
     ) -> Self {
         let kept = self.resources.iter().filter(|resource| keep(resource)).cloned();
-        let added =
-            added.into_iter().map(|definition| Arc::new(Resource::new(definition)));
+        let added = added.into_iter().map(|definition| Arc::new(Resource::new(definition)));
         Self::of(kept.chain(added).collect(), self.number + 1)
     }
 
@@ -213,8 +212,10 @@ impl Catalogue {
 
     /// The resource whose prefix `key` begins with.
     pub fn of_key(&self, key: &str) -> Option<&Arc<Resource>> {
-        let (prefix, resource) =
-            self.by_prefix.range::<str, _>((std::ops::Bound::Unbounded, std::ops::Bound::Included(key))).next_back()?;
+        let (prefix, resource) = self
+            .by_prefix
+            .range::<str, _>((std::ops::Bound::Unbounded, std::ops::Bound::Included(key)))
+            .next_back()?;
         key.starts_with(prefix.as_str()).then_some(resource)
     }
 

@@ -71,7 +71,9 @@ impl ApiServer {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Some(connector) = self.connector.load().as_ref().clone() else {
-            return Err(Status::service_unavailable("this server has no way to nodes: it serves the API alone"));
+            return Err(Status::service_unavailable(
+                "this server has no way to nodes: it serves the API alone",
+            ));
         };
         let view = self.view();
         let streams = matches!(
@@ -103,7 +105,9 @@ impl ApiServer {
         request: Request<Sent>,
         upgrade: Option<OnUpgrade>,
     ) -> Result<Response<Body>, Status> {
-        let unreachable = |error: hyper::Error| Status::service_unavailable(format!("error trying to reach service: {error}"));
+        let unreachable = |error: hyper::Error| {
+            Status::service_unavailable(format!("error trying to reach service: {error}"))
+        };
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
         self.edge.tasks.spawn(async move {
@@ -184,7 +188,8 @@ where
         Endpoint::Node { path, name, .. } => (path, name.clone()),
         Endpoint::Address { path, address, port, .. } => (path, format!("{address}:{port}")),
     };
-    let uri: Uri = path.parse().map_err(|_| Status::bad_request(format!("the path {path:?} cannot be asked for")))?;
+    let uri: Uri =
+        path.parse().map_err(|_| Status::bad_request(format!("the path {path:?} cannot be asked for")))?;
     let mut request = Request::new(body.map_err(Into::into).boxed_unsync());
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = uri;
@@ -204,5 +209,9 @@ fn passed_on(headers: &HeaderMap, upgrades: bool) -> HeaderMap {
             && !text.starts_with("x-remote-")
             && (upgrades || (name != header::CONNECTION && name != header::UPGRADE))
     };
-    headers.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    headers
+        .iter()
+        .filter(|(name, _)| passes(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }

@@ -230,7 +230,10 @@ fn aggregated(catalogue: &Catalogue, core: bool) -> Value {
             let mut entry = Value::object();
             entry.set("version", *version);
             let resources = of_version(catalogue, name, version);
-            entry.set("resources", resources.iter().map(|definition| aggregated_resource(definition)).collect::<Vec<_>>());
+            entry.set(
+                "resources",
+                resources.iter().map(|definition| aggregated_resource(definition)).collect::<Vec<_>>(),
+            );
             entry.set("freshness", "Current");
             shown.push(entry);
         }
@@ -316,13 +319,17 @@ impl ApiServer {
                 Some(document(&core_versions(host), headers))
             }
             ["apis"] => Some(document(&group_list(&catalogue), headers)),
-            ["api", version] => Some(if catalogue.groups().iter().any(|(group, versions)| {
-                group.is_empty() && versions.iter().any(|have| have == version)
-            }) {
-                document(&resource_list(&catalogue, "", version), headers)
-            } else {
-                respond::status(&Status::no_such_resource(), Wanted::JSON)
-            }),
+            ["api", version] => {
+                Some(
+                    if catalogue.groups().iter().any(|(group, versions)| {
+                        group.is_empty() && versions.iter().any(|have| have == version)
+                    }) {
+                        document(&resource_list(&catalogue, "", version), headers)
+                    } else {
+                        respond::status(&Status::no_such_resource(), Wanted::JSON)
+                    },
+                )
+            }
             ["apis", name] => {
                 let found = groups(&catalogue).into_iter().find(|(group, _)| group == name)?;
                 Some(document(&group(found.0, &found.1, false), headers))
@@ -346,8 +353,7 @@ impl ApiServer {
             Some((number, encoded)) if *number == catalogue.number() => encoded.clone(),
             _ => {
                 let body = output::encode(&aggregated(catalogue, core), Wanted::JSON);
-                let tag: String =
-                    Sha256::digest(&body).iter().map(|byte| format!("{byte:02X}")).collect();
+                let tag: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02X}")).collect();
                 let encoded = Arc::new((body, format!("\"{tag}\"")));
                 *known = Some((catalogue.number(), encoded.clone()));
                 encoded

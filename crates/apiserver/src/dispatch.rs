@@ -10,7 +10,9 @@ use apimachinery::{Status, Value, json, protobuf, validation};
 use bytes::Bytes;
 use client::{DeleteOptions, PatchKind, Preconditions, Propagation};
 
-use crate::generic::{Caller, revision_number, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions};
+use crate::generic::{
+    Caller, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions, revision_number,
+};
 use crate::input::{self, Expected, Input};
 use crate::query::Query;
 use crate::{Admission, ApiServer, Call, Handler, Notes, Operation, Storage, SubresourceKind};
@@ -46,7 +48,7 @@ impl PatchBody {
 }
 
 /// The options of a write in process.
-pub(crate) fn local_options(options: &client::WriteOptions, force: bool) -> WriteOptions {
+pub(crate) fn local_options(options: &client::WriteOptions) -> WriteOptions {
     WriteOptions {
         dry_run: options.dry_run,
         field_manager: options.field_manager.clone().unwrap_or_default(),
@@ -55,16 +57,11 @@ pub(crate) fn local_options(options: &client::WriteOptions, force: bool) -> Writ
             Some("Ignore") => FieldValidation::Ignore,
             _ => FieldValidation::Warn,
         },
-        force,
     }
 }
 
 impl ApiServer {
-    pub(crate) async fn dispatch(
-        &self,
-        work: Work,
-        warnings: &mut Vec<String>,
-    ) -> Result<Outcome, Status> {
+    pub(crate) async fn dispatch(&self, work: Work, warnings: &mut Vec<String>) -> Result<Outcome, Status> {
         let Work { target, caller, verb, query, options: given, input, patch } = work;
         let options_of = |kind: &str, is_apply: bool| match given.clone() {
             Some(options) => Ok(options),
@@ -110,7 +107,9 @@ impl ApiServer {
                 let is_apply = matches!(kind, PatchKind::Apply { .. });
                 let options = options_of("PatchOptions", is_apply)?;
                 if is_scale {
-                    return self.rescale(&target, &caller, Sent::Patch(body.read(kind)?), &options, warnings).await;
+                    return self
+                        .rescale(&target, &caller, Sent::Patch(body.read(kind)?), &options, warnings)
+                        .await;
                 }
                 let patch = body.read(kind)?;
                 self.patch(&target, &caller, patch, &options, warnings).await
@@ -225,7 +224,6 @@ fn write_options(query: &Query, kind: &str, is_apply: bool) -> Result<WriteOptio
     let mut errors = Errors::new();
     let path = |name| Path::child(&Path::Root, name);
     let manager = query.get("fieldManager").unwrap_or("").to_owned();
-    let force = query.get("force").is_some_and(|force| force != "false" && force != "0");
     if kind == "PatchOptions" {
         if is_apply {
             if manager.is_empty() {
@@ -249,7 +247,7 @@ fn write_options(query: &Query, kind: &str, is_apply: bool) -> Result<WriteOptio
     if !errors.is_empty() {
         return Err(Status::invalid(GroupKind { group: "meta.k8s.io", kind }, "", &errors));
     }
-    Ok(WriteOptions { dry_run, field_manager: manager, validation, force })
+    Ok(WriteOptions { dry_run, field_manager: manager, validation })
 }
 
 fn check_dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Errors) -> bool {
@@ -316,7 +314,9 @@ fn decode_delete_options(input: Input) -> Result<Value, Status> {
         return Err(Status::internal("the facts have no DeleteOptions"));
     };
     let bad = |why: String| {
-        Status::bad_request(format!("DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {why}"))
+        Status::bad_request(format!(
+            "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {why}"
+        ))
     };
     match input {
         Input::Tree(tree) => Ok(tree),
@@ -330,8 +330,8 @@ fn decode_delete_options(input: Input) -> Result<Value, Status> {
                 .map_err(|error| bad(error.to_string()))
         }
         Input::Yaml(bytes) => {
-            let converted =
-                apimachinery::yaml::to_json(&bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            let converted = apimachinery::yaml::to_json(&bytes)
+                .map_err(|error| Status::bad_request(error.to_string()))?;
             schema::decode_json(types, schema, &converted.json, Strictness::Ignore)
                 .map(|decoded| decoded.value)
                 .map_err(|error| bad(error.to_string()))

@@ -36,7 +36,16 @@ pub(crate) fn of_pod_stream(view: &View, target: &Target, query: &Query) -> Resu
     let path = match &*target.subresource {
         "log" => {
             check_log(query)?;
-            for option in ["follow", "previous", "timestamps", "sinceSeconds", "sinceTime", "tailLines", "limitBytes", "stream"] {
+            for option in [
+                "follow",
+                "previous",
+                "timestamps",
+                "sinceSeconds",
+                "sinceTime",
+                "tailLines",
+                "limitBytes",
+                "stream",
+            ] {
                 if let Some(value) = query.get(option) {
                     let value = if value.is_empty() { "true" } else { value };
                     given.push((option.into(), value.into()));
@@ -74,10 +83,9 @@ pub(crate) fn of_pod_stream(view: &View, target: &Target, query: &Query) -> Resu
 fn node(view: &View, name: &str) -> Result<Arc<Value>, Status> {
     match view.get("", "nodes", "", name) {
         Some(node) => Ok(Arc::new(node.tree())),
-        None => Err(Status::not_found(
-            apimachinery::status::GroupResource { group: "", resource: "nodes" },
-            name,
-        )),
+        None => {
+            Err(Status::not_found(apimachinery::status::GroupResource { group: "", resource: "nodes" }, name))
+        }
     }
 }
 
@@ -95,8 +103,10 @@ fn container(pod: &Value, name: &str, asked: &str) -> Result<String, Status> {
         if containers.len() == 1 {
             return Ok(containers[0].clone());
         }
-        let mut why =
-            format!("a container name must be specified for pod {name}, choose one of: [{}]", containers.join(" "));
+        let mut why = format!(
+            "a container name must be specified for pod {name}, choose one of: [{}]",
+            containers.join(" ")
+        );
         if !init.is_empty() {
             why.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
         }
@@ -210,7 +220,9 @@ fn service_endpoint(
         (text, None) => port["name"].text() == text,
     });
     let Some(chosen) = chosen else {
-        return Err(Status::service_unavailable(format!("no service port {asked:?} found for service {name:?}")));
+        return Err(Status::service_unavailable(format!(
+            "no service port {asked:?} found for service {name:?}"
+        )));
     };
     let mut candidates: Vec<(String, u16)> = Vec::new();
     for slice in view.list("discovery.k8s.io", "endpointslices", namespace) {
@@ -219,7 +231,9 @@ fn service_endpoint(
         }
         let slice = slice.tree();
         let port = slice["ports"].items().iter().find(|port| port["name"].text() == chosen["name"].text());
-        let Some(port) = port.and_then(|port| port["port"].as_i64()).and_then(|port| u16::try_from(port).ok()) else {
+        let Some(port) =
+            port.and_then(|port| port["port"].as_i64()).and_then(|port| u16::try_from(port).ok())
+        else {
             continue;
         };
         for endpoint in slice["endpoints"].items() {

@@ -8,6 +8,7 @@ use apimachinery::{Value, meta};
 use bytes::Bytes;
 use store::{Indexed, Indexer, Key, Trigger};
 
+use crate::Selectable;
 use crate::catalogue::{Resource, SharedCatalogue};
 
 /// What lists, watches and selectors need of an object without decoding it.
@@ -16,10 +17,11 @@ use crate::catalogue::{Resource, SharedCatalogue};
 pub struct Header {
     /// Where `resourceVersion` goes in the bytes.
     pub splice: Splice,
-    /// Sorted by key.
-    pub labels: Box<[(Box<str>, Box<str>)]>,
-    /// The values of the definition's selectable fields, in its order.
-    pub fields: Box<[Box<str>]>,
+    /// Keys and values in turn, each ended by a zero byte: one allocation, and
+    /// one place in memory to look at, for all of them.
+    labels: Box<str>,
+    /// The values of the definition's selectable fields, in its order, likewise.
+    fields: Box<str>,
     /// Deletion was asked for.
     pub is_terminating: bool,
     /// Why the bytes cannot be served, where they cannot.
@@ -29,25 +31,55 @@ pub struct Header {
 impl Header {
     /// The header of `object` as `resource` stores it.
     pub fn of(resource: Option<&Resource>, object: &Value, splice: Splice) -> Self {
-        let mut labels: Vec<(Box<str>, Box<str>)> =
-            meta::labels(object).map(|(key, value)| (key.into(), value.into())).collect();
-        labels.sort();
-        let fields = resource.map_or_else(Box::default, |resource| {
-            resource.selectable.iter().map(|field| Box::from(&*field.read(object))).collect()
-        });
+        let mut labels = String::new();
+        for (key, value) in meta::labels(object) {
+            push(&mut labels, key);
+            push(&mut labels, value);
+        }
+        let mut fields = String::new();
+        for field in resource.iter().flat_map(|resource| &resource.selectable) {
+            push(&mut fields, &field.read(object));
+        }
         Self {
             splice,
             labels: labels.into(),
-            fields,
+            fields: fields.into(),
             is_terminating: meta::is_terminating(object),
             broken: None,
         }
     }
 
     pub fn label(&self, key: &str) -> Option<&str> {
-        let at = self.labels.binary_search_by(|(have, _)| (**have).cmp(key)).ok()?;
-        Some(&self.labels[at].1)
+        let mut parts = self.labels.split_terminator('\0');
+        while let (Some(have), Some(value)) = (parts.next(), parts.next()) {
+            if have == key {
+                return Some(value);
+            }
+        }
+        None
     }
+
+    /// The labels, in their order.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut parts = self.labels.split_terminator('\0');
+        std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
+    }
+
+    /// The value of the selectable field at `index` of the definition.
+    pub fn field(&self, index: usize) -> Option<&str> {
+        self.fields.split_terminator('\0').nth(index)
+    }
+}
+
+/// Appends a text and its end. A zero byte in the text itself (no valid value
+/// has one) would end it early, so it goes.
+fn push(out: &mut String, text: &str) {
+    if text.contains('\0') {
+        out.push_str(&text.replace('\0', ""));
+    } else {
+        out.push_str(text);
+    }
+    out.push('\0');
 }
 
 /// Header and triggers of an object, for the store.
@@ -56,16 +88,19 @@ pub(crate) fn indexed(resource: &Resource, object: &Value, splice: Splice) -> In
     let triggers: Vec<Trigger> = resource
         .selectable
         .iter()
-        .zip(&header.fields)
-        .filter(|(field, value)| field.trigger && !value.is_empty())
-        .filter_map(|(field, value)| Some(Trigger::new(trigger_name(&field.name)?, &**value)))
+        .enumerate()
+        .filter(|(_, field)| field.trigger)
+        .filter_map(|(index, field)| {
+            let value = header.field(index).filter(|value| !value.is_empty())?;
+            Some(Trigger::new(trigger_name(field)?, value))
+        })
         .collect();
     Indexed::new(Arc::new(header), triggers)
 }
 
 /// Triggers are indexes of the store, whose names are of the program.
-pub(crate) fn trigger_name(name: &Cow<'static, str>) -> Option<&'static str> {
-    match name {
+pub(crate) fn trigger_name(field: &Selectable) -> Option<&'static str> {
+    match &field.name {
         Cow::Borrowed(name) => Some(name),
         Cow::Owned(_) => None,
     }

@@ -27,8 +27,7 @@ type Check = (String, Result<(), String>);
 
 impl ApiServer {
     fn checks(&self, endpoint: &str) -> Vec<Check> {
-        let mut checks: Vec<Check> =
-            vec![("ping".into(), Ok(())), ("log".into(), Ok(()))];
+        let mut checks: Vec<Check> = vec![("ping".into(), Ok(())), ("log".into(), Ok(()))];
         let storage = self.store.writable().map_err(|error| error.to_string());
         checks.push(("etcd".into(), storage.clone()));
         if endpoint == "readyz" {
@@ -40,7 +39,10 @@ impl ApiServer {
         }
         if endpoint == "readyz" {
             let stopping = self.edge.tasks.is_stopped();
-            checks.push(("shutdown".into(), if stopping { Err("process is shutting down".into()) } else { Ok(()) }));
+            checks.push((
+                "shutdown".into(),
+                if stopping { Err("process is shutting down".into()) } else { Ok(()) },
+            ));
         }
         checks
     }

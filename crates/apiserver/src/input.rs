@@ -34,12 +34,19 @@ pub(crate) struct Expected<'a> {
 
 impl Expected<'_> {
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// `X in version "v1" cannot be handled as a Y: why`.
     fn refuse(&self, kind: &str, version: &str, why: &str) -> Status {
-        Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", self.kind))
+        Status::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {}: {why}",
+            self.kind
+        ))
     }
 
     /// `the object provided is unrecognized …`.
@@ -234,13 +241,16 @@ fn check_kind(api_version: &str, kind: &str, expected: &Expected<'_>) -> Result<
         return Err(expected.refuse(
             kind,
             version,
-            &format!("no kind {kind:?} is registered for version {full:?} in scheme \"pkg/runtime/scheme.go:111\""),
+            &format!(
+                "no kind {kind:?} is registered for version {full:?} in scheme \"pkg/runtime/scheme.go:111\""
+            ),
         ));
     }
     if kind == expected.kind {
         return Err(wrong_version(&full, expected));
     }
-    let package = if expected.group.is_empty() { "core" } else { expected.group.split('.').next().unwrap_or("") };
+    let package =
+        if expected.group.is_empty() { "core" } else { expected.group.split('.').next().unwrap_or("") };
     Err(expected.refuse(
         kind,
         version,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use apimachinery::Status;
 use async_trait::async_trait;
 use client::{
-    Document, Error, List, ListOptions, PatchKind, Request, Resource, Transport, Verb, WatchEvent, WatchKind,
+    Document, Error, List, ListOptions, Request, Resource, Transport, Verb, WatchEvent, WatchKind,
     WatchStream,
 };
 use futures::StreamExt;
@@ -116,8 +116,12 @@ fn document(version: usize, object: &Published) -> Result<Document, Status> {
 impl Transport for LocalTransport {
     async fn call(&self, request: Request) -> Result<Document, Error> {
         let subresource = request.subresource.as_deref().unwrap_or("");
-        let target =
-            self.target(&request.resource, request.namespace.as_deref(), request.name.as_deref(), subresource)?;
+        let target = self.target(
+            &request.resource,
+            request.namespace.as_deref(),
+            request.name.as_deref(),
+            subresource,
+        )?;
         let (verb, list) = match &request.verb {
             Verb::Get => ("get", None),
             Verb::Create { .. } => ("create", None),
@@ -150,13 +154,12 @@ impl Transport for LocalTransport {
                     Verb::Patch { kind, body, options } => (Input::Nothing, Some((kind, body)), options),
                     _ => (Input::Nothing, None, client::WriteOptions::default()),
                 };
-                let force = matches!(patch, Some((PatchKind::Apply { force: true }, _)));
                 let work = Work {
                     target: target.clone(),
                     caller: caller.clone(),
                     verb,
                     query: Query::default(),
-                    options: Some(dispatch::local_options(&options, force)),
+                    options: Some(dispatch::local_options(&options)),
                     input,
                     patch: patch.map(|(kind, body)| (kind, dispatch::PatchBody::Tree(body))),
                 };

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 /// Upper bounds of upstream's request duration histogram, in seconds.
 const BUCKETS: [f64; 20] = [
-    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0,
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0,
+    20.0,
 ];
 
 /// Labels of a request's series.
@@ -108,7 +109,8 @@ impl Metrics {
         head(&mut out, "apiserver_request_total", "[STABLE] Counter of apiserver requests.", "counter");
         for (series, codes) in &*self.requests.lock() {
             for (code, count) in codes {
-                let _ = writeln!(out, "apiserver_request_total{{code=\"{code}\",{}}} {count}", series.labels());
+                let _ =
+                    writeln!(out, "apiserver_request_total{{code=\"{code}\",{}}} {count}", series.labels());
             }
         }
         head(
@@ -122,8 +124,10 @@ impl Metrics {
             let mut sum = 0;
             for (bound, count) in BUCKETS.iter().zip(durations.buckets) {
                 sum += count;
-                let _ =
-                    writeln!(out, "apiserver_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {sum}");
+                let _ = writeln!(
+                    out,
+                    "apiserver_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {sum}"
+                );
             }
             let _ = writeln!(
                 out,
@@ -134,12 +138,7 @@ impl Metrics {
                 total = durations.sum,
             );
         }
-        head(
-            &mut out,
-            "apiserver_current_inflight_requests",
-            "[STABLE] Requests being served now.",
-            "gauge",
-        );
+        head(&mut out, "apiserver_current_inflight_requests", "[STABLE] Requests being served now.", "gauge");
         for (kind, gauge) in [("mutating", &self.writing), ("readOnly", &self.reading)] {
             let value = gauge.load(Ordering::Relaxed);
             let _ = writeln!(out, "apiserver_current_inflight_requests{{request_kind=\"{kind}\"}} {value}");

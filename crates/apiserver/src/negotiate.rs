@@ -55,10 +55,15 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
         .filter_map(|clause| {
             let mut parts = clause.split(';').map(str::trim);
             let media = parts.next().filter(|media| !media.is_empty())?;
-            let parameters: Vec<(&str, &str)> =
-                parts.filter_map(|part| part.split_once('=')).map(|(name, value)| (name.trim(), value.trim())).collect();
-            let quality =
-                parameters.iter().find(|(name, _)| *name == "q").and_then(|(_, q)| q.parse().ok()).unwrap_or(1.0);
+            let parameters: Vec<(&str, &str)> = parts
+                .filter_map(|part| part.split_once('='))
+                .map(|(name, value)| (name.trim(), value.trim()))
+                .collect();
+            let quality = parameters
+                .iter()
+                .find(|(name, _)| *name == "q")
+                .and_then(|(_, q)| q.parse().ok())
+                .unwrap_or(1.0);
             Some(Clause { media, parameters, quality })
         })
         .collect();

@@ -189,8 +189,9 @@ pub(crate) fn list(
     let metadata = list_head(&listed);
     let whole = match wanted.shape {
         Shape::Table(include) => {
-            let rows: Result<Vec<Value>, Status> =
-                trees.map(|tree| tree.map(|tree| row(&resource, listed.version, &tree, include, now))).collect();
+            let rows: Result<Vec<Value>, Status> = trees
+                .map(|tree| tree.map(|tree| row(&resource, listed.version, &tree, include, now)))
+                .collect();
             table::table(metadata, &columns(&resource, listed.version, true), rows?)
         }
         Shape::Metadata => {

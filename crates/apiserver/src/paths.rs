@@ -47,11 +47,13 @@ impl ApiServer {
                 let body = serde_json::to_string_pretty(&facts::version()).unwrap_or_default();
                 respond::plain(200, "application/json", body)
             }
-            ["metrics"] => respond::plain(200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", self.metrics.write()),
+            ["metrics"] => respond::plain(
+                200,
+                "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+                self.metrics.write(),
+            ),
             ["openapi", ..] => self.serve_openapi(head, &parts[1..]),
-            ["api" | "apis", ..] => {
-                self.discover(path, &head.headers).unwrap_or_else(respond::no_such_page)
-            }
+            ["api" | "apis", ..] => self.discover(path, &head.headers).unwrap_or_else(respond::no_such_page),
             _ => match self.pages.iter().find(|(page, _)| *page == path.trim_end_matches('/')) {
                 Some((_, page)) => {
                     let (media_type, body) = page(&self.view());
@@ -68,10 +70,9 @@ impl ApiServer {
         match self.health_report(endpoint, &check.join("/"), verbose, &exclude) {
             Some((code, text)) => {
                 let mut response = respond::plain(code, TEXT, text);
-                response.headers_mut().insert(
-                    http::header::X_CONTENT_TYPE_OPTIONS,
-                    http::HeaderValue::from_static("nosniff"),
-                );
+                response
+                    .headers_mut()
+                    .insert(http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
                 response
             }
             None => respond::no_such_page(),

@@ -61,7 +61,10 @@ impl ApiServer {
             Err(_) => {
                 self.metrics.panicked();
                 tracing::error!("a request ended in a panic");
-                respond::status(&Status::internal("the server met a bug while it worked on this request"), Wanted::JSON)
+                respond::status(
+                    &Status::internal("the server met a bug while it worked on this request"),
+                    Wanted::JSON,
+                )
             }
         }
     }
@@ -198,8 +201,12 @@ impl ApiServer {
         let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
         let name = text("impersonate-user");
         let uid = text("impersonate-uid");
-        let groups: Vec<&str> =
-            head.headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok()).collect();
+        let groups: Vec<&str> = head
+            .headers
+            .get_all("impersonate-group")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
         let extra: Vec<(String, String)> = head
             .headers
             .iter()
@@ -327,8 +334,7 @@ impl ApiServer {
         if !decision.reason.is_empty() {
             why = format!("{why}: {}", decision.reason);
         }
-        let resource =
-            apimachinery::status::GroupResource { group: action.group, resource: action.resource };
+        let resource = apimachinery::status::GroupResource { group: action.group, resource: action.resource };
         Err(Status::forbidden(resource, action.name, &why))
     }
 
@@ -359,7 +365,11 @@ impl ApiServer {
         let target = Target {
             resource: resource.clone(),
             version: index,
-            namespace: if resource.is_namespaced() && !is_namespace { route.namespace.clone() } else { String::new() },
+            namespace: if resource.is_namespaced() && !is_namespace {
+                route.namespace.clone()
+            } else {
+                String::new()
+            },
             name: route.name.clone(),
             subresource: route.subresource.clone(),
         };
@@ -425,7 +435,8 @@ impl ApiServer {
         }
         let agent = head.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
         let caller = Caller { user, agent: agent.into() };
-        self.dispatch(Work { target, caller, verb, query: head.query, options: None, input, patch }, warnings).await
+        self.dispatch(Work { target, caller, verb, query: head.query, options: None, input, patch }, warnings)
+            .await
     }
 }
 
@@ -433,7 +444,9 @@ impl serve::Handler for ApiServer {
     type Body = Body;
 
     async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
-        ApiServer::handle(self, request, peer).await
+        // In a box, so that a connection or a long stream does not keep the
+        // room of a whole request.
+        Box::pin(ApiServer::handle(self, request, peer)).await
     }
 }
 
@@ -584,7 +597,8 @@ fn is_pretty(head: &Head) -> bool {
 
 /// `includeObject` of a table.
 fn with_include(wanted: Wanted, head: &Head) -> Wanted {
-    let include = head.query.get("includeObject").and_then(|text| apimachinery::table::IncludeObject::parse(text).ok());
+    let include =
+        head.query.get("includeObject").and_then(|text| apimachinery::table::IncludeObject::parse(text).ok());
     match (wanted.shape, include) {
         (negotiate::Shape::Table(_), Some(include)) => {
             Wanted { shape: negotiate::Shape::Table(include), ..wanted }
@@ -606,7 +620,8 @@ fn nobody(uid: &str, groups: &[&str], extra: &[(String, String)]) -> String {
     let extra = if by_key.is_empty() {
         "map[string][]string(nil)".to_owned()
     } else {
-        let entries: Vec<String> = by_key.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
+        let entries: Vec<String> =
+            by_key.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
         format!("map[string][]string{{{}}}", entries.join(", "))
     };
     format!(

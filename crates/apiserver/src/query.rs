@@ -91,7 +91,11 @@ fn unknown_match(value: &str, query: &Query) -> Status {
     } else {
         errors.not_supported(&path, value, &["Exact", "NotOlderThan", ""]);
     }
-    Status::invalid(apimachinery::status::GroupKind { group: "meta.k8s.io", kind: "ListOptions" }, "", &errors)
+    Status::invalid(
+        apimachinery::status::GroupKind { group: "meta.k8s.io", kind: "ListOptions" },
+        "",
+        &errors,
+    )
 }
 
 fn truth(value: &str) -> bool {

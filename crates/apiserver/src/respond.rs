@@ -4,7 +4,9 @@ use apimachinery::Status;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+};
 use http::{Response, StatusCode};
 
 use crate::body::Body;
@@ -40,7 +42,9 @@ pub(crate) fn status(status: &Status, wanted: Wanted) -> Response<Body> {
 /// What Go's ServeMux says of a path that nobody serves.
 pub(crate) fn no_such_page() -> Response<Body> {
     let mut response = plain(404, "text/plain; charset=utf-8", "404 page not found\n");
-    response.headers_mut().insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     response
 }
 

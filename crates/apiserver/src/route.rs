@@ -90,7 +90,10 @@ mod tests {
             ("/api/v1/namespaces/n", Some(("", "v1", "n", "namespaces", "n", "", ""))),
             ("/api/v1/namespaces/n/finalize", Some(("", "v1", "n", "namespaces", "n", "finalize", ""))),
             ("/api/v1/namespaces", Some(("", "v1", "", "namespaces", "", "", ""))),
-            ("/apis/apps/v1/namespaces/n/deployments/d", Some(("apps", "v1", "n", "deployments", "d", "", ""))),
+            (
+                "/apis/apps/v1/namespaces/n/deployments/d",
+                Some(("apps", "v1", "n", "deployments", "d", "", "")),
+            ),
             ("/api/v1/nodes/a/proxy/x/y", Some(("", "v1", "", "nodes", "a", "proxy", "/x/y"))),
             ("/api/v1/services/a%3Ab/x", Some(("", "v1", "", "services", "a:b", "x", ""))),
             ("/api/v1", None),

@@ -10,9 +10,7 @@ use store::SharedStore;
 use crate::catalogue::{Catalogue, SharedCatalogue};
 use crate::metrics::Metrics;
 use crate::view::Derivations;
-use crate::{
-    Action, AdmissionPlugin, Authenticator, Authorizer, Decision, NodeConnector, Verdict, View,
-};
+use crate::{Action, AdmissionPlugin, Authenticator, Authorizer, Decision, NodeConnector, Verdict, View};
 
 /// The API server. One for each store and process; shared by all connections
 /// and in-process transports.

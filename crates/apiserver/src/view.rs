@@ -10,8 +10,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use store::{Entry, Key, Snapshot};
 
-use crate::catalogue::{Catalogue, Resource};
 use crate::Header;
+use crate::catalogue::{Catalogue, Resource};
 
 /// Everything as it was at one moment.
 #[derive(Clone)]
@@ -139,7 +139,7 @@ impl Stored {
     /// A selectable field by its name (`spec.nodeName`).
     pub fn field(&self, name: &str) -> Option<&str> {
         let at = self.resource.selectable.iter().position(|field| field.name == name)?;
-        self.header().fields.get(at).map(|value| &**value)
+        self.header().field(at)
     }
 
     pub fn is_terminating(&self) -> bool {

@@ -25,18 +25,21 @@ use cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Before any thread: every shim is forked from it. In the spawner's own
-    // process this never returns.
-    let spawner = match runtime::spawner::start() {
-        Ok(spawner) => spawner,
-        Err(error) => return refuse(&error.into()),
-    };
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == runtime::spawner::ARGUMENT) {
+        // In the spawner's own process this never returns.
+        return runtime::spawner::start().map_or_else(|error| refuse(&error.into()), |_| ExitCode::SUCCESS);
+    }
     let Cli { command } = Cli::parse();
     // Two libraries bring providers of cryptography: this one is meant.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let result = match command {
-        Command::Up(options) => up::run(&options, spawner),
-        Command::Down(options) => down::run(&options, spawner),
+        // The spawner comes before any thread: every shim is forked from it.
+        Command::Up(options) => {
+            runtime::spawner::start().map_err(Into::into).and_then(|spawner| up::run(&options, spawner))
+        }
+        Command::Down(options) => {
+            runtime::spawner::start().map_err(Into::into).and_then(|spawner| down::run(&options, spawner))
+        }
         Command::Apiserver(options) => apiserver_role::run(&options),
         Command::Image(command) => images::run(command),
         Command::Version => {

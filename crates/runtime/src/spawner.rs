@@ -23,7 +23,7 @@ use crate::cgroup::Cgroup;
 use crate::{Error, Result, descriptors, sealed, shim};
 
 /// First argument by which the program knows that it is the spawner.
-const ARGUMENT: &str = "corten-shim-spawner";
+pub const ARGUMENT: &str = "corten-shim-spawner";
 /// Descriptor on which the spawner finds its socket.
 const SOCKET: i32 = 3;
 /// Where shims live, outside of whatever group the program is stopped with.

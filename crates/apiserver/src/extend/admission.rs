@@ -91,7 +91,12 @@ pub trait AdmissionPlugin: Send + Sync + 'static {
     ///
     /// # Errors
     /// The refusal, as the client gets it.
-    fn admit(&self, _admission: &Admission<'_>, _object: &mut Value, _notes: &mut Notes) -> Result<(), Status> {
+    fn admit(
+        &self,
+        _admission: &Admission<'_>,
+        _object: &mut Value,
+        _notes: &mut Notes,
+    ) -> Result<(), Status> {
         Ok(())
     }
 
@@ -99,7 +104,12 @@ pub trait AdmissionPlugin: Send + Sync + 'static {
     ///
     /// # Errors
     /// The refusal, as the client gets it.
-    fn validate(&self, _admission: &Admission<'_>, _object: &Value, _notes: &mut Notes) -> Result<(), Status> {
+    fn validate(
+        &self,
+        _admission: &Admission<'_>,
+        _object: &Value,
+        _notes: &mut Notes,
+    ) -> Result<(), Status> {
         Ok(())
     }
 }

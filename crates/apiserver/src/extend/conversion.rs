@@ -15,5 +15,6 @@ pub trait Conversion: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Conversion::to_storage`].
+    #[allow(clippy::wrong_self_convention)] // the conversion is the self
     fn from_storage(&self, object: &mut Value) -> Result<(), Status>;
 }

@@ -25,5 +25,10 @@ pub trait NodeConnector: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`NodeConnector::connect_node`].
-    async fn connect_address(&self, address: &str, port: u16, tls: bool) -> Result<Box<dyn NodeStream>, String>;
+    async fn connect_address(
+        &self,
+        address: &str,
+        port: u16,
+        tls: bool,
+    ) -> Result<Box<dyn NodeStream>, String>;
 }

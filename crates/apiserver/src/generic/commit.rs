@@ -64,7 +64,8 @@ pub(crate) fn write_json(bytes: &[u8], splice: Splice, revision: u64, out: &mut 
 pub(crate) fn tree_of(resource: &Resource, bytes: &[u8], revision: u64) -> Value {
     let decoded = match &resource.storage {
         Storage::Stored { schema: Some(schema), .. } => {
-            schema::decode_json(facts::types(), *schema, bytes, Strictness::Ignore).map(|decoded| decoded.value)
+            schema::decode_json(facts::types(), *schema, bytes, Strictness::Ignore)
+                .map(|decoded| decoded.value)
         }
         _ => json::parse_ordered(bytes),
     };
@@ -192,10 +193,9 @@ impl ApiServer {
     fn add_companion(&self, companion: Companion, txn: &mut Txn) -> Result<Arc<Resource>, Status> {
         let catalogue = self.catalogue.load();
         let found = catalogue.resource(&companion.group, &companion.resource).cloned();
-        let (Some(resource), Some(key)) = (
-            found.clone(),
-            found.and_then(|resource| resource.key(&companion.namespace, &companion.name)),
-        ) else {
+        let (Some(resource), Some(key)) =
+            (found.clone(), found.and_then(|resource| resource.key(&companion.namespace, &companion.name)))
+        else {
             return Err(Status::internal(format!(
                 "no stored resource {}.{} to be written with this one",
                 companion.resource, companion.group
@@ -251,7 +251,9 @@ impl ApiServer {
                 let mut touched = Vec::new();
                 for companion in chunk {
                     let mut companion = companion.clone();
-                    if view.get(&companion.group, &companion.resource, &companion.namespace, &companion.name).is_some()
+                    if view
+                        .get(&companion.group, &companion.resource, &companion.namespace, &companion.name)
+                        .is_some()
                         && matches!(companion.change, Change::Create(_))
                     {
                         continue;
@@ -282,8 +284,9 @@ impl ApiServer {
         let catalogue = self.catalogue.load();
         let Some(resource) = catalogue.resource(group, plural) else { return Ok(()) };
         if let Storage::Stored { schema: Some(schema), .. } = &resource.storage {
-            schema::normalize(facts::types(), *schema, object, Strictness::Ignore)
-                .map_err(|error| Status::internal(format!("{} {}: {error}", resource.kind, meta::name(object))))?;
+            schema::normalize(facts::types(), *schema, object, Strictness::Ignore).map_err(|error| {
+                Status::internal(format!("{} {}: {error}", resource.kind, meta::name(object)))
+            })?;
         }
         super::metadata::default_in_storage(resource, object);
         Ok(())

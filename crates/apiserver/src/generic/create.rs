@@ -86,7 +86,8 @@ impl ApiServer {
         let mut status = Status::already_exists(target.resource.group_resource(), name);
         let snapshot = self.store.snapshot();
         let other = snapshot.get(&target.key(name));
-        if other.and_then(|entry| entry.header::<crate::Header>()).is_some_and(|header| header.is_terminating) {
+        if other.and_then(|entry| entry.header::<crate::Header>()).is_some_and(|header| header.is_terminating)
+        {
             status.message = format!("object is being deleted: {}", status.message);
         }
         status

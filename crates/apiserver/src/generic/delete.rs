@@ -8,7 +8,9 @@ use store::Entry;
 
 use super::commit::{CommitError, Draft, Published, Was, tree_of};
 use super::{Caller, Outcome, Selection, Target};
-use crate::{Admission, ApiServer, Context, DeleteOptions, Grace, Notes, Operation, Orphaning, Strategy, View};
+use crate::{
+    Admission, ApiServer, Context, DeleteOptions, Grace, Notes, Operation, Orphaning, Strategy, View,
+};
 
 const TRIES: usize = 64;
 const ORPHAN: &str = "orphan";
@@ -179,7 +181,10 @@ fn check_preconditions(
     revision: u64,
 ) -> Result<(), Status> {
     // Upstream names the kind here where other refusals name the resource.
-    let kind = apimachinery::status::GroupResource { group: &target.resource.group, resource: &target.resource.kind };
+    let kind = apimachinery::status::GroupResource {
+        group: &target.resource.group,
+        resource: &target.resource.kind,
+    };
     let conflict = |why: String| Err(Status::conflict(kind, &target.name, &why));
     let uid = meta::uid(old);
     if let Some(wanted) = &options.preconditions.uid
@@ -270,7 +275,8 @@ enum Shortened {
 /// A deletion under way can only be made to end earlier.
 fn shortened(old: &Value, options: &DeleteOptions) -> Shortened {
     let metadata = &old["metadata"];
-    let (Some(grace), Some(was)) = (options.grace_period_seconds, metadata["deletionGracePeriodSeconds"].as_i64())
+    let (Some(grace), Some(was)) =
+        (options.grace_period_seconds, metadata["deletionGracePeriodSeconds"].as_i64())
     else {
         return Shortened::No;
     };

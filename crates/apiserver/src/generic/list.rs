@@ -8,9 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use store::{Entry, Snapshot};
 
-pub(crate) use super::selection::{Match, Selection};
 use super::Target;
 use super::selection::revision_number;
+pub(crate) use super::selection::{Match, Selection};
 use crate::ApiServer;
 use crate::catalogue::Resource;
 
@@ -63,7 +63,8 @@ impl ApiServer {
             listed.entries.extend(found.cloned());
         } else if let Some(trigger) = selection.trigger(resource) {
             let chosen = snapshot.by_trigger(&prefix, &trigger);
-            let chosen = chosen.filter(|entry| after.as_deref().is_none_or(|after| entry.key.as_str() > after));
+            let chosen =
+                chosen.filter(|entry| after.as_deref().is_none_or(|after| entry.key.as_str() > after));
             fill(&mut listed, chosen, selection, limit, &prefix);
         } else {
             fill(&mut listed, snapshot.range(&prefix, after.as_deref()), selection, limit, &prefix);
@@ -102,11 +103,12 @@ impl ApiServer {
                 Err(error) => Err(Self::store_error(error)),
             };
         }
-        let revision = revision_number(&selection.revision)
-            .map_err(|why| {
-                let text = &selection.revision;
-                Status::bad_request(format!("invalid resource version: resourceVersion: Invalid value: {text:?}: {why}"))
-            })?;
+        let revision = revision_number(&selection.revision).map_err(|why| {
+            let text = &selection.revision;
+            Status::bad_request(format!(
+                "invalid resource version: resourceVersion: Invalid value: {text:?}: {why}"
+            ))
+        })?;
         if revision == 0 {
             return self.store.latest().await.map(|snapshot| (snapshot, None)).map_err(Self::store_error);
         }
@@ -174,13 +176,18 @@ fn fill<'a>(
 
 /// `start` is the last key of the page; a token names the first key after it.
 fn write_token(revision: u64, start: String) -> String {
-    let token =
-        Token { v: "meta.k8s.io/v1".into(), rv: i64::try_from(revision).unwrap_or(0), start: format!("{start}\0") };
+    let token = Token {
+        v: "meta.k8s.io/v1".into(),
+        rv: i64::try_from(revision).unwrap_or(0),
+        start: format!("{start}\0"),
+    };
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).expect("two texts and a number are JSON"))
 }
 
 fn read_token(text: &str) -> Result<Token, Status> {
-    let bad = |why: &str| Err(Status::bad_request(format!("invalid continue token: continue key is not valid: {why}")));
+    let bad = |why: &str| {
+        Err(Status::bad_request(format!("invalid continue token: continue key is not valid: {why}")))
+    };
     let Ok(bytes) = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')) else {
         return bad("illegal base64 data");
     };

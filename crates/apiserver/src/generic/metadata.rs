@@ -45,7 +45,11 @@ pub(crate) fn default_in_storage(resource: &Resource, object: &mut Value) {
 }
 
 /// The object's namespace becomes the request's, or is refused.
-pub(crate) fn match_namespace(object: &mut Value, resource: &Resource, namespace: &str) -> Result<(), Status> {
+pub(crate) fn match_namespace(
+    object: &mut Value,
+    resource: &Resource,
+    namespace: &str,
+) -> Result<(), Status> {
     let own = meta::namespace(object);
     if !resource.is_namespaced() {
         if !own.is_empty()

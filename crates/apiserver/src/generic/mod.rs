@@ -80,7 +80,6 @@ pub(crate) struct WriteOptions {
     pub dry_run: bool,
     pub field_manager: String,
     pub validation: FieldValidation,
-    pub force: bool,
 }
 
 /// What to do about unknown and duplicate fields of a body.
@@ -96,9 +95,15 @@ pub(crate) enum FieldValidation {
 /// What came of a request.
 pub(crate) enum Outcome {
     /// A stored object (or one that would be stored), in the stored version.
-    Object { code: u16, object: Published },
+    Object {
+        code: u16,
+        object: Published,
+    },
     /// Anything else that is a tree in the version of the answer.
-    Tree { code: u16, value: Value },
+    Tree {
+        code: u16,
+        value: Value,
+    },
     List(Listed),
     Watch(Box<Watching>),
 }

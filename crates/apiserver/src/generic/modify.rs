@@ -13,8 +13,7 @@ use crate::{ApiServer, Companion, DeleteOptions, UserInfo, View};
 const TRIES: usize = 64;
 
 /// What a handler makes of the stored tree, and what is committed with it.
-pub type Modify<'a> =
-    &'a mut (dyn FnMut(&mut Value, &View) -> Result<Vec<Companion>, Status> + Send);
+pub type Modify<'a> = &'a mut (dyn FnMut(&mut Value, &View) -> Result<Vec<Companion>, Status> + Send);
 
 impl ApiServer {
     /// Reads a stored object, lets `change` write on it and commits; again on

@@ -59,9 +59,8 @@ impl Patch {
                 patched
             }
             Patch::Strategic(patch) => match expected.schema {
-                Some(schema) => {
-                    patch::strategic::apply(facts::types(), schema, live.clone(), patch.clone()).map_err(refused)?
-                }
+                Some(schema) => patch::strategic::apply(facts::types(), schema, live.clone(), patch.clone())
+                    .map_err(refused)?,
                 None => return Err(Status::unsupported_media_type()),
             },
         };

@@ -67,21 +67,26 @@ impl ApiServer {
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Outcome, Status> {
-        let Some(SubresourceKind::Scale(scale)) = target.subresource().map(|subresource| subresource.kind.clone())
+        let Some(SubresourceKind::Scale(scale)) =
+            target.subresource().map(|subresource| subresource.kind.clone())
         else {
             return Err(Status::no_such_resource());
         };
         let schema = api::facts::types().kind("autoscaling", "v1", "Scale");
         let expected = Expected { group: "autoscaling", version: "v1", kind: "Scale", schema };
         let sent = match sent {
-            Sent::Whole(input) => Wanted::Scale(input::decode(input, &expected, options.validation, warnings)?),
+            Sent::Whole(input) => {
+                Wanted::Scale(input::decode(input, &expected, options.validation, warnings)?)
+            }
             Sent::Patch(patch) => Wanted::Patch(patch),
         };
         let mut make = |live: Option<&Value>, warnings: &mut Vec<String>| {
             let live = live.ok_or_else(|| target.not_found())?;
             let wanted = match &sent {
                 Wanted::Scale(scale) => scale.clone(),
-                Wanted::Patch(patch) => patch.apply_to(&of(&scale, live)?, &expected, options.validation, warnings)?,
+                Wanted::Patch(patch) => {
+                    patch.apply_to(&of(&scale, live)?, &expected, options.validation, warnings)?
+                }
             };
             let replicas = check(&wanted, target)?;
             let mut object = live.clone();
@@ -91,7 +96,8 @@ impl ApiServer {
             } else {
                 object.entry("metadata").set("resourceVersion", revision);
             }
-            let place = scale.replicas.iter().fold(&mut object, |value, name| value.entry(Key::from(name.clone())));
+            let place =
+                scale.replicas.iter().fold(&mut object, |value, name| value.entry(Key::from(name.clone())));
             *place = Value::from(replicas);
             Ok(object)
         };

@@ -74,7 +74,8 @@ impl Selection {
 
     pub fn matches(&self, resource: &Resource, entry: &Entry) -> bool {
         let Some(header) = entry.header::<Header>() else { return self.is_everything() };
-        self.labels.matches(header) && (self.fields.is_everything() || self.fields_match(resource, entry, header))
+        self.labels.matches(header)
+            && (self.fields.is_everything() || self.fields_match(resource, entry, header))
     }
 
     fn fields_match(&self, resource: &Resource, entry: &Entry, header: &Header) -> bool {
@@ -86,7 +87,7 @@ impl Selection {
             "metadata.namespace" => namespace,
             other => {
                 let at = resource.selectable.iter().position(|selectable| selectable.name == other);
-                at.and_then(|at| header.fields.get(at)).map_or("", |value| value)
+                at.and_then(|at| header.field(at)).unwrap_or("")
             }
         })
     }
@@ -100,7 +101,7 @@ impl Selection {
     pub fn trigger(&self, resource: &Resource) -> Option<Trigger> {
         resource.selectable.iter().filter(|field| field.trigger).find_map(|field| {
             let value = self.fields.required(&field.name).filter(|value| !value.is_empty())?;
-            Some(Trigger::new(trigger_name(&field.name)?, value))
+            Some(Trigger::new(trigger_name(field)?, value))
         })
     }
 }
@@ -130,7 +131,10 @@ fn check_options(options: &ListOptions, is_watch: bool) -> Result<(), Status> {
     if is_watch {
         if options.send_initial_events.is_some() {
             if matching != "NotOlderThan" {
-                errors.forbidden(&path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+                errors.forbidden(
+                    &path,
+                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+                );
             }
             if !matching.is_empty() && matching != "NotOlderThan" {
                 errors.not_supported(&path, matching, &["NotOlderThan"]);
@@ -139,12 +143,16 @@ fn check_options(options: &ListOptions, is_watch: bool) -> Result<(), Status> {
                 errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
             }
         } else if !matching.is_empty() {
-            errors.forbidden(&path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+            errors.forbidden(
+                &path,
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            );
         }
     } else {
         if !matching.is_empty() {
             if revision.is_empty() {
-                errors.forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+                errors
+                    .forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
             }
             if continues {
                 errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
@@ -153,7 +161,10 @@ fn check_options(options: &ListOptions, is_watch: bool) -> Result<(), Status> {
                 errors.not_supported(&path, matching, &["Exact", "NotOlderThan", ""]);
             }
             if matching == "Exact" && revision == "0" {
-                errors.forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+                errors.forbidden(
+                    &path,
+                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+                );
             }
         }
         if options.send_initial_events.is_some() {

@@ -18,7 +18,8 @@ const STALE: &str =
 
 /// What makes the new object of the one there is (in the version of the
 /// request, with its resourceVersion); None where there is none yet.
-pub(crate) type Make<'a> = &'a mut (dyn FnMut(Option<&Value>, &mut Vec<String>) -> Result<Value, Status> + Send);
+pub(crate) type Make<'a> =
+    &'a mut (dyn FnMut(Option<&Value>, &mut Vec<String>) -> Result<Value, Status> + Send);
 
 impl ApiServer {
     pub(crate) async fn update(
@@ -78,7 +79,8 @@ impl ApiServer {
                     }
                 }
             };
-            let attempt = self.change_once(target, caller, options, &mut said, uid, &view, &entry, make).await;
+            let attempt =
+                self.change_once(target, caller, options, &mut said, uid, &view, &entry, make).await;
             match attempt {
                 Ok(object) => {
                     warnings.append(&mut said);

@@ -1,13 +1,15 @@
 //! watch: what happens to the objects of a list, from a revision on.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::Status;
-use edge::Tasks;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use store::{Entry, Event, Scope, Watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::list::prefix;
 use super::selection::revision_number;
@@ -45,9 +47,11 @@ pub(crate) struct Watching {
     selection: Selection,
     deadline: Instant,
     bookmark: Option<Instant>,
+    /// Rings at the next of both; kept, since watches are woken far more often.
+    timer: Pin<Box<Sleep>>,
+    stopped: BoxFuture<'static, ()>,
     /// The newest revision that the client has heard of.
     told: u64,
-    tasks: Tasks,
 }
 
 impl ApiServer {
@@ -103,7 +107,13 @@ impl ApiServer {
         let now = Instant::now();
         let deadline = now + Duration::from_secs(seconds.min(365 * 24 * 3600));
         let bookmark = selection.bookmarks.then(|| now + BOOKMARK_EVERY);
+        let timer =
+            Box::pin(tokio::time::sleep_until(bookmark.map_or(deadline, |bookmark| bookmark.min(deadline))));
+        let tasks = self.edge.tasks.clone();
+        let stopped = async move { tasks.stopped().await }.boxed();
         Ok(Watching {
+            timer,
+            stopped,
             resource: resource.clone(),
             version: target.version,
             watch,
@@ -112,7 +122,6 @@ impl ApiServer {
             deadline,
             bookmark,
             told: after,
-            tasks: self.edge.tasks.clone(),
         })
     }
 }
@@ -136,12 +145,11 @@ impl Watching {
         }
         loop {
             let watch = self.watch.as_mut()?;
-            let timer = self.bookmark.map_or(self.deadline, |bookmark| bookmark.min(self.deadline));
             let batch = tokio::select! {
                 biased;
                 batch = watch.next_batch() => Some(batch),
-                () = tokio::time::sleep_until(timer) => None,
-                () = self.tasks.stopped() => return None,
+                () = &mut self.timer => None,
+                () = &mut self.stopped => return None,
             };
             match batch {
                 Some(Ok(events)) => {
@@ -162,7 +170,9 @@ impl Watching {
                     if now >= self.deadline {
                         return None;
                     }
-                    self.bookmark = Some(now + BOOKMARK_EVERY);
+                    let next = now + BOOKMARK_EVERY;
+                    self.bookmark = Some(next);
+                    self.timer.as_mut().reset(next.min(self.deadline));
                     let revision = watch.progress();
                     if revision > self.told {
                         self.told = revision;

@@ -70,7 +70,9 @@ impl Facts {
     fn schema_of(&self, gvk: &Value, kind: &str) -> Option<&str> {
         self.schemas.members().find_map(|(name, schema)| {
             let named = schema["x-kubernetes-group-version-kind"].items().iter().any(|have| {
-                have["group"] == gvk["group"] && have["version"] == gvk["version"] && have["kind"].text() == kind
+                have["group"] == gvk["group"]
+                    && have["version"] == gvk["version"]
+                    && have["kind"].text() == kind
             });
             named.then_some(name)
         })
@@ -187,7 +189,9 @@ mod tests {
         let facts = Facts::load();
         let document = v3::document(&facts, "apis/apps/v1").unwrap();
         let schemas = &document["components"]["schemas"];
-        assert!(schemas["io.k8s.api.apps.v1.Deployment"]["description"].text().starts_with("Deployment enables"));
+        assert!(
+            schemas["io.k8s.api.apps.v1.Deployment"]["description"].text().starts_with("Deployment enables")
+        );
         let mut missing = Vec::new();
         collect_references(&document, &mut |name| {
             if schemas[name].is_null() {
@@ -196,12 +200,15 @@ mod tests {
         });
         assert_eq!(missing, Vec::<String>::new());
         let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
-        assert!(patch["parameters"].items().iter().any(|parameter| parameter["name"].text() == "fieldValidation"));
+        assert!(
+            patch["parameters"].items().iter().any(|parameter| parameter["name"].text() == "fieldValidation")
+        );
         assert!(v3::document(&facts, "apis/none/v1").is_none());
     }
 
     fn collect_references(value: &Value, found: &mut dyn FnMut(&str)) {
-        if let Some(name) = value["$ref"].as_str().and_then(|text| text.strip_prefix("#/components/schemas/")) {
+        if let Some(name) = value["$ref"].as_str().and_then(|text| text.strip_prefix("#/components/schemas/"))
+        {
             found(name);
         }
         value.members().for_each(|(_, member)| collect_references(member, found));

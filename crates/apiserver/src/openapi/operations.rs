@@ -162,7 +162,10 @@ fn tag(path: &str) -> String {
         let words: Vec<String> = group.trim_end_matches(".k8s.io").split('.').map(capital).collect();
         let joined = words.concat();
         let mut letters = joined.chars();
-        letters.next().map(|first| first.to_lowercase().chain(letters).collect::<String>()).unwrap_or_default()
+        letters
+            .next()
+            .map(|first| first.to_lowercase().chain(letters).collect::<String>())
+            .unwrap_or_default()
     };
     match parts.as_slice() {
         ["api"] => "core".into(),
@@ -198,7 +201,9 @@ pub(super) fn parameter(name: &str) -> (&'static str, &'static str) {
         "dryRun" => ("string", "All: do everything but store the result"),
         "fieldManager" => ("string", "the name of the program or person that makes the change"),
         "fieldSelector" => ("string", "chooses objects by their fields"),
-        "fieldValidation" => ("string", "what to do about unknown and duplicate fields: Ignore, Warn or Strict"),
+        "fieldValidation" => {
+            ("string", "what to do about unknown and duplicate fields: Ignore, Warn or Strict")
+        }
         "force" => ("boolean", "takes over fields that other managers own; only for apply"),
         "gracePeriodSeconds" => ("integer", "the seconds before the object is deleted; 0 is at once"),
         "ignoreStoreReadErrorWithClusterBreakingPotential" => {

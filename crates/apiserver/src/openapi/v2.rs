@@ -96,7 +96,10 @@ fn one(operation: &Operation<'_>) -> Value {
     made.set("description", operation.description.as_str());
     let texts = |texts: &[&str]| texts.iter().map(|text| Value::from(*text)).collect::<Vec<_>>();
     made.set("consumes", texts(if operation.consumes.is_empty() { &["*/*"] } else { &operation.consumes }));
-    made.set("produces", texts(&["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]));
+    made.set(
+        "produces",
+        texts(&["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]),
+    );
     made.set("schemes", texts(&["https"]));
     made.set("tags", texts(&[&operation.tag]));
     made.set("operationId", operation.id.as_str());

@@ -32,9 +32,7 @@ pub(super) fn document(facts: &Facts, name: &str) -> Option<Value> {
     for (path, item) in facts.paths.members().filter(|(path, _)| document_of(path) == name) {
         paths.set(path.to_owned(), path_item(path, &operations::of(facts, path, item), &mut wanted));
     }
-    if paths.members().next().is_none() {
-        return None;
-    }
+    paths.members().next()?;
     // The document of every version describes its discovery too.
     wanted.insert("io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList".to_owned());
     let group_version = name.strip_prefix("apis/").or_else(|| name.strip_prefix("api/"));

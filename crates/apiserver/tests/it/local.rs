@@ -2,7 +2,9 @@
 
 use apimachinery::value;
 use apiserver::{LocalTransport, UserInfo};
-use client::{DeleteOptions, ListOptions, PatchKind, Request, Resource, Transport, Verb, WatchKind, WriteOptions};
+use client::{
+    DeleteOptions, ListOptions, PatchKind, Request, Resource, Transport, Verb, WatchKind, WriteOptions,
+};
 use futures::StreamExt;
 
 use crate::server::Tested;
@@ -10,7 +12,13 @@ use crate::server::Tested;
 const MAPS: Resource = Resource::new("", "v1", "configmaps");
 
 fn request(name: Option<&str>, verb: Verb) -> Request {
-    Request { resource: MAPS, namespace: Some("n".into()), name: name.map(str::to_owned), subresource: None, verb }
+    Request {
+        resource: MAPS,
+        namespace: Some("n".into()),
+        name: name.map(str::to_owned),
+        subresource: None,
+        verb,
+    }
 }
 
 #[tokio::test]
@@ -18,7 +26,10 @@ async fn objects_are_written_read_and_watched_without_http() {
     let server = Tested::new();
     let transport = LocalTransport::new(server.server.clone(), UserInfo::new("me", &[]), "robot");
     let object = value!({"metadata": {"name": "a"}, "data": {"k": "1"}});
-    let made = transport.call(request(None, Verb::Create { object, options: WriteOptions::default() })).await.unwrap();
+    let made = transport
+        .call(request(None, Verb::Create { object, options: WriteOptions::default() }))
+        .await
+        .unwrap();
     let body = value!({"data": {"k": "2"}});
     let patch = Verb::Patch { kind: PatchKind::Merge, body, options: WriteOptions::default() };
     let patched = transport.call(request(Some("a"), patch)).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::facts;
 use apimachinery::Value;
 use apiserver::{
-    Action, ApiServer, Authorizer, Body, Catalogue, Context, Decision, DeleteOptions, Definition, Grace,
+    Action, ApiServer, Authorizer, Body, Catalogue, Context, Decision, Definition, DeleteOptions, Grace,
     Plain, Scale, ScaleSelector, Scope, Selectable, SharedCatalogue, Storage, Strategy, Subresource,
     SubresourceKind, Version, View,
 };
@@ -51,7 +51,12 @@ impl Strategy for Generations {
     }
 }
 
-fn definition(group: &'static str, resource: &'static str, kind: &'static str, strategy: Arc<dyn Strategy>) -> Definition {
+fn definition(
+    group: &'static str,
+    resource: &'static str,
+    kind: &'static str,
+    strategy: Arc<dyn Strategy>,
+) -> Definition {
     let schema = facts::types().kind(group, "v1", kind);
     let api_version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
     let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -65,8 +70,18 @@ fn definition(group: &'static str, resource: &'static str, kind: &'static str, s
         categories: Vec::new(),
         scope: Scope::Namespaced,
         verbs: verbs.iter().map(|verb| (*verb).into()).collect(),
-        versions: vec![Version { name: "v1".into(), schema, columns: Vec::new(), deprecation: None, conversion: None }],
-        storage: Storage::Stored { prefix: format!("/registry/{resource}/").into(), api_version: api_version.into(), schema },
+        versions: vec![Version {
+            name: "v1".into(),
+            schema,
+            columns: Vec::new(),
+            deprecation: None,
+            conversion: None,
+        }],
+        storage: Storage::Stored {
+            prefix: format!("/registry/{resource}/").into(),
+            api_version: api_version.into(),
+            schema,
+        },
         subresources: Vec::new(),
         selectable: Vec::new(),
         strategy,
@@ -122,14 +137,21 @@ impl Tested {
     pub fn new() -> Self {
         let start = "2026-01-02T03:04:05Z".parse().expect("a time");
         let edge = Edge::simulated(7, start);
-        let catalogue: SharedCatalogue = Arc::new(arc_swap::ArcSwap::from_pointee(Catalogue::new(definitions())));
+        let catalogue: SharedCatalogue =
+            Arc::new(arc_swap::ArcSwap::from_pointee(Catalogue::new(definitions())));
         let store = Memory::start(MemoryOptions { edge: edge.clone(), limits: store::Limits::default() });
         let server = ApiServer::builder(store, catalogue, edge).authorizer(Arc::new(Everyone)).build(&[]);
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         Self { server, peer: Peer::new(address, Arc::default()) }
     }
 
-    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Body> {
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response<Body> {
         let mut request = Request::new(Full::new(bytes::Bytes::from(body.to_owned())));
         *request.method_mut() = Method::from_bytes(method.as_bytes()).expect("a method");
         *request.uri_mut() = path.parse().expect("a path");
@@ -166,7 +188,9 @@ impl Tested {
 
     /// Creates a ConfigMap in namespace `n`.
     pub async fn config_map(&self, name: &str, labels: &str) -> Answer {
-        let body = format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"{name}","labels":{{{labels}}}}}}}"#);
+        let body = format!(
+            r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"{name}","labels":{{{labels}}}}}}}"#
+        );
         let made = self.ask("POST", "/api/v1/namespaces/n/configmaps", &body).await;
         assert_eq!(made.code, 201, "{}", made.text);
         made

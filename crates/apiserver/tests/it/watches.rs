@@ -36,7 +36,10 @@ async fn a_watch_tells_what_happened_since_its_revision() {
     let since = format!("&resourceVersion={revision}");
     assert_eq!(events(&server, &since).await, pairs(&[("MODIFIED", "a"), ("ADDED", "b"), ("DELETED", "a")]));
     assert_eq!(events(&server, "").await, pairs(&[("ADDED", "b")]));
-    assert_eq!(events(&server, &format!("{since}&fieldSelector=metadata.name%3Db")).await, pairs(&[("ADDED", "b")]));
+    assert_eq!(
+        events(&server, &format!("{since}&fieldSelector=metadata.name%3Db")).await,
+        pairs(&[("ADDED", "b")])
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,7 +48,9 @@ async fn a_selector_turns_changes_into_arrivals_and_departures() {
     let first = server.config_map("a", r#""l":"x""#).await.body;
     let revision = apimachinery::meta::resource_version(&first).to_owned();
     for value in ["y", "x"] {
-        server.patch(MERGE, &format!("{MAPS}/a"), &format!(r#"{{"metadata":{{"labels":{{"l":"{value}"}}}}}}"#)).await;
+        server
+            .patch(MERGE, &format!("{MAPS}/a"), &format!(r#"{{"metadata":{{"labels":{{"l":"{value}"}}}}}}"#))
+            .await;
     }
     let query = format!("&resourceVersion={revision}&labelSelector=l%3Dx");
     assert_eq!(events(&server, &query).await, pairs(&[("DELETED", "a"), ("ADDED", "a")]));
@@ -69,7 +74,9 @@ async fn quiet_watches_get_bookmarks_of_newer_revisions() {
     let server = Tested::new();
     let first = server.config_map("a", "").await.body;
     let revision = apimachinery::meta::resource_version(&first).to_owned();
-    let path = format!("{MAPS}?watch=1&timeoutSeconds=100&allowWatchBookmarks=true&resourceVersion={revision}&labelSelector=none");
+    let path = format!(
+        "{MAPS}?watch=1&timeoutSeconds=100&allowWatchBookmarks=true&resourceVersion={revision}&labelSelector=none"
+    );
     let watching = server.ask("GET", &path, "");
     let writing = async {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;

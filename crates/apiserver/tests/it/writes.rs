@@ -6,7 +6,8 @@ use crate::server::Tested;
 
 const MERGE: &str = "application/merge-patch+json";
 const MAPS: &str = "/api/v1/namespaces/n/configmaps";
-const POD: &str = r#"{"metadata":{"name":"p"},"spec":{"nodeName":"n1","containers":[{"name":"c","image":"i:1"}]}}"#;
+const POD: &str =
+    r#"{"metadata":{"name":"p"},"spec":{"nodeName":"n1","containers":[{"name":"c","image":"i:1"}]}}"#;
 
 #[tokio::test]
 async fn a_created_object_has_what_the_server_sets() {
@@ -86,12 +87,16 @@ async fn patches_of_all_three_kinds_change_the_object() {
 async fn status_and_spec_are_written_apart_and_the_generation_follows_the_spec() {
     let server = Tested::new();
     let pods = "/api/v1/namespaces/n/pods";
-    let made = server.ask("POST", pods, &POD.replace("\"spec\"", "\"status\":{\"phase\":\"Failed\"},\"spec\"")).await;
+    let made = server
+        .ask("POST", pods, &POD.replace("\"spec\"", "\"status\":{\"phase\":\"Failed\"},\"spec\""))
+        .await;
     assert_eq!(made.code, 201, "{}", made.text);
     assert_eq!(made.body["status"]["phase"].text(), "");
     assert_eq!(meta::generation(&made.body), 1);
     let path = format!("{pods}/p");
-    let status = server.patch(MERGE, &format!("{path}/status"), r#"{"status":{"phase":"Running"},"spec":{"hostname":"x"}}"#).await;
+    let status = server
+        .patch(MERGE, &format!("{path}/status"), r#"{"status":{"phase":"Running"},"spec":{"hostname":"x"}}"#)
+        .await;
     assert_eq!(status.body["status"]["phase"].text(), "Running", "{}", status.text);
     assert!(status.body["spec"]["hostname"].is_null());
     assert_eq!(meta::generation(&status.body), 1);
@@ -107,7 +112,12 @@ async fn graceful_deletion_marks_first_and_ends_when_asked_with_zero() {
     server.ask("POST", pods, POD).await;
     let path = format!("{pods}/p");
     let marked = server.ask("DELETE", &path, "").await;
-    assert_eq!(marked.body["metadata"]["deletionTimestamp"].text(), "2026-01-02T03:04:35Z", "{}", marked.text);
+    assert_eq!(
+        marked.body["metadata"]["deletionTimestamp"].text(),
+        "2026-01-02T03:04:35Z",
+        "{}",
+        marked.text
+    );
     let shorter = server.ask("DELETE", &format!("{path}?gracePeriodSeconds=5"), "").await;
     assert_eq!(shorter.body["metadata"]["deletionGracePeriodSeconds"].as_i64(), Some(5));
     let longer = server.ask("DELETE", &format!("{path}?gracePeriodSeconds=50"), "").await;
@@ -197,9 +207,13 @@ async fn bodies_that_do_not_fit_are_refused_and_change_nothing() {
 async fn yaml_and_protobuf_go_in_and_out() {
     let server = Tested::new();
     let yaml = "metadata:\n  name: m\ndata:\n  k: \"1\"\n";
-    let made = server.ask_as("POST", MAPS, &[("content-type", "application/yaml"), ("accept", "application/yaml")], yaml).await;
+    let made = server
+        .ask_as("POST", MAPS, &[("content-type", "application/yaml"), ("accept", "application/yaml")], yaml)
+        .await;
     assert_eq!(made.code, 201, "{}", made.text);
     assert!(made.text.contains("kind: ConfigMap"), "{}", made.text);
-    let proto = server.ask_as("GET", &format!("{MAPS}/m"), &[("accept", "application/vnd.kubernetes.protobuf")], "").await;
+    let proto = server
+        .ask_as("GET", &format!("{MAPS}/m"), &[("accept", "application/vnd.kubernetes.protobuf")], "")
+        .await;
     assert!(proto.text.starts_with("k8s"));
 }

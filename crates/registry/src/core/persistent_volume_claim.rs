@@ -113,9 +113,7 @@ fn validate_change(new: &Value, old: &Value, errors: &mut Errors) {
             let requests = parent.child("requests");
             errors.forbidden(&requests.child("storage"), "field can not be less than status.capacity");
         }
-        for (parent, name) in [("resources", "requests")] {
-            crate::changes::keep_in(&mut munged, before, parent, name);
-        }
+        crate::changes::keep_in(&mut munged, before, "resources", "requests");
         crate::changes::keep(&mut munged, before, "volumeAttributesClassName");
     }
     if munged != *before {
