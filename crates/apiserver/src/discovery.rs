@@ -277,7 +277,12 @@ fn aggregated_resource(definition: &Definition) -> Value {
     let subresources: Vec<Value> = sorted_subresources(definition)
         .into_iter()
         .map(|subresource| {
-            let (group, version, kind) = subresource_kind(definition, subresource);
+            let (group, mut version, kind) = subresource_kind(definition, subresource);
+            // A kind of the resource's own group is told without its version.
+            if group == definition.group {
+                version.clear();
+            }
+            let group = if version.is_empty() { String::new() } else { group };
             let mut entry = Value::object();
             entry.set("subresource", &*subresource.name);
             entry.set("responseKind", response_kind(&group, &version, &kind));

@@ -298,7 +298,7 @@ fn delete_options(query: &Query, input: Input) -> Result<DeleteOptions, Status> 
         "Background" => Some(Propagation::Background),
         "Foreground" => Some(Propagation::Foreground),
         other => {
-            errors.not_supported(&path, other, &["Background", "Foreground", "Orphan", "nil"]);
+            errors.not_supported(&path, other, &["Foreground", "Background", "Orphan", "nil"]);
             None
         }
     };
@@ -322,9 +322,15 @@ fn decode_delete_options(input: Input) -> Result<Value, Status> {
         Input::Tree(tree) => Ok(tree),
         Input::Nothing => Ok(Value::Null),
         Input::Json(bytes) => {
-            json::type_meta(&bytes).map_err(|error| {
+            let meta = json::type_meta(&bytes).map_err(|error| {
                 Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
             })?;
+            if !matches!(&*meta.kind, "" | "DeleteOptions") {
+                return Err(Status::bad_request(format!(
+                    "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
+                    meta.kind, meta.api_version
+                )));
+            }
             schema::decode_json(types, schema, &bytes, Strictness::Ignore)
                 .map(|decoded| decoded.value)
                 .map_err(|error| bad(error.to_string()))

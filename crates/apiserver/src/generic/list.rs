@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use apimachinery::Status;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use store::{Entry, Snapshot};
 
 use super::Target;
@@ -16,6 +17,15 @@ use crate::catalogue::Resource;
 
 /// How long a read waits for a revision that is not there yet.
 const FUTURE: Duration = Duration::from_secs(3);
+
+/// As Go's RawURLEncoding, which minds neither padding nor what the last letter has too much.
+const TOKENS: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// What a list found.
 pub(crate) struct Listed {
@@ -181,14 +191,14 @@ fn write_token(revision: u64, start: String) -> String {
         rv: i64::try_from(revision).unwrap_or(0),
         start: format!("{start}\0"),
     };
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).expect("two texts and a number are JSON"))
+    TOKENS.encode(serde_json::to_vec(&token).expect("two texts and a number are JSON"))
 }
 
 fn read_token(text: &str) -> Result<Token, Status> {
     let bad = |why: &str| {
         Err(Status::bad_request(format!("invalid continue token: continue key is not valid: {why}")))
     };
-    let Ok(bytes) = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')) else {
+    let Ok(bytes) = TOKENS.decode(text.trim_end_matches('=')) else {
         return bad("illegal base64 data");
     };
     let mut token = match serde_json::from_slice::<Token>(&bytes) {

@@ -214,6 +214,7 @@ impl ApiServer {
         let errors = match target.subresource().map(|subresource| &subresource.kind) {
             Some(SubresourceKind::Status) => {
                 keep_body(&mut object, old);
+                keep_generation(&mut object, old);
                 strategy.prepare_status(&context, &mut object, old);
                 keep_system_fields(&mut object, old);
                 let mut errors = Errors::new();
@@ -252,14 +253,13 @@ impl ApiServer {
         object: &mut Value,
         old: &Value,
     ) -> Errors {
+        keep_generation(object, old);
         strategy.prepare_update(context, object, old);
         keep_system_fields(object, old);
         if target.resource.strategy.has_generation() {
             let generation = meta::generation(old);
             let changed = target.resource.strategy.changes_generation(object, old);
             object.entry("metadata").set("generation", generation + i64::from(changed));
-        } else if meta::generation(object) == 0 && meta::generation(old) != 0 {
-            object.entry("metadata").set("generation", meta::generation(old));
         }
         let mut errors = Errors::new();
         metadata::validate_changed(&target.resource, object, old, &mut errors);
@@ -344,6 +344,17 @@ fn keep_status(object: &mut Value, old: &Value) {
             object.remove("status");
         }
         status => object.set("status", status.clone()),
+    }
+}
+
+/// A client's word on the generation never counts.
+fn keep_generation(object: &mut Value, old: &Value) {
+    let metadata = object.entry("metadata");
+    match &old["metadata"]["generation"] {
+        Value::Null => {
+            metadata.remove("generation");
+        }
+        generation => metadata.set("generation", generation.clone()),
     }
 }
 

@@ -100,6 +100,10 @@ async fn status_and_spec_are_written_apart_and_the_generation_follows_the_spec()
     assert_eq!(status.body["status"]["phase"].text(), "Running", "{}", status.text);
     assert!(status.body["spec"]["hostname"].is_null());
     assert_eq!(meta::generation(&status.body), 1);
+    let whole = POD.replace("\"spec\"", "\"status\":{\"phase\":\"Running\",\"reason\":\"r\"},\"spec\"");
+    let put = server.ask("PUT", &format!("{path}/status"), &whole).await;
+    assert_eq!((put.code, put.body["status"]["reason"].text()), (200, "r"), "{}", put.text);
+    assert_eq!(meta::generation(&put.body), 1);
     let spec = server.patch(MERGE, &path, r#"{"status":{"phase":"Failed"},"spec":{"hostname":"x"}}"#).await;
     assert_eq!(spec.body["status"]["phase"].text(), "Running");
     assert_eq!(meta::generation(&spec.body), 2);
