@@ -179,7 +179,7 @@ mod tests {
     fn all_facts_load_and_fit_each_other() {
         assert_eq!(types().kinds().count(), 349);
         let (_, others) = load_defaults();
-        assert_eq!(others.len(), 7);
+        assert_eq!(others.len(), 8);
         for row in others {
             assert!(row.path.ends_with(')') || row.path.ends_with("[]"), "{row:?}");
         }
