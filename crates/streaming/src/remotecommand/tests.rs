@@ -111,9 +111,12 @@ async fn a_process_that_cannot_start_is_an_internal_error() {
     let failing = async || Err("no such container".to_owned());
     serve_websocket(client.clone(), V5, Streams::default(), failing).await.unwrap();
     let heard = client.heard.lock().unwrap().clone();
-    let (channel, text) = unframe(V5, heard.last().unwrap().clone()).unwrap();
+    let [.., last, close] = heard.as_slice() else { panic!("too little was said: {heard:?}") };
+    let (channel, text) = unframe(V5, last.clone()).unwrap();
     assert_eq!(channel, ERROR);
     assert!(std::str::from_utf8(&text).unwrap().contains("no such container"));
+    // Clients take any other end for a failure of theirs.
+    assert!(matches!(close, Message::Close(Some(frame)) if u16::from(frame.code) == 1000), "{close:?}");
 }
 
 #[test]
