@@ -117,7 +117,8 @@ fn objects_are_made_shown_and_changed() {
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: 7\n",
         );
         assert!(refused.refused().contains("cannot unmarshal number into Go struct field ConfigMap.data"));
-        let refused = kubectl.try_run_with(&format!("apply -f - {n}"), &manifest.replace("data", "dato"));
+        let refused =
+            kubectl.try_run_with(&format!("apply -f - {n}"), &manifest.replace("data: {k", "dato: {k"));
         assert!(refused.refused().contains("unknown field \"dato\""));
     });
 }
