@@ -28,17 +28,15 @@ async fn child() {
         let store = store.clone();
         edge.tasks.spawn(async move {
             for number in 0.. {
-                let key = format!("/{writer}/{}", number % 50);
-                let value = format!("{round}.{number} {}", "x".repeat(number % 3000));
-                let deleting = number % 9 == 8;
-                let txn = if deleting {
-                    Txn { compares: vec![], ops: vec![Op::Delete { key: key.as_str().into() }] }
-                } else {
-                    put(&key, value.clone())
+                let change = change(round, writer, number);
+                let txn = match change.value {
+                    None => {
+                        Txn { compares: vec![], ops: vec![Op::Delete { key: change.key.as_str().into() }] }
+                    }
+                    Some(value) => put(&change.key, value),
                 };
                 let committed = store.commit(txn).await.expect("the disk works");
-                let value = if deleting { "-" } else { &value };
-                let line = format!("{} {key} {value}\n", committed.revision);
+                let line = format!("{} {writer} {number}.\n", committed.revision);
                 std::io::stdout().lock().write_all(line.as_bytes()).expect("the parent reads");
             }
         })
@@ -50,7 +48,8 @@ async fn child() {
 async fn nothing_acknowledged_is_lost() {
     let directory = tempfile::tempdir().unwrap();
     let random = SeededRandom::new(1);
-    let mut known: BTreeMap<String, (u64, String)> = BTreeMap::new();
+    // What each key must hold; None where it is deleted.
+    let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
     let (mut highest, mut total) = (1, 0);
     for round in 0..KILLS {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -69,51 +68,62 @@ async fn nothing_acknowledged_is_lost() {
         child.wait().unwrap();
 
         let before = highest;
+        let mut done = [0; WRITERS];
         for line in &acknowledged {
             // The last line may be cut.
-            let Some((revision, key, value)) = parse(line) else { continue };
+            let Some((revision, writer, number)) = parse(line) else { continue };
+            let change = change(round, writer, number);
             assert!(
-                revision > before || value == "-",
+                revision > before || change.value.is_none(),
                 "revision {revision} was given before, {before} was known"
             );
+            assert_eq!(number, done[writer], "a writer waits for each answer");
             highest = highest.max(revision);
             total += 1;
-            let newest = known.entry(key.to_owned()).or_default();
-            if revision >= newest.0 {
-                *newest = (revision, value.to_owned());
-            }
+            done[writer] += 1;
+            known.insert(change.key, change.value);
         }
         let store = open(directory.path()).expect("the store opens after a crash");
         assert!(store.revision() >= highest, "{} < {highest}", store.revision());
         highest = store.revision();
         let snapshot = store.snapshot();
-        for (key, (revision, value)) in &known {
-            let entry = snapshot.get(&key.as_str().into());
-            // A writer has one proposal under way: a newer state was not acknowledged, but may be there.
-            let newer = entry.is_some_and(|entry| entry.revision > *revision);
-            let same = entry.map_or("-", |entry| std::str::from_utf8(&entry.value).unwrap()) == value;
-            let deleted = entry.is_none() && key_is_due_for_deletion(value);
-            assert!(
-                newer || same || deleted,
-                "{key} was acknowledged at {revision} as {value:.20} and is {entry:?}"
-            );
+        let held = |key: &str| {
+            let entry = snapshot.get(&key.into());
+            entry.map(|entry| std::str::from_utf8(&entry.value).unwrap().to_owned())
+        };
+        // The one change that each writer had under way may be there or not.
+        for (writer, number) in done.into_iter().enumerate() {
+            let under_way = change(round, writer, number);
+            if held(&under_way.key) == under_way.value {
+                known.insert(under_way.key, under_way.value);
+            }
+        }
+        for (key, value) in &known {
+            assert_eq!(&held(key), value, "{key} after round {round}");
         }
         store.close().await;
     }
     assert!(total > KILLS, "only {total} writes were tried");
 }
 
-/// Whether the writer's next change of this key may have been its deletion.
-fn key_is_due_for_deletion(value: &str) -> bool {
-    let number =
-        value.split_once(' ').and_then(|(number, _)| number.split_once('.')).map(|(_, number)| number);
-    number.and_then(|number| number.parse::<usize>().ok()).is_some_and(|number| (number + 50) % 9 == 8)
-        || value == "-"
+struct Change {
+    key: String,
+    /// None deletes.
+    value: Option<String>,
 }
 
-fn parse(line: &str) -> Option<(u64, &str, &str)> {
-    let mut words = line.splitn(3, ' ');
-    let revision = words.next()?.parse().ok()?;
-    let key = words.next().filter(|key| key.starts_with('/'))?;
-    Some((revision, key, words.next()?))
+/// The `number`th change of a writer.
+fn change(round: usize, writer: usize, number: usize) -> Change {
+    Change {
+        key: format!("/{writer}/{}", number % 50),
+        value: (number % 9 != 8).then(|| format!("{round}.{number} {}", "x".repeat(number % 3000))),
+    }
+}
+
+/// The revision, writer and number of an acknowledged change; None for a line
+/// that tells none or was cut.
+fn parse(line: &str) -> Option<(u64, usize, usize)> {
+    let mut words = line.strip_suffix('.')?.split(' ').map(str::parse);
+    let mut next = || words.next()?.ok();
+    Some((next()?, next()? as usize, next()? as usize))
 }
