@@ -45,7 +45,9 @@ fn write(name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
 fn source() -> Result<PathBuf, Box<dyn Error>> {
     let cargo = std::env::var("CARGO")?;
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline"])
+        // Of all platforms, only this one's packages are sure to be there or to be had.
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .args(["--filter-platform", &std::env::var("TARGET")?])
         .current_dir(std::env::var("CARGO_MANIFEST_DIR")?)
         .output()?;
     if !output.status.success() {
