@@ -47,6 +47,15 @@ async fn a_job_like_pod_succeeds_and_keeps_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_before_the_start_is_told_is_not_missed() {
+    let machine = Machine::start().await;
+    machine.runtime.brief.lock().push("/true".into());
+    let container = json!({"name": "c", "image": "x", "command": ["/true"]});
+    machine.bind("p", json!({"restartPolicy": "Never", "containers": [container]}));
+    machine.until_phase("p", "Succeeded").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_loop_backs_off() {
     let machine = Machine::start().await;
     machine.bind("p", one("c"));

@@ -233,7 +233,13 @@ impl Worker {
                 self.record.stale = true;
                 self.retry_now();
             }
-            Message::Created { container, instance } => self.take_instance(&container, *instance, now),
+            Message::Created { container, instance } => {
+                let id = instance.id.clone();
+                self.take_instance(&container, *instance, now);
+                // It may have ended before it was known here: that event was
+                // about nobody, and there will be no other.
+                self.look_at(&id).await;
+            }
             Message::Condemned { container, id, condemned } => self.condemn(&container, &id, condemned),
             Message::Probe(report) => self.take_probe(report, now),
             Message::Done(operation, outcome) => {

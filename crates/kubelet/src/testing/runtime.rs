@@ -17,6 +17,8 @@ pub struct FakeRuntime {
     events: broadcast::Sender<Event>,
     /// Commands whose start fails.
     pub broken: Mutex<Vec<String>>,
+    /// Commands that have ended, and were told to have, before their start is.
+    pub brief: Mutex<Vec<String>>,
     /// What was called, in order.
     pub calls: Mutex<Vec<String>>,
 }
@@ -29,6 +31,7 @@ impl FakeRuntime {
             sandboxes: Mutex::default(),
             events: broadcast::channel(1024).0,
             broken: Mutex::default(),
+            brief: Mutex::default(),
             calls: Mutex::default(),
         }
     }
@@ -156,8 +159,8 @@ impl Runtime for FakeRuntime {
 
     async fn start_container(&self, id: &ContainerId) -> Result<()> {
         let now = self.now();
-        let broken = self.broken.lock().clone();
-        self.with(id, |one| {
+        let (broken, brief) = (self.broken.lock().clone(), self.brief.lock().clone());
+        let is_brief = self.with(id, |one| {
             if one.config.command.first().is_some_and(|command| broken.contains(command)) {
                 let message =
                     format!("exec: {:?}: executable file not found in $PATH", one.config.command[0]);
@@ -170,8 +173,14 @@ impl Runtime for FakeRuntime {
             }
             one.state = ContainerState::Running;
             one.started_at = now;
-            Ok(())
-        })?
+            Ok(one.config.command.first().is_some_and(|command| brief.contains(command)))
+        })??;
+        if is_brief {
+            self.end(id, 0);
+            // Whoever follows the events hears of the end first.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
     }
 
     async fn stop_container(&self, id: &ContainerId, _: Option<&str>, grace: Duration) -> Result<()> {

@@ -171,9 +171,7 @@ fn workloads_are_run_and_rolled() {
     });
 }
 
-/// Under load a Job was seen to stay incomplete in about one run of three.
 #[test]
-#[ignore = "a Job may miss the end of its pod under load; the cause is not found yet"]
 fn a_job_completes() {
     with_each_kubectl(|kubectl, namespace| {
         let n = format!("-n {namespace}");
