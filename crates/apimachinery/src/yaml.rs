@@ -47,7 +47,9 @@ pub fn parse(bytes: &[u8]) -> Result<Value, YamlError> {
 pub fn to_string(value: &Value) -> Result<String, YamlError> {
     let mut sorted = value.clone();
     json::sort_deep(&mut sorted);
-    serde_saphyr::to_string(&Plain(&sorted))
+    // Go's package never folds a long line.
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(&Plain(&sorted), options)
         .map_err(|error| YamlError { line: None, message: error.to_string() })
 }
 
@@ -231,6 +233,13 @@ mod tests {
         let shared = b"a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n";
         assert_eq!(parse(shared).unwrap(), value!({"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2}}));
         assert_eq!(parse(br#"{"a": [1, "x"]}"#).unwrap(), value!({"a": [1, "x"]}));
+    }
+
+    #[test]
+    fn long_lines_stay_whole() {
+        let long = "word ".repeat(60);
+        let written = to_string(&value!({"long": long.trim_end(), "lines": "a\nb\n"})).unwrap();
+        assert_eq!(written, format!("lines: |\n  a\n  b\nlong: {}\n", long.trim_end()));
     }
 
     #[test]

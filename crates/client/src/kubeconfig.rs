@@ -1,9 +1,9 @@
 //! Kubeconfig files (client-go's `clientcmd/api/v1`): the part that names one
 //! cluster, one user and one context with embedded certificates.
 
+use apimachinery::{value, yaml};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
 
 /// Credentials and address of one cluster for one client.
 #[derive(Clone, Debug)]
@@ -21,27 +21,26 @@ pub struct Kubeconfig {
 }
 
 impl Kubeconfig {
-    /// The file's text. It is written as JSON's subset of YAML would be, but
-    /// in YAML's block form, since people open it.
+    /// The file's text, in YAML's block form, since people open it.
     pub fn to_yaml(&self) -> String {
         let encoded = |pem: &str| STANDARD.encode(pem);
         let context = format!("{}@{}", self.user, self.cluster);
-        let config = json!({
+        let config = value!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": self.cluster, "cluster": {
-                "server": self.server,
+            "clusters": [{"name": self.cluster.as_str(), "cluster": {
+                "server": self.server.as_str(),
                 "certificate-authority-data": encoded(&self.certificate_authority),
             }}],
-            "users": [{"name": self.user, "user": {
+            "users": [{"name": self.user.as_str(), "user": {
                 "client-certificate-data": encoded(&self.client_certificate),
                 "client-key-data": encoded(&self.client_key),
             }}],
-            "contexts": [{"name": context, "context": {"cluster": self.cluster, "user": self.user}}],
+            "contexts": [{"name": context.as_str(), "context": {"cluster": self.cluster.as_str(), "user": self.user.as_str()}}],
             "current-context": context,
             "preferences": {},
         });
-        serde_saphyr::to_string(&config).expect("a tree of maps, lists and text is always YAML")
+        yaml::to_string(&config).expect("a tree of maps, lists and text is always YAML")
     }
 }
 
