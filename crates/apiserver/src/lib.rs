@@ -40,8 +40,8 @@ pub use extend::authorization::{Action, Authorizer, Decision, Verdict};
 pub use extend::companion::{Change, Companion};
 pub use extend::conversion::Conversion;
 pub use extend::definition::{
-    Column, Definition, Scale, ScaleSelector, Scope, Selectable, Storage, Subresource, SubresourceKind, Text,
-    Version,
+    Column, Definition, Ineffective, Scale, ScaleSelector, Scope, Selectable, Storage, Subresource,
+    SubresourceKind, Text, Version,
 };
 pub use extend::handler::{Answer, Call, Handler};
 pub use extend::identity::{Authenticator, CertificateDer, Credentials, Identity, UserInfo};

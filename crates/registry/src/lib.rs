@@ -6,7 +6,7 @@
 
 mod changes;
 pub mod core;
-pub mod ineffective;
+mod ineffective;
 pub mod loops;
 pub mod printers;
 mod rules;

@@ -102,12 +102,8 @@ fn definition(fact: &'static facts::Resource, version: Version, settings: &Setti
             Storage::Stored { prefix: prefix(fact), api_version: api_version.into(), schema: version.schema }
         }
     };
-    let strategy = strategy(&fact.group, &fact.resource);
-    let strategy: Arc<dyn Strategy> = if settings.warn_ineffective {
-        ineffective::warning(&fact.group, &fact.resource, strategy)
-    } else {
-        strategy
-    };
+    let ineffective =
+        if settings.warn_ineffective { ineffective::of(&fact.group, &fact.resource) } else { &[] };
     Definition {
         group: text(&fact.group),
         resource: text(&fact.resource),
@@ -125,7 +121,8 @@ fn definition(fact: &'static facts::Resource, version: Version, settings: &Setti
         storage,
         subresources: fact.subresources.iter().map(|part| subresource(fact, part, settings)).collect(),
         selectable: selectable(&fact.group, &fact.resource),
-        strategy,
+        ineffective,
+        strategy: strategy(&fact.group, &fact.resource),
     }
 }
 
@@ -399,6 +396,7 @@ fn range_allocations() -> Definition {
         storage: Storage::Stored { prefix: text("/registry/ranges/"), api_version: text("v1"), schema },
         subresources: Vec::new(),
         selectable: Vec::new(),
+        ineffective: &[],
         strategy: Arc::new(Plain),
     }
 }

@@ -44,7 +44,34 @@ pub struct Definition {
     pub subresources: Vec<Subresource>,
     /// Fields that field selectors may name beside `metadata.name` and `metadata.namespace`.
     pub selectable: Vec<Selectable>,
+    /// What is accepted and does nothing; a write of it is answered with a warning.
+    pub ineffective: &'static [Ineffective],
     pub strategy: Arc<dyn Strategy>,
+}
+
+/// A kind or field that is stored and that nothing acts on.
+#[derive(Debug)]
+pub struct Ineffective {
+    /// Where the field lies; `*` is every item of a list. Empty for the whole kind.
+    pub path: &'static [&'static str],
+    /// What that means: `the policy is not enforced yet`.
+    pub why: &'static str,
+}
+
+impl Ineffective {
+    /// The warning for `object`; None where it does not use the field.
+    pub fn warning(&self, kind: &str, object: &Value) -> Option<String> {
+        let subject = if self.path.is_empty() { kind.to_owned() } else { self.path.join(".") };
+        is_set(object, self.path).then(|| format!("{subject} has no effect here: {}", self.why))
+    }
+}
+
+fn is_set(value: &Value, path: &[&str]) -> bool {
+    match path {
+        [] => !value.is_null(),
+        ["*", rest @ ..] => value.items().iter().any(|item| is_set(item, rest)),
+        [name, rest @ ..] => is_set(value.get(*name), rest),
+    }
 }
 
 /// A served version of a resource.
@@ -208,6 +235,11 @@ impl Definition {
         self.verbs.iter().any(|have| have == verb)
     }
 
+    /// Tells what of `object` has no effect.
+    pub(crate) fn warn_ineffective(&self, object: &Value, warnings: &mut Vec<String>) {
+        warnings.extend(self.ineffective.iter().filter_map(|unheeded| unheeded.warning(&self.kind, object)));
+    }
+
     /// `apps/v1` for the version `v1`.
     pub fn api_version(&self, version: &str) -> String {
         if self.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.group) }
@@ -232,5 +264,27 @@ impl Definition {
         }
         key.push_str(name);
         Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::Ineffective;
+
+    #[test]
+    fn what_has_no_effect_is_told() {
+        let kind = Ineffective { path: &[], why: "the policy is not enforced yet" };
+        assert_eq!(
+            kind.warning("NetworkPolicy", &value!({})).as_deref(),
+            Some("NetworkPolicy has no effect here: the policy is not enforced yet")
+        );
+        let field = Ineffective { path: &["spec", "env", "*", "file"], why: "no file is read yet" };
+        assert_eq!(field.warning("Pod", &value!({"spec": {"env": [{"name": "a"}]}})), None);
+        assert_eq!(
+            field.warning("Pod", &value!({"spec": {"env": [{"name": "a"}, {"file": "b"}]}})).as_deref(),
+            Some("spec.env.*.file has no effect here: no file is read yet")
+        );
     }
 }

@@ -202,6 +202,7 @@ impl ApiServer {
             return Err(Status::invalid(resource.group_kind(), &name, &errors));
         }
         warnings.extend(strategy.warnings(&context, object, None));
+        resource.warn_ineffective(object, warnings);
         let admission = Admission { name: &name, ..admission };
         self.validate(&admission, object, notes)?;
         strategy.allocate(&context, object, None, &mut notes.companions)?;

@@ -236,6 +236,9 @@ impl ApiServer {
             return Err(Status::invalid(resource.group_kind(), &target.name, &errors));
         }
         warnings.extend(strategy.warnings(&context, &object, Some(old)));
+        if target.subresource.is_empty() {
+            resource.warn_ineffective(&object, warnings);
+        }
         self.validate(&admission, &object, notes)?;
         if target.subresource.is_empty() {
             strategy.allocate(&context, &mut object, Some(old), &mut notes.companions)?;

@@ -84,6 +84,7 @@ fn definition(
         },
         subresources: Vec::new(),
         selectable: Vec::new(),
+        ineffective: &[],
         strategy,
     }
 }
