@@ -7,9 +7,8 @@ use std::time::Duration;
 use apimachinery::Value;
 use apiserver::{NodeConnector, NodeStream};
 use async_trait::async_trait;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -24,11 +23,8 @@ pub struct Dialer {
 impl Dialer {
     /// `to_nodes` verifies nodes and bears the certificate they know the API server by.
     pub fn new(to_nodes: Arc<ClientConfig>) -> Self {
-        let to_anyone = ClientConfig::builder()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(to_nodes.crypto_provider().clone())))
-            .with_no_client_auth();
-        Self { to_nodes, to_anyone: Arc::new(to_anyone) }
+        // Upstream's proxy does not verify pods and services either.
+        Self { to_nodes, to_anyone: serve::unverified_client() }
     }
 }
 
@@ -97,48 +93,6 @@ async fn tls(
         .map_err(|_| format!("tls: {address}: handshake timeout"))?
         .map_err(|error| format!("tls: {address}: {error}"))?;
     Ok(Box::new(stream))
-}
-
-/// Accepts any certificate: the proxy subresource to pods and services does
-/// not verify (upstream's `https:` prefix likewise).
-#[derive(Debug)]
-struct Anyone(Arc<rustls::crypto::CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]
