@@ -154,8 +154,12 @@ fn workloads_are_run_and_rolled() {
         for wanted in ["StrategyType:", "RollingUpdate", "ScalingReplicaSet", "Scaled up replica set web-"] {
             assert!(described.contains(wanted), "{wanted} in {described}");
         }
-        let pod = kubectl.run(&format!("get pods -o name {n}"));
-        let described = kubectl.run(&format!("describe {} {n}", pod.lines().next().expect("a pod")));
+        let wanted = kubectl.field(&format!("deployment/web {n}"), ".spec.replicas");
+        let pods = eventually("only the new pods are left", PATIENCE, || {
+            let pods = kubectl.run(&format!("get pods -o name {n}"));
+            if pods.lines().count().to_string() == wanted { Ok(pods) } else { Err(pods) }
+        });
+        let described = kubectl.run(&format!("describe {} {n}", pods.lines().next().expect("a pod")));
         for wanted in
             ["Status:", "Running", "Scheduled", "Successfully assigned", "Created", "Started", "QoS Class:"]
         {
