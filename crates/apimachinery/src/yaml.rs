@@ -80,7 +80,7 @@ fn read(bytes: &[u8]) -> Result<(Value, Option<String>), YamlError> {
     };
     let Node { mut value, duplicates } = match serde_saphyr::from_str_with_options(&text, options) {
         Ok(node) => node,
-        Err(error) => return Err(told(&error)),
+        Err(error) => return Err(told(&error, &text)),
     };
     json::sort_deep(&mut value);
     let problem =
@@ -89,12 +89,32 @@ fn read(bytes: &[u8]) -> Result<(Value, Option<String>), YamlError> {
 }
 
 /// The parser's error with Go's line.
-fn told(error: &serde_saphyr::Error) -> YamlError {
+fn told(error: &serde_saphyr::Error, body: &str) -> YamlError {
+    if let Some(error) = unclosed(error, body) {
+        return error;
+    }
     let line = error.location().map(|location| location.line()).filter(|line| *line > 0);
     let text = error.to_string();
     // The place is told by the line alone.
     let message = text.split(" at line ").next().unwrap_or(&text).lines().next().unwrap_or("").to_owned();
     YamlError { line, message }
+}
+
+/// A bracket that nothing closes, in Go's words: they tell what was expected
+/// where the text ends.
+fn unclosed(error: &serde_saphyr::Error, body: &str) -> Option<YamlError> {
+    let text = error.to_string();
+    let bracket = text.split_once("unclosed bracket '")?.1.chars().next()?;
+    let lines = body.lines().count() as u64;
+    if body.trim_end().ends_with(['{', '[', ',', ':']) {
+        return Some(YamlError { line: Some(lines), message: "did not find expected node content".into() });
+    }
+    let closing = if bracket == '{' { '}' } else { ']' };
+    let opened = error.location().map_or(1, |location| location.line());
+    Some(YamlError {
+        line: Some(if opened > 1 { opened - 1 } else { lines }),
+        message: format!("did not find expected ',' or '{closing}'"),
+    })
 }
 
 /// A tree and what is said of its duplicate keys.

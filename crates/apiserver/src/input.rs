@@ -258,6 +258,42 @@ fn check_kind(api_version: &str, kind: &str, expected: &Expected<'_>) -> Result<
     ))
 }
 
+/// Whether a patched tree is still of its kind: it is decoded as what it says.
+///
+/// # Errors
+/// The decoder's words.
+pub(crate) fn check_patched(patched: &Value, expected: &Expected<'_>) -> Result<(), String> {
+    if is_expected(patched, expected) {
+        return Ok(());
+    }
+    let (api_version, kind) = (patched["apiVersion"].text(), patched["kind"].text());
+    if kind.is_empty() {
+        return Err(format!("Object 'Kind' is missing in '{}'", json::to_string(patched)));
+    }
+    let types = facts::types();
+    let Some(schema) = types.kind_of(api_version, kind) else {
+        return Err(format!(
+            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+        ));
+    };
+    let mut read = patched.clone();
+    schema::normalize(types, schema, &mut read, Strictness::Ignore).map_err(|error| error.to_string())?;
+    if kind == expected.kind {
+        // Another version of it, which would be converted.
+        return Ok(());
+    }
+    let package = |group: &str| {
+        let first = group.split('.').next().unwrap_or("");
+        if first.is_empty() { "core".to_owned() } else { first.to_owned() }
+    };
+    let version = api_version.rsplit('/').next().unwrap_or(api_version);
+    Err(format!(
+        "converting ({version}.{kind}) to ({}.{}): unknown conversion",
+        package(expected.group),
+        expected.kind
+    ))
+}
+
 /// Groups that Kubernetes still reads but no longer serves.
 fn was_served(group: &str, version: &str) -> bool {
     group == "extensions" && version == "v1beta1"

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::facts;
-use apimachinery::schema::TypeId;
+use apimachinery::schema::{self, Strictness, TypeId};
 use apimachinery::table::{self, IncludeObject};
 use apimachinery::{Status, Value, json, protobuf, yaml};
 use bytes::Bytes;
@@ -91,7 +91,14 @@ pub(crate) fn in_version(resource: &Resource, version: usize, mut tree: Value) -
     }
     let served = &resource.versions[version];
     match &served.conversion {
-        Some(conversion) => conversion.from_storage(&mut tree)?,
+        Some(conversion) => {
+            conversion.from_storage(&mut tree)?;
+            // What this version always writes, the stored one may leave out.
+            if let Some(schema) = served.schema {
+                schema::normalize(facts::types(), schema, &mut tree, Strictness::Ignore)
+                    .map_err(|error| Status::internal(error.to_string()))?;
+            }
+        }
         None => tree.set("apiVersion", resource.api_version(&served.name)),
     }
     Ok(tree)

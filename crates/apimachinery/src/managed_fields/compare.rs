@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use super::element;
 use super::set::{self, Set};
-use super::shape::{self, Shape};
+use super::shape::{Atomic, Form, Shape};
+use crate::schema::ListType;
 use crate::{Key, Object, Value};
 
 /// What differs between two objects.
@@ -40,12 +41,31 @@ fn nobody_owns(in_metadata: bool, name: &str) -> bool {
 }
 
 /// Compares two whole objects, without the members that nobody owns.
-pub fn compare(shape: Shape<'_>, old: &Value, new: &Value) -> Comparison {
+///
+/// # Errors
+/// Why an item of a list cannot be told from the others.
+pub fn compare(shape: Shape<'_>, old: &Value, new: &Value) -> Result<Comparison, String> {
     let mut found = Delta::default();
-    members(shape, old.as_object(), new.as_object(), &mut found, &|name| nobody_owns(false, name), &|name| {
-        name == "metadata"
-    });
-    Comparison { changed: Set::trusted(found.changed), removed: Set::trusted(found.removed) }
+    members(
+        shape,
+        old.as_object(),
+        new.as_object(),
+        &mut found,
+        &|name| nobody_owns(false, name),
+        &|name| name == "metadata",
+    )?;
+    Ok(Comparison { changed: Set::trusted(found.changed), removed: Set::trusted(found.removed) })
+}
+
+impl Comparison {
+    /// Leaves out `fields` and everything below them.
+    pub(super) fn without(mut self, fields: &Set) -> Self {
+        if !fields.is_empty() {
+            self.changed.subtract_below(fields);
+            self.removed.subtract_below(fields);
+        }
+        self
+    }
 }
 
 /// Two nodes being built: what changed and what went.
@@ -63,7 +83,7 @@ impl Delta {
         match (old, new) {
             (Some(_), None) => self.removed_here = true,
             (None, Some(_)) => self.changed_here = true,
-            (Some(old), Some(new)) if old != new => self.changed_here = true,
+            (Some(old), Some(new)) if old != new && !element::same(old, new) => self.changed_here = true,
             _ => {}
         }
     }
@@ -98,7 +118,7 @@ fn members(
     found: &mut Delta,
     skip: &dyn Fn(&str) -> bool,
     stripped: &dyn Fn(&str) -> bool,
-) {
+) -> Result<(), String> {
     let empty = Object::new();
     let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
     let mut both = 0;
@@ -121,16 +141,17 @@ fn members(
         };
         both += usize::from(before.is_some());
         if !skip(name) {
-            member(shape, name, before, Some(value), found, stripped);
+            member(shape, name, before, Some(value), found, stripped)?;
         }
     }
     if both < old.len() {
         for (name, value) in old.iter() {
             if !new.contains(name) && !skip(name) {
-                member(shape, name, Some(value), None, found, stripped);
+                member(shape, name, Some(value), None, found, stripped)?;
             }
         }
     }
+    Ok(())
 }
 
 fn member(
@@ -140,45 +161,57 @@ fn member(
     new: Option<&Value>,
     found: &mut Delta,
     stripped: &dyn Fn(&str) -> bool,
-) {
+) -> Result<(), String> {
     // What the schema does not know is pruned before or kept whole.
     let shape = shape.member(name).unwrap_or(Shape::Whole);
     let mut below = Delta::default();
     if stripped(name) {
         let (old, new) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
-        members(shape, old, new, &mut below, &|name| nobody_owns(true, name), &never);
+        members(shape, old, new, &mut below, &|name| nobody_owns(true, name), &never)?;
     } else {
-        walk(shape, old, new, &mut below);
+        walk(shape, old, new, &mut below)?;
     }
     found.take(|| element::field(name), below);
+    Ok(())
 }
 
-fn walk(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>, found: &mut Delta) {
-    match shape {
-        Shape::Whole => found.leaf(old, new),
-        Shape::Struct(..) | Shape::Map(..) | Shape::Deduced => {
+fn walk(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>, found: &mut Delta) -> Result<(), String> {
+    match shape.form() {
+        Form::Whole | Form::Scalar(_) | Form::Object(Atomic::Yes) | Form::List(ListType::Atomic) => {
+            found.leaf(old, new);
+        }
+        Form::Object(Atomic::No) | Form::Deduced => {
             let sides = (object_of(old), object_of(new));
-            let (Some(before), Some(after)) = sides else { return found.leaf(old, new) };
+            let (Some(before), Some(after)) = sides else {
+                found.leaf(old, new);
+                return Ok(());
+            };
             if before.is_none_or(Object::is_empty) && after.is_none_or(Object::is_empty) {
-                return found.leaf(old, new);
+                found.leaf(old, new);
+                return Ok(());
             }
             found.removed_here = new.is_none();
             found.changed_here = old.is_none();
-            members(shape, before, after, found, &never, &never);
+            members(shape, before, after, found, &never, &never)?;
         }
-        Shape::Set | Shape::Keyed(..) => {
+        Form::List(_) => {
             let sides = (array_of(old), array_of(new));
-            let (Some(before), Some(after)) = sides else { return found.leaf(old, new) };
+            let (Some(before), Some(after)) = sides else {
+                found.leaf(old, new);
+                return Ok(());
+            };
             if before.is_empty() && after.is_empty() {
-                return found.leaf(old, new);
+                found.leaf(old, new);
+                return Ok(());
             }
             found.removed_here = new.is_none();
             found.changed_here = old.is_none();
             if before != after {
-                items(shape, before, after, found);
+                items(shape, before, after, found)?;
             }
         }
     }
+    Ok(())
 }
 
 /// The object there, `Some(None)` where there is nothing or null, `None` where
@@ -199,48 +232,37 @@ fn array_of(value: Option<&Value>) -> Option<&[Value]> {
     }
 }
 
-/// The element that names an item.
-pub(super) fn element_of(shape: Shape<'_>, item: &Value) -> Key {
-    match shape {
-        Shape::Keyed(_, _, keys) => element::keyed(item, keys, shape::key_default),
-        _ => element::item(item),
-    }
-}
-
-fn items(shape: Shape<'_>, old: &[Value], new: &[Value], found: &mut Delta) {
+fn items(shape: Shape<'_>, old: &[Value], new: &[Value], found: &mut Delta) -> Result<(), String> {
     let mut sides: BTreeMap<Key, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
     for item in old {
-        sides.entry(element_of(shape, item)).or_default().0.push(item);
+        sides.entry(element::of_item(shape, item)?).or_default().0.push(item);
     }
     for item in new {
-        sides.entry(element_of(shape, item)).or_default().1.push(item);
+        sides.entry(element::of_item(shape, item)?).or_default().1.push(item);
     }
     for (name, (old, new)) in sides {
         let mut below = Delta::default();
         match (old.as_slice(), new.as_slice()) {
             // The usual case: no item occurs twice.
             (before @ ([] | [_]), after @ ([] | [_])) => {
-                walk_item(shape, before.first().copied(), after.first().copied(), &mut below);
+                walk(shape.item(), before.first().copied(), after.first().copied(), &mut below)?;
             }
             // Items that occur several times are owned together.
             (before, after) if before.len() > 1 && after.len() > 1 => below.changed_here = before != after,
             (_, after @ ([] | [_])) => {
                 if let Some(only) = after.first() {
-                    walk_item(shape, None, Some(only), &mut below);
+                    walk(shape.item(), None, Some(only), &mut below)?;
                 }
                 below.removed_here = true;
             }
             (before, _) => {
                 if let Some(only) = before.first() {
-                    walk_item(shape, Some(only), None, &mut below);
+                    walk(shape.item(), Some(only), None, &mut below)?;
                 }
                 below.changed_here = true;
             }
         }
         found.take(|| name, below);
     }
-}
-
-fn walk_item(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>, found: &mut Delta) {
-    walk(shape.item(), old, new, found);
+    Ok(())
 }

@@ -8,6 +8,9 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
+use super::shape::{Form, Shape};
+use crate::field::quote;
+use crate::schema::ListType;
 use crate::{Key, Object, Value};
 
 /// The member that says that the path up to here belongs to the set.
@@ -29,11 +32,15 @@ pub(super) fn item(value: &Value) -> Key {
 }
 
 /// The element of an item of a list with keys; a key that the item lacks takes
-/// its default from `default`, or is left out.
-pub(super) fn keyed(object: &Value, keys: &[&str], default: impl Fn(&str) -> Option<Value>) -> Key {
+/// its default from `default`, or is left out. `None` where no key is left.
+pub(super) fn keyed<'k>(
+    object: &Value,
+    keys: impl Iterator<Item = &'k str>,
+    default: impl Fn(&str) -> Option<Value>,
+) -> Option<Key> {
     let mut text = String::from("k:{");
     // The keys stand in the order of their names.
-    let mut names: smallvec::SmallVec<[&str; 4]> = keys.iter().copied().collect();
+    let mut names: smallvec::SmallVec<[&str; 4]> = keys.collect();
     names.sort_unstable();
     for name in names {
         let assumed;
@@ -54,8 +61,94 @@ pub(super) fn keyed(object: &Value, keys: &[&str], default: impl Fn(&str) -> Opt
         text.push(':');
         write_json(value, &mut text);
     }
+    if text.len() == 3 {
+        return None;
+    }
     text.push('}');
-    Key::Owned(text)
+    Some(Key::Owned(text))
+}
+
+/// The element of an item of a list that is no atomic one.
+///
+/// # Errors
+/// Why the item has none, in structured-merge-diff's words.
+pub(super) fn of_item(shape: Shape<'_>, item: &Value) -> Result<Key, String> {
+    if shape.form() == Form::List(ListType::Map) {
+        let said = match item {
+            Value::Null => "associative list with keys may not have a null element",
+            Value::Object(_) => {
+                return keyed(item, shape.keys(), |key| shape.key_default(key)).ok_or_else(|| {
+                    let keys: Vec<String> = shape.keys().map(quote).collect();
+                    format!(
+                        "associative list with keys has an element that omits all key fields [{}] (and doesn't \
+                         have default values for any key fields)",
+                        keys.join(" ")
+                    )
+                });
+            }
+            _ => "associative list with keys may not have non-map elements",
+        };
+        return Err(said.to_owned());
+    }
+    match item {
+        Value::Object(_) => Err("associative list without keys has an element that's a map type".to_owned()),
+        Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
+        Value::Null => Err("associative list without keys has an element that's an explicit null".to_owned()),
+        item => Ok(self::item(item)),
+    }
+}
+
+/// An element as people read it: `.name`, `[name="a"]`, `[="x"]`, `[0]`
+/// (`PathElement.String`).
+pub(super) fn display(text: &str) -> String {
+    let value = parsed(text).unwrap_or_default();
+    match text.split_at_checked(2) {
+        Some(("f:", name)) => format!(".{name}"),
+        Some(("k:", _)) => {
+            let keys: Vec<String> =
+                value.members().map(|(name, value)| format!("{name}={}", display_value(value))).collect();
+            format!("[{}]", keys.join(","))
+        }
+        Some(("v:", _)) => format!("[={}]", display_value(&value)),
+        Some((_, index)) => format!("[{index}]"),
+        None => String::new(),
+    }
+}
+
+/// `value.ToString`.
+fn display_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => quote(text),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(display_value).collect::<Vec<_>>().join(","))
+        }
+        Value::Object(object) => {
+            object.iter().map(|(name, value)| format!("{name}={}", display_value(value))).collect()
+        }
+        other => {
+            let mut text = String::new();
+            write_json(other, &mut text);
+            text
+        }
+    }
+}
+
+/// Whether two values are one: numbers by size, objects whatever their order
+/// (`value.Equals`).
+pub(super) fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Int(whole), Value::Float(number)) | (Value::Float(number), Value::Int(whole)) => {
+            *whole as f64 == *number
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(name, a)| right.get(name).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
 }
 
 /// The canonical text of an element that a client wrote; `None` where it is none.
@@ -71,7 +164,7 @@ pub(super) fn canonical(text: &str) -> Option<Key> {
         "k:" => {
             let value = from_serde(serde_json::from_str(rest).ok()?);
             let names: Vec<&str> = value.as_object()?.keys().collect();
-            Some(keyed(&value, &names, |_| None))
+            keyed(&value, names.into_iter(), |_| None)
         }
         _ => None,
     }
@@ -234,9 +327,23 @@ mod tests {
         }
         let port = value!({"containerPort": 80, "name": "http"});
         assert_eq!(
-            keyed(&port, &["containerPort", "protocol"], |_| Some(Value::from("TCP"))),
-            "k:{\"containerPort\":80,\"protocol\":\"TCP\"}"
+            keyed(&port, ["containerPort", "protocol"].into_iter(), |_| Some(Value::from("TCP"))).as_deref(),
+            Some("k:{\"containerPort\":80,\"protocol\":\"TCP\"}")
         );
+        assert_eq!(keyed(&port, ["ip"].into_iter(), |_| None), None);
+    }
+
+    #[test]
+    fn elements_are_told_as_people_read_them() {
+        for (element, told) in [
+            ("f:spec", ".spec"),
+            ("k:{\"name\":\"a\",\"port\":80}", "[name=\"a\",port=80]"),
+            ("v:\"x\"", "[=\"x\"]"),
+            ("v:true", "[=true]"),
+            ("i:3", "[3]"),
+        ] {
+            assert_eq!(display(element), told);
+        }
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! never decoded.
 
 use super::Write;
+use super::compare::Comparison;
 use super::set::Set;
-use crate::{Key, Object, Value};
+use super::versions::Changes;
+use crate::{Key, Object, Value, json};
 
 /// Update managers kept apart; the oldest beyond it are merged.
 const MAX_UPDATE_MANAGERS: usize = 10;
@@ -38,7 +40,7 @@ pub(super) struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    fn of(entry: &'a Value) -> Self {
+    pub fn of(entry: &'a Value) -> Self {
         let operation = entry["operation"].text();
         Identity {
             manager: entry["manager"].text(),
@@ -46,6 +48,23 @@ impl<'a> Identity<'a> {
             api_version: if operation == "Apply" { "" } else { entry["apiVersion"].text() },
             subresource: entry["subresource"].text(),
         }
+    }
+
+    /// What upstream sorts owners by: the entry as JSON, without its fields
+    /// and time.
+    pub fn text(&self) -> String {
+        let mut entry = Object::new();
+        for (name, text) in [
+            ("manager", self.manager),
+            ("operation", self.operation),
+            ("apiVersion", self.api_version),
+            ("subresource", self.subresource),
+        ] {
+            if !text.is_empty() {
+                entry.push_new(name, text);
+            }
+        }
+        json::to_string(&Value::Object(entry))
     }
 }
 
@@ -87,8 +106,17 @@ impl Entries {
         self.0.is_empty()
     }
 
-    /// Takes `changed` and `removed` from everyone and gives `changed` to the writer.
-    pub(super) fn record(&mut self, changed: Set, removed: &Set, write: &Write<'_>) {
+    /// Takes what `write` changed from everyone and gives it to the writer.
+    ///
+    /// # Errors
+    /// Why changes cannot be told in a version in which somebody owns fields.
+    pub(super) fn record(
+        &mut self,
+        comparison: Comparison,
+        elsewhere: &mut Changes<'_>,
+        write: &Write<'_>,
+    ) -> Result<(), String> {
+        let Comparison { changed, removed } = comparison;
         let own = Identity {
             manager: manager_name(write),
             operation: "Update",
@@ -98,15 +126,27 @@ impl Entries {
         let mut given = false;
         for entry in &mut self.0 {
             let mine = Identity::of(entry) == own;
+            let (changed, removed) = if entry["apiVersion"].text() == write.api_version {
+                (&changed, &removed)
+            } else {
+                match elsewhere.of(entry["apiVersion"].text())? {
+                    Some(found) => (&found.changed, &found.removed),
+                    None => {
+                        // What was owned in a version that is gone is nobody's.
+                        entry.remove("fieldsV1");
+                        continue;
+                    }
+                }
+            };
             let Some(Value::Object(fields)) = entry.get_mut("fieldsV1") else { continue };
             let mut set = Set::trusted(std::mem::take(fields));
             if !removed.is_empty() {
                 set.subtract(removed);
             }
             if mine {
-                set.unite(&changed);
-            } else if set.intersects(&changed) {
-                set.subtract(&changed);
+                set.unite(changed);
+            } else if set.intersects(changed) {
+                set.subtract(changed);
             }
             entry.set("fieldsV1", set.into_fields_v1());
             if mine && !changed.is_empty() {
@@ -120,6 +160,7 @@ impl Entries {
         }
         self.cap();
         self.sort();
+        Ok(())
     }
 
     /// Merges the oldest Update managers where there are too many of them.

@@ -47,6 +47,11 @@ impl Set {
         self.0.is_empty()
     }
 
+    /// The set as the tree that it is.
+    pub(super) fn tree(&self) -> &Object {
+        &self.0
+    }
+
     /// Adds one path of canonical elements.
     pub(super) fn insert(&mut self, path: &[Key]) {
         let Some((first, rest)) = path.split_first() else { return };
@@ -96,6 +101,14 @@ impl Set {
     /// Whether any path is in both.
     pub fn intersects(&self, other: &Set) -> bool {
         intersects(&self.0, &other.0)
+    }
+
+    /// The paths as upstream lists them: at each level first those that end
+    /// there, then the longer ones.
+    pub(super) fn listed(&self) -> Vec<Vec<&str>> {
+        let mut found = Vec::new();
+        list(&self.0, &mut Vec::new(), &mut found);
+        found
     }
 
     /// The paths, each as its elements, in order.
@@ -255,6 +268,24 @@ fn intersects(a: &Object, b: &Object) -> bool {
         let (Value::Object(left), Some(right)) = (value, child(many, name)) else { return false };
         is_member(left) && is_member(right) || intersects(left, right)
     })
+}
+
+fn list<'s>(node: &'s Object, path: &mut Vec<&'s str>, found: &mut Vec<Vec<&'s str>>) {
+    let below = || {
+        node.iter()
+            .filter(|(name, _)| *name != SELF)
+            .filter_map(|(name, below)| Some((name, below.as_object()?)))
+    };
+    for (name, _) in below().filter(|(_, below)| is_member(below)) {
+        path.push(name);
+        found.push(path.clone());
+        path.pop();
+    }
+    for (name, below) in below() {
+        path.push(name);
+        list(below, path, found);
+        path.pop();
+    }
 }
 
 fn collect(node: &Object, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {

@@ -5,7 +5,8 @@
 //! member of an object adds it, and negative indexes count from the end.
 
 use super::{Error, MAX_JSON_PATCH_OPERATIONS, go_shape};
-use crate::{Object, Value};
+use crate::json::Parsed;
+use crate::{Key, Object, Value};
 
 /// A patch that was read; see [`Patch::apply`].
 #[derive(Clone, Debug)]
@@ -26,7 +27,10 @@ struct Operation {
 impl Patch {
     /// Reads the body of an `application/json-patch+json` request.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let items = match super::parse(bytes)? {
+        let Parsed { value, problems } = super::parse(bytes)?;
+        let mut problems: Vec<String> =
+            problems.into_iter().map(|problem| format!("json patch {problem}")).collect();
+        let items = match value {
             Value::Array(items) => items,
             Value::Null => Vec::new(),
             other => return Err(wrong(&other, "value of type []handlers.jsonPatchOp")),
@@ -34,7 +38,6 @@ impl Patch {
         if items.len() > MAX_JSON_PATCH_OPERATIONS {
             return Err(Error::TooManyOperations(items.len()));
         }
-        let mut problems = Vec::new();
         let operations = items
             .into_iter()
             .enumerate()
@@ -46,6 +49,25 @@ impl Patch {
     /// What strict field validation reports: `json patch unknown field "[0].foo"`.
     pub fn problems(&self) -> &[String] {
         &self.problems
+    }
+
+    /// The objects and lists that the operations reach into, as a tree of
+    /// objects: what the library takes apart, and so writes in its own order.
+    pub fn reached(&self) -> Value {
+        let mut reached = Value::object();
+        for operation in &self.operations {
+            for path in [&operation.path, &operation.from].into_iter().flatten() {
+                let Some((parent, _)) = split(path) else { continue };
+                tokens(parent).fold(&mut reached, |at, token| {
+                    let below = at.entry(Key::from(unescape(token)));
+                    if below.is_null() {
+                        *below = Value::object();
+                    }
+                    below
+                });
+            }
+        }
+        reached
     }
 
     /// Applies the operations in order. On an error nothing is returned: half
@@ -99,9 +121,9 @@ impl Operation {
     fn apply(&self, object: &mut Value, copied: &mut usize) -> Result<(), Error> {
         let path = self.path.as_deref().ok_or_else(|| fails(&self.op, "missing path"))?;
         match self.op.as_str() {
-            "add" => add(object, path, self.given()?),
+            "add" => add(object, path, self.given()),
             "remove" => remove(object, path).map(drop),
-            "replace" => replace(object, path, self.given()?),
+            "replace" => replace(object, path, self.given()),
             "move" => {
                 let value = remove(object, self.source()?)?;
                 add(object, path, value)
@@ -119,12 +141,18 @@ impl Operation {
         }
     }
 
-    fn given(&self) -> Result<Value, Error> {
-        self.value.clone().ok_or_else(|| fails(&self.op, "missing value"))
+    /// No value is null, to the library.
+    fn given(&self) -> Value {
+        self.value.clone().unwrap_or_default()
     }
 
     fn source(&self) -> Result<&str, Error> {
-        self.from.as_deref().ok_or_else(|| fails(&self.op, "missing from"))
+        let from = self.from.as_deref().ok_or_else(|| fails(&self.op, "missing from"))?;
+        if from.is_empty() || from.contains('/') {
+            Ok(from)
+        } else {
+            Err(fails(&self.op, &format!("doc is missing from path: {from:?}")))
+        }
     }
 
     fn test(&self, object: &Value, path: &str) -> Result<(), Error> {
@@ -190,13 +218,15 @@ fn index(token: &str, length: usize) -> Option<usize> {
     usize::try_from(at).ok().filter(|&at| at < length)
 }
 
+/// The tokens of a path: what stands before the first slash counts for nothing.
+fn tokens(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').skip(1)
+}
+
 fn find<'a>(object: &'a Value, path: &str) -> Result<&'a Value, Error> {
     let missing = || fails("path", &format!("doc is missing path: {path:?}"));
     let mut at = object;
-    let Some(rest) = path.strip_prefix('/') else {
-        return if path.is_empty() { Ok(object) } else { Err(missing()) };
-    };
-    for token in rest.split('/') {
+    for token in tokens(path) {
         at = match at {
             Value::Object(members) => members.get(&unescape(token)),
             Value::Array(items) => index(token, items.len()).map(|at| &items[at]),
@@ -210,10 +240,7 @@ fn find<'a>(object: &'a Value, path: &str) -> Result<&'a Value, Error> {
 fn find_mut<'a>(object: &'a mut Value, path: &str) -> Result<&'a mut Value, Error> {
     let missing = || fails("path", &format!("doc is missing path: {path:?}"));
     let mut at = object;
-    if path.is_empty() {
-        return Ok(at);
-    }
-    for token in path.strip_prefix('/').ok_or_else(missing)?.split('/') {
+    for token in tokens(path) {
         at = match at {
             Value::Object(members) => members.get_mut(&unescape(token)),
             Value::Array(items) => index(token, items.len()).and_then(|at| items.get_mut(at)),
@@ -324,6 +351,11 @@ mod tests {
                 object(),
             ),
             (r#"[{"op":"add","path":"","value":{"z":1}}]"#, value!({"z": 1})),
+            (r#"[{"op":"add","path":"/x"}]"#, value!({"a": [1, 2], "m": {"x/y": 1, "t~": "v"}, "x": null})),
+            (
+                r#"[{"op":"add","path":"m/x","value":1}]"#,
+                value!({"a": [1, 2], "m": {"x/y": 1, "t~": "v"}, "x": 1}),
+            ),
             ("[]", object()),
         ];
         for (patch, expected) in cases {
@@ -340,7 +372,6 @@ mod tests {
             r#"[{"op":"add","path":"/a/3","value":1}]"#,
             r#"[{"op":"add","path":"/none/deeper","value":1}]"#,
             r#"[{"op":"replace","path":"/a/7","value":1}]"#,
-            r#"[{"op":"add","path":"/x"}]"#,
             r#"[{"op":"grow","path":"/a"}]"#,
             r#"[{"path":"/a","value":1}]"#,
             r#"[{"op":"move","path":"/b"}]"#,
@@ -354,6 +385,15 @@ mod tests {
                 "{patch}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_reached_into() {
+        let patch = r#"[{"op":"add","path":"/a/0/b","value":1},{"op":"move","from":"/x~1y/z","path":"/q"}]"#;
+        let patch = Patch::parse(patch.as_bytes()).expect("a patch");
+        assert_eq!(patch.reached(), value!({"a": {"0": {}}, "x/y": {}}));
+        let twice = Patch::parse(br#"[{"op":"add","op":"test","path":"/a","value":1}]"#).expect("a patch");
+        assert_eq!(twice.problems(), [r#"json patch duplicate field "[0].op""#]);
     }
 
     #[test]

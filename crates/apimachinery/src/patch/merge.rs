@@ -1,12 +1,14 @@
 //! JSON merge patch, RFC 7386.
 
 use super::{Error, go_shape};
+use crate::json::Parsed;
 use crate::{Object, Value};
 
 /// Reads the body of an `application/merge-patch+json` request.
-pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
-    match super::parse(bytes)? {
-        patch @ Value::Object(_) => Ok(patch),
+pub fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
+    let Parsed { value, problems } = super::parse(bytes)?;
+    match value {
+        value @ Value::Object(_) => Ok(Parsed { value, problems }),
         Value::Null => Err(Error::Malformed("Invalid JSON Patch".into())),
         other => Err(Error::Malformed(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",

@@ -8,6 +8,7 @@ pub mod json;
 pub mod merge;
 pub mod strategic;
 
+use crate::json::Parsed;
 use crate::{Status, Value};
 
 /// Operations that one JSON patch may hold (apiserver's maxJSONPatchOperations).
@@ -52,9 +53,9 @@ impl From<&Error> for Status {
     }
 }
 
-/// Reads a patch's body as JSON.
-fn parse(bytes: &[u8]) -> Result<Value, Error> {
-    crate::json::parse(bytes).map_err(|_| Error::Syntax)
+/// Reads a patch's body as JSON, duplicate members told.
+fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
+    crate::json::parse_reporting(bytes).map_err(|_| Error::Syntax)
 }
 
 /// What Go's decoder calls a JSON value of the wrong shape.

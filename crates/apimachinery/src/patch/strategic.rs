@@ -8,6 +8,7 @@ mod lists;
 mod order;
 
 use super::{Error, go_shape};
+use crate::json::Parsed;
 use crate::schema::{Field, Type, TypeId, Types};
 use crate::{Object, Value};
 
@@ -17,10 +18,11 @@ const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList";
 const SET_ELEMENT_ORDER: &str = "$setElementOrder";
 
 /// Reads the body of an `application/strategic-merge-patch+json` request.
-pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
-    match super::parse(bytes)? {
-        patch @ Value::Object(_) => Ok(patch),
-        Value::Null => Ok(Value::object()),
+pub fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
+    let Parsed { value, problems } = super::parse(bytes)?;
+    match value {
+        value @ Value::Object(_) => Ok(Parsed { value, problems }),
+        Value::Null => Ok(Parsed { value: Value::object(), problems }),
         other => Err(Error::Malformed(format!(
             "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
             go_shape(&other)

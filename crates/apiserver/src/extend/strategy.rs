@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use apimachinery::field::Errors;
+use apimachinery::managed_fields::Structure;
 use apimachinery::{Status, Value};
 use edge::Random;
 use jiff::Timestamp;
@@ -187,6 +188,12 @@ pub trait Strategy: Send + Sync + 'static {
     /// it; `["status"]` is added where there is a status subresource.
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
         &[]
+    }
+
+    /// How the values of a version divide for ownership and apply; of custom
+    /// resources only, and None where they are by what is there.
+    fn structure(&self, _version: &str) -> Option<&Structure> {
+        None
     }
 
     /// The cells of a table row, one for each column of `version`. By default

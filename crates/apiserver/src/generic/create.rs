@@ -4,6 +4,7 @@ use apimachinery::field::Errors;
 use apimachinery::{Status, Value, meta, name};
 
 use super::commit::{CommitError, Draft, Published, Was};
+use super::update::Made;
 use super::{Caller, Outcome, Target, WriteOptions, metadata};
 use crate::input::{self, Expected, Input};
 use crate::{Admission, ApiServer, Context, Notes, Operation, View};
@@ -34,7 +35,7 @@ impl ApiServer {
         metadata::deduplicate_owners(&mut object, warnings);
         metadata::drop_system_fields(&mut object);
         metadata::default(&target.resource, version, &mut object);
-        let object = self.insert(target, caller, object, options, warnings).await?;
+        let object = self.insert(target, caller, Made::Plain(object), options, warnings).await?;
         Ok(Outcome::Object { code: 201, object })
     }
 
@@ -44,13 +45,20 @@ impl ApiServer {
         &self,
         target: &Target,
         caller: &Caller,
-        mut object: Value,
+        made: Made,
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Published, Status> {
         let resource = &target.resource;
-        let now = self.edge.clock.now();
-        metadata::own_fields(target, caller, options, now, resource.zero(target.version), &mut object);
+        let mut object = match made {
+            Made::Owned(object) => object,
+            Made::Plain(mut object) => {
+                let now = self.edge.clock.now();
+                let zero = resource.zero(target.version);
+                self.own_fields(target, caller, options, now, zero, &mut object);
+                object
+            }
+        };
         if let Some(conversion) = &target.version().conversion {
             conversion.to_storage(&mut object)?;
         }

@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 
 use api::facts;
 use apimachinery::field::{Errors, Path};
-use apimachinery::managed_fields::{self, Set, Shape, Write};
 use apimachinery::{Status, Value, meta, table, time, validation};
 use jiff::Timestamp;
 
-use super::{Caller, Target, WriteOptions};
 use crate::catalogue::Resource;
 use crate::{Storage, Version};
 
@@ -106,50 +104,6 @@ pub(crate) fn deduplicate_owners(object: &mut Value, warnings: &mut Vec<String>)
             new
         });
     }
-}
-
-/// Records who set what, for a write of `object` over `live` (both in the
-/// version of the request).
-pub(crate) fn own_fields(
-    target: &Target,
-    caller: &Caller,
-    options: &WriteOptions,
-    now: Timestamp,
-    live: &Value,
-    object: &mut Value,
-) {
-    let shape = match target.version().schema {
-        Some(schema) => Shape::of(facts::types(), schema),
-        None => Shape::Deduced,
-    };
-    managed_fields::update(
-        shape,
-        live,
-        object,
-        &Write {
-            manager: &options.manager(&caller.agent),
-            api_version: &target.api_version(),
-            subresource: &target.subresource,
-            time: &time::format(now),
-            reset: &reset_fields(target),
-            forget: false,
-        },
-    );
-}
-
-/// The fields that a write of the target resets to what they were.
-pub(crate) fn reset_fields(target: &Target) -> Set {
-    let mut paths: Vec<&[&str]> = target.resource.strategy.reset_fields().to_vec();
-    let has_status = target.resource.has_status();
-    if target.subresource.is_empty() && has_status {
-        paths.push(&["status"]);
-    }
-    let members = &target.resource.body_fields(target.version);
-    let single: Vec<[&str; 1]> = members.iter().map(|member| [*member]).collect();
-    if target.subresource == "status" {
-        paths.extend(single.iter().map(|path| &path[..]));
-    }
-    Set::of_fields(&paths)
 }
 
 /// Object metadata of a new object.

@@ -1,11 +1,13 @@
 //! The verbs, written once for all kinds.
 
 mod commit;
+mod configuration;
 mod create;
 mod delete;
 mod list;
 mod metadata;
 mod modify;
+mod ownership;
 mod patch;
 mod read;
 mod scale;

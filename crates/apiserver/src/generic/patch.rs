@@ -1,7 +1,9 @@
-//! patch: JSON, merge and strategic patches, run again whenever the object moved.
+//! patch: JSON, merge and strategic patches and apply, run again whenever the
+//! object moved.
 
 use api::facts;
 use apimachinery::field::{Errors, Path};
+use apimachinery::json::Parsed;
 use apimachinery::patch::{self, json::Patch as JsonPatch};
 use apimachinery::schema::{self, Strictness};
 use apimachinery::status::GroupKind;
@@ -9,6 +11,8 @@ use apimachinery::{Status, Value, json};
 use bytes::Bytes;
 use client::PatchKind;
 
+use super::configuration::Configuration;
+use super::update::{Made, check_name};
 use super::{Caller, FieldValidation, Outcome, Target, WriteOptions, metadata};
 use crate::ApiServer;
 use crate::input::{self, Expected};
@@ -16,8 +20,9 @@ use crate::input::{self, Expected};
 /// A patch that was read once.
 pub(crate) enum Patch {
     Json(JsonPatch),
-    Merge(Value),
-    Strategic(Value),
+    Merge(Parsed),
+    Strategic(Parsed),
+    Apply(Configuration),
 }
 
 impl Patch {
@@ -26,16 +31,17 @@ impl Patch {
             PatchKind::Json => Patch::Json(JsonPatch::parse(body).map_err(refused)?),
             PatchKind::Merge => Patch::Merge(patch::merge::parse(body).map_err(refused)?),
             PatchKind::Strategic => Patch::Strategic(patch::strategic::parse(body).map_err(refused)?),
-            PatchKind::Apply { .. } => return Err(Status::unsupported_media_type()),
+            PatchKind::Apply { force } => Patch::Apply(Configuration::parse(body, force)),
         })
     }
 
     /// From a tree, in process.
     pub fn of(kind: PatchKind, body: Value) -> Result<Self, Status> {
         match kind {
-            PatchKind::Merge => Ok(Patch::Merge(body)),
-            PatchKind::Strategic => Ok(Patch::Strategic(body)),
-            _ => Self::parse(kind, &Bytes::from(json::to_string(&body))),
+            PatchKind::Merge => Ok(Patch::Merge(Parsed { value: body, problems: Vec::new() })),
+            PatchKind::Strategic => Ok(Patch::Strategic(Parsed { value: body, problems: Vec::new() })),
+            PatchKind::Apply { force } => Ok(Patch::Apply(Configuration::of(body, force))),
+            PatchKind::Json => Self::parse(kind, &Bytes::from(json::to_string(&body))),
         }
     }
 
@@ -53,16 +59,22 @@ impl Patch {
                 problems.extend_from_slice(patch.problems());
                 patch.apply(live.clone()).map_err(refused)?
             }
-            Patch::Merge(patch) => {
+            Patch::Merge(Parsed { value, problems: found }) => {
+                problems.extend_from_slice(found);
                 let mut patched = live.clone();
-                patch::merge::apply(&mut patched, patch.clone());
+                patch::merge::apply(&mut patched, value.clone());
                 patched
             }
-            Patch::Strategic(patch) => match expected.schema {
-                Some(schema) => patch::strategic::apply(facts::types(), schema, live.clone(), patch.clone())
-                    .map_err(refused)?,
+            Patch::Strategic(Parsed { value, problems: found }) => match expected.schema {
+                Some(schema) => {
+                    problems.extend_from_slice(found);
+                    patch::strategic::apply(facts::types(), schema, live.clone(), value.clone())
+                        .map_err(refused)?
+                }
                 None => return Err(Status::unsupported_media_type()),
             },
+            // Merged by its owners' sets, see `Configuration`.
+            Patch::Apply(_) => return Err(Status::unsupported_media_type()),
         };
         match expected.schema {
             Some(schema) => {
@@ -70,6 +82,9 @@ impl Patch {
                     FieldValidation::Ignore => Strictness::Ignore,
                     _ => Strictness::Report,
                 };
+                if !matches!(self, Patch::Strategic(_)) {
+                    input::check_patched(&patched, expected).map_err(|why| self.invalid(live, &why))?;
+                }
                 let found = schema::normalize(facts::types(), schema, &mut patched, strictness)
                     .map_err(|error| self.invalid(live, &error.to_string()))?;
                 problems.extend(found);
@@ -95,16 +110,17 @@ impl Patch {
         let shown = match self {
             Patch::Json(patch) => {
                 let mut patched = patch.apply(live.clone()).unwrap_or_default();
-                sort_touched(&mut patched, &Value::Null);
+                sort_touched(&mut patched, &patch.reached());
                 json::to_string(&patched)
             }
             Patch::Merge(patch) => {
                 let mut patched = live.clone();
-                patch::merge::apply(&mut patched, patch.clone());
-                sort_touched(&mut patched, patch);
+                patch::merge::apply(&mut patched, patch.value.clone());
+                sort_touched(&mut patched, &patch.value);
                 json::to_string(&patched)
             }
-            Patch::Strategic(patch) => go_map(patch),
+            Patch::Strategic(patch) => go_map(&patch.value),
+            Patch::Apply(_) => String::new(),
         };
         let mut errors = Errors::new();
         errors.invalid(&Path::child(&Path::Root, "patch"), shown, why);
@@ -119,6 +135,13 @@ fn refused(error: patch::Error) -> Status {
 /// Orders members as Go does where a patch took an object apart: by name,
 /// down to what the patch reaches.
 fn sort_touched(patched: &mut Value, patch: &Value) {
+    if let Value::Array(items) = patched {
+        for (at, below) in patch.members() {
+            if let Some(item) = at.parse().ok().and_then(|at: usize| items.get_mut(at)) {
+                sort_touched(item, below);
+            }
+        }
+    }
     let Value::Object(object) = patched else { return };
     object.sort();
     for (name, member) in object.iter_mut() {
@@ -156,6 +179,7 @@ impl ApiServer {
     ) -> Result<Outcome, Status> {
         let resource = target.resource.clone();
         let index = target.version;
+        let may_create = matches!(patch, Patch::Apply(_)) && target.subresource.is_empty();
         let mut make = |live: Option<&Value>, warnings: &mut Vec<String>| {
             let version = &resource.versions[index];
             let expected = Expected {
@@ -164,12 +188,23 @@ impl ApiServer {
                 kind: &resource.kind,
                 schema: version.schema,
             };
+            if let Patch::Apply(configuration) = &patch {
+                let from = live.unwrap_or_else(|| resource.zero(index));
+                let mut applied = self.apply(target, caller, options, from, configuration.read()?)?;
+                configuration.report(options.validation, warnings)?;
+                metadata::match_namespace(&mut applied, &resource, &target.namespace)?;
+                check_name(&applied, &target.name)?;
+                metadata::deduplicate_owners(&mut applied, warnings);
+                return Ok(Made::Owned(applied));
+            }
             let live = live.ok_or_else(|| target.not_found())?;
             let mut patched = patch.apply_to(live, &expected, options.validation, warnings)?;
+            metadata::match_namespace(&mut patched, &resource, &target.namespace)?;
+            check_name(&patched, &target.name)?;
             metadata::deduplicate_owners(&mut patched, warnings);
             metadata::default(&resource, version, &mut patched);
-            Ok(patched)
+            Ok(Made::Plain(patched))
         };
-        self.change(target, caller, options, warnings, "", false, &mut make).await
+        self.change(target, caller, options, warnings, "", may_create, &mut make).await
     }
 }

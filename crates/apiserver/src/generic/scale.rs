@@ -1,10 +1,15 @@
 //! The scale subresource: an autoscaling/v1 Scale over an object's fields.
 
+use api::facts;
 use apimachinery::field::{Errors, Path};
 use apimachinery::labels::Selector;
-use apimachinery::{Key, Status, Value, meta};
+use apimachinery::managed_fields::{self, Applied, Apply, Set, Shape, Single, Write};
+use apimachinery::schema::{self, Type, TypeId};
+use apimachinery::{Key, Status, Value, meta, time};
 
+use super::ownership::normalize_applied;
 use super::patch::Patch;
+use super::update::Made;
 use super::{Caller, Outcome, Target, WriteOptions};
 use crate::input::{self, Expected, Input};
 use crate::{ApiServer, Scale, ScaleSelector, SubresourceKind, Text};
@@ -72,23 +77,55 @@ impl ApiServer {
         else {
             return Err(Status::no_such_resource());
         };
-        let schema = api::facts::types().kind("autoscaling", "v1", "Scale");
-        let expected = Expected { group: "autoscaling", version: "v1", kind: "Scale", schema };
+        let kind = ScaleKind::new();
+        let expected = kind.expected();
         let sent = match sent {
             Sent::Whole(input) => {
                 Wanted::Scale(input::decode(input, &expected, options.validation, warnings)?)
             }
             Sent::Patch(patch) => Wanted::Patch(patch),
         };
+        let replicas: Vec<&str> = scale.replicas.iter().map(|name| &**name).collect();
         let mut make = |live: Option<&Value>, warnings: &mut Vec<String>| {
             let live = live.ok_or_else(|| target.not_found())?;
+            let mut before = of(&scale, live)?;
+            match self.scale_owners(target, live, &replicas) {
+                Value::Null => {}
+                owners => before.entry("metadata").set("managedFields", owners),
+            }
+            let reset = Set::new();
+            let write = Write {
+                manager: &options.manager(&caller.agent),
+                api_version: API_VERSION,
+                subresource: "scale",
+                time: &time::format(self.edge.clock.now()),
+                reset: &reset,
+                forget: false,
+            };
             let wanted = match &sent {
-                Wanted::Scale(scale) => scale.clone(),
-                Wanted::Patch(patch) => {
-                    patch.apply_to(&of(&scale, live)?, &expected, options.validation, warnings)?
+                Wanted::Patch(Patch::Apply(configuration)) => {
+                    let (config, force) = configuration.read()?;
+                    let request = Apply { config, force, empty: &kind.empty };
+                    let Applied { mut object, changed } =
+                        managed_fields::apply(&kind.versions(), &before, request, &write)?;
+                    if changed {
+                        normalize_applied(&mut object, kind.schema, config)?;
+                    }
+                    configuration.report(options.validation, warnings)?;
+                    object
+                }
+                other => {
+                    let mut wanted = match other {
+                        Wanted::Scale(scale) => scale.clone(),
+                        Wanted::Patch(patch) => {
+                            patch.apply_to(&before, &expected, options.validation, warnings)?
+                        }
+                    };
+                    managed_fields::update(&kind.versions(), &before, &mut wanted, &write);
+                    wanted
                 }
             };
-            let replicas = check(&wanted, target)?;
+            let count = check(&wanted, target)?;
             let mut object = live.clone();
             let revision = meta::resource_version(&wanted);
             if revision.is_empty() {
@@ -96,10 +133,11 @@ impl ApiServer {
             } else {
                 object.entry("metadata").set("resourceVersion", revision);
             }
+            self.own_scaled(target, &mut object, &wanted, &replicas);
             let place =
                 scale.replicas.iter().fold(&mut object, |value, name| value.entry(Key::from(name.clone())));
-            *place = Value::from(replicas);
-            Ok(object)
+            *place = Value::from(count);
+            Ok(Made::Owned(object))
         };
         let outcome = self.change(target, caller, options, warnings, "", false, &mut make).await?;
         match outcome {
@@ -108,6 +146,38 @@ impl ApiServer {
             }
             other => Ok(other),
         }
+    }
+}
+
+/// The version in which every Scale is served.
+const API_VERSION: &str = "autoscaling/v1";
+
+/// autoscaling/v1 Scale, whatever is scaled.
+struct ScaleKind {
+    schema: Option<TypeId>,
+    /// Its zero value.
+    empty: Value,
+}
+
+impl ScaleKind {
+    fn new() -> Self {
+        let schema = facts::types().kind("autoscaling", "v1", "Scale");
+        let mut made = Self { schema, empty: Value::object() };
+        if let Some(schema) = schema {
+            made.empty = schema::zero(facts::types(), Type::Struct(schema));
+        }
+        let mut empty = std::mem::take(&mut made.empty);
+        input::complete(&mut empty, &made.expected());
+        Self { empty, ..made }
+    }
+
+    fn expected(&self) -> Expected<'static> {
+        Expected { group: "autoscaling", version: "v1", kind: "Scale", schema: self.schema }
+    }
+
+    fn versions(&self) -> Single<'static> {
+        let shape = self.schema.map_or(Shape::Deduced, |schema| Shape::of(facts::types(), schema));
+        Single { api_version: API_VERSION, shape }
     }
 }
 

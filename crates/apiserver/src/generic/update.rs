@@ -6,9 +6,9 @@ use apimachinery::{Status, Value, meta};
 use store::Entry;
 
 use super::commit::{CommitError, Draft, Published, Was, set_revision, tree_of};
-use super::{Caller, Outcome, Target, WriteOptions, metadata};
+use super::{Caller, Outcome, Target, WriteOptions, metadata, ownership};
 use crate::input::{self, Expected, Input};
-use crate::{Admission, ApiServer, Context, Notes, Operation, Strategy, SubresourceKind, View};
+use crate::{Action, Admission, ApiServer, Context, Notes, Operation, Strategy, SubresourceKind, View};
 
 /// How often a write that others overtook runs again before it gives up.
 const TRIES: usize = 64;
@@ -19,7 +19,15 @@ const STALE: &str =
 /// What makes the new object of the one there is (in the version of the
 /// request, with its resourceVersion); None where there is none yet.
 pub(crate) type Make<'a> =
-    &'a mut (dyn FnMut(Option<&Value>, &mut Vec<String>) -> Result<Value, Status> + Send);
+    &'a mut (dyn FnMut(Option<&Value>, &mut Vec<String>) -> Result<Made, Status> + Send);
+
+/// A new object on its way.
+pub(crate) enum Made {
+    /// Who owns what of it is still to be found out.
+    Plain(Value),
+    /// With its managedFields.
+    Owned(Value),
+}
 
 impl ApiServer {
     pub(crate) async fn update(
@@ -44,7 +52,7 @@ impl ApiServer {
         metadata::default(&target.resource, version, &mut sent);
         let uid = meta::uid(&sent).to_owned();
         let may_create = target.subresource.is_empty() && target.resource.strategy.creates_on_update();
-        let mut make = |_: Option<&Value>, _: &mut Vec<String>| Ok(sent.clone());
+        let mut make = |_: Option<&Value>, _: &mut Vec<String>| Ok(Made::Plain(sent.clone()));
         self.change(target, caller, options, warnings, &uid, may_create, &mut make).await
     }
 
@@ -69,8 +77,9 @@ impl ApiServer {
                 if !may_create {
                     return Err(target.not_found());
                 }
-                let object = make(None, &mut said)?;
-                match self.insert(target, caller, object, options, &mut said).await {
+                let mut made = make(None, &mut said)?;
+                self.check_new(target, caller, &mut made)?;
+                match self.insert(target, caller, made, options, &mut said).await {
                     Err(status) if status.is("AlreadyExists") => continue,
                     Err(status) => return Err(status),
                     Ok(object) => {
@@ -93,6 +102,40 @@ impl ApiServer {
         Err(Status::conflict(resource.group_resource(), &target.name, STALE))
     }
 
+    /// An update or apply that creates: the user may create too, the object has
+    /// no uid, and its resourceVersion says nothing.
+    fn check_new(&self, target: &Target, caller: &Caller, made: &mut Made) -> Result<(), Status> {
+        let (Made::Plain(object) | Made::Owned(object)) = made;
+        let uid = meta::uid(object);
+        if !uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Status::conflict(target.resource.group_resource(), &target.name, &why));
+        }
+        metadata::drop_system_fields(object);
+        let action = Action {
+            user: &caller.user,
+            verb: "create",
+            is_resource: true,
+            group: &target.resource.group,
+            version: &target.version().name,
+            resource: &target.resource.resource,
+            subresource: "",
+            namespace: &target.namespace,
+            name: &target.name,
+            path: "",
+            field_selector: "",
+            label_selector: "",
+        };
+        self.allow(&action, &self.view())?;
+        if !meta::resource_version(object).is_empty() {
+            parse_revision(meta::resource_version(object)).map_err(Status::unknown)?;
+            object.entry("metadata").remove("resourceVersion");
+        }
+        Ok(())
+    }
+
     #[allow(clippy::too_many_arguments)] // as above
     async fn change_once(
         &self,
@@ -111,6 +154,7 @@ impl ApiServer {
         let mut object = self
             .prepare_change(target, caller, options, warnings, uid, view, entry, &old, make, &mut notes)
             .map_err(CommitError::Refused)?;
+        ownership::keep_times(&mut object, &old);
 
         let ends = ends_by_update(resource.strategy.as_ref(), &object, &old);
         let draft = Draft::of(resource, &mut object).map_err(CommitError::Refused)?;
@@ -173,8 +217,13 @@ impl ApiServer {
                 &converted
             }
         };
-        let mut object = make(Some(live), warnings)?;
-        metadata::own_fields(target, caller, options, now, live, &mut object);
+        let mut object = match make(Some(live), warnings)? {
+            Made::Owned(object) => object,
+            Made::Plain(mut object) => {
+                self.own_fields(target, caller, options, now, live, &mut object);
+                object
+            }
+        };
         if let Some(conversion) = &target.version().conversion {
             conversion.to_storage(&mut object)?;
         }
@@ -310,7 +359,7 @@ pub(crate) fn parse_revision(text: &str) -> Result<u64, String> {
     }
 }
 
-fn check_name(object: &Value, name: &str) -> Result<(), Status> {
+pub(super) fn check_name(object: &Value, name: &str) -> Result<(), Status> {
     let own = meta::name(object);
     if own.is_empty() {
         return Err(Status::bad_request(format!(
