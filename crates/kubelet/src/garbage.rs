@@ -96,6 +96,9 @@ pub async fn collect_images(context: &Context) {
         return;
     }
     match context.drivers.images.collect_garbage(bytes).await {
+        Ok(garbage) if garbage.images.is_empty() => {
+            tracing::warn!(free_bytes = free, "the disk of images is nearly full, and every image is used");
+        }
         Ok(garbage) => {
             tracing::info!(
                 images = garbage.images.len(),
