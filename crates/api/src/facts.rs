@@ -5,6 +5,7 @@
 //! by `facts/compact.py`; they are compiled in, so that they are right or the
 //! tests fail.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use apimachinery::Value;
@@ -79,7 +80,7 @@ pub struct Subresource {
     pub verbs: Vec<String>,
 }
 
-/// A column of a Table (meta/v1 TableColumnDefinition, without the description).
+/// A column of a Table (meta/v1 TableColumnDefinition).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Column {
     pub name: String,
@@ -88,6 +89,9 @@ pub struct Column {
     pub format: String,
     /// 0 is shown always, more only in wide output.
     pub priority: i32,
+    /// "" where it is not known.
+    #[serde(skip)]
+    pub description: String,
 }
 
 fn nullable<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
@@ -97,15 +101,28 @@ fn nullable<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<String>, 
 /// The columns of every resource that has some: `(group, version, resource)`
 /// and the columns in order.
 pub fn table_columns() -> Vec<((String, String, String), Vec<Column>)> {
-    let table: std::collections::BTreeMap<String, Vec<Column>> =
+    let table: BTreeMap<String, Vec<Column>> =
         serde_json::from_str(include_str!("../facts/table-columns.json"))
             .expect("the facts are compiled in and loaded by a test");
+    // By path and name of the column; below "" what columns of that name mostly say.
+    let mut descriptions: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_str(include_str!("../facts/column-descriptions.json"))
+            .expect("the facts are compiled in and loaded by a test");
+    let common = descriptions.remove("").unwrap_or_default();
     let key = |path: String| {
         let mut parts = path.splitn(3, '/').map(str::to_owned);
         let mut part = || parts.next().unwrap_or_default();
         (part(), part(), part())
     };
-    table.into_iter().map(|(path, columns)| (key(path), columns)).collect()
+    let described = |(path, mut columns): (String, Vec<Column>)| {
+        let own = descriptions.get(&path);
+        for column in &mut columns {
+            let found = own.and_then(|own| own.get(&column.name)).or_else(|| common.get(&column.name));
+            column.description = found.cloned().unwrap_or_default();
+        }
+        (key(path), columns)
+    };
+    table.into_iter().map(described).collect()
 }
 
 /// The objects that a fresh API server makes: the path of the collection, such

@@ -18,6 +18,17 @@ use crate::{ApiServer, Definition, Storage, Subresource, SubresourceKind, output
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
+/// Kinds that upstream still stores in an older version than the one it serves,
+/// so that the release before can read them. Clients learn of it by the hash of
+/// the storage version alone: the stored shapes are the same.
+const STORED_IN_OLDER_VERSION: [(&str, &str, &str); 5] = [
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "apiextensions.k8s.io/v1beta1"),
+    ("certificates.k8s.io/v1", "ClusterTrustBundle", "certificates.k8s.io/v1beta1"),
+    ("certificates.k8s.io/v1", "PodCertificateRequest", "certificates.k8s.io/v1beta1"),
+    ("resource.k8s.io/v1", "DeviceTaintRule", "resource.k8s.io/v1beta2"),
+    ("storagemigration.k8s.io/v1", "StorageVersionMigration", "storagemigration.k8s.io/v1beta1"),
+];
+
 /// Groups in the order of their priority, as upstream registers them; others
 /// follow by name.
 const PRIORITY: [&str; 24] = [
@@ -171,6 +182,10 @@ fn resource_list(catalogue: &Catalogue, group: &str, version: &str) -> Value {
 }
 
 fn storage_version_hash(api_version: &str, kind: &str) -> String {
+    let older = STORED_IN_OLDER_VERSION
+        .iter()
+        .find(|(served, its_kind, _)| (*served, *its_kind) == (api_version, kind));
+    let api_version = older.map_or(api_version, |(_, _, stored)| stored);
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let digest = Sha256::digest(format!("{group}/{version}/{kind}"));
     STANDARD.encode(&digest[..8])
@@ -407,6 +422,9 @@ mod tests {
     fn storage_versions_hash_as_upstream() {
         assert_eq!(storage_version_hash("v1", "ConfigMap"), "qFsyl6wFWjQ=");
         assert_eq!(storage_version_hash("apiregistration.k8s.io/v1", "APIService"), "InPBPD7+PqM=");
+        assert_eq!(storage_version_hash("resource.k8s.io/v1", "ResourceClaim"), "wgAZaHcZxUg=");
+        assert_eq!(storage_version_hash("resource.k8s.io/v1", "DeviceTaintRule"), "i+85+TcIKpA=");
+        assert_eq!(storage_version_hash("certificates.k8s.io/v1", "ClusterTrustBundle"), "v5yhuVertL4=");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod flow;
 mod generic;
 mod header;
 mod health;
+mod impersonation;
 mod input;
 mod local;
 mod metrics;

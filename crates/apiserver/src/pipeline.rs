@@ -92,11 +92,11 @@ impl ApiServer {
             Err(status) => return respond::status(&status, Wanted::JSON),
         };
         // impersonation
-        let user = match self.impersonate(&head, identity.user, &view) {
+        let verb = verb(&head, route.as_ref());
+        let user = match self.impersonate(&head, route.as_ref(), verb, identity.user, &view) {
             Ok(user) => user,
             Err(status) => return respond::status(&status, Wanted::JSON),
         };
-        let verb = verb(&head, route.as_ref());
         let is_long = verb == "watch" || route.as_ref().is_some_and(is_stream);
         // flow control
         let place = if is_long { None } else { self.flow.enter() };
@@ -105,7 +105,7 @@ impl ApiServer {
             return respond::status(&Status::too_many_requests_generic(), Wanted::JSON);
         }
         // authorization
-        if let Err(status) = self.may(&head, route.as_ref(), verb, &user, &view) {
+        if let Err(status) = self.may("", &head, route.as_ref(), verb, &user, &view) {
             return respond::status(&status, self.wanted_or_json(&head));
         }
         drop(view);
@@ -196,81 +196,11 @@ impl ApiServer {
         Ok(Identity { user, audiences: Vec::new() })
     }
 
-    /// Acts as another user where the headers ask for it and rights allow it.
-    fn impersonate(&self, head: &Head, user: Arc<UserInfo>, view: &View) -> Result<Arc<UserInfo>, Status> {
-        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let name = text("impersonate-user");
-        let uid = text("impersonate-uid");
-        let groups: Vec<&str> = head
-            .headers
-            .get_all("impersonate-group")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
-        let extra: Vec<(String, String)> = head
-            .headers
-            .iter()
-            .filter_map(|(header, value)| {
-                let key = header.as_str().strip_prefix("impersonate-extra-")?;
-                Some((crate::query::decode(key, false).into_owned(), value.to_str().ok()?.to_owned()))
-            })
-            .collect();
-        if name.is_empty() {
-            if !groups.is_empty() || !extra.is_empty() || !uid.is_empty() {
-                return Err(Status::bad_request(nobody(uid, &groups, &extra)));
-            }
-            return Ok(user);
-        }
-        let mut made = UserInfo { uid: uid.to_owned(), ..UserInfo::new(name, &groups) };
-        let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
-        let mut asked: Vec<(&str, &str, &str, &str, &str)> = Vec::new();
-        match account {
-            Some((namespace, account)) => {
-                asked.push(("", "serviceaccounts", "", namespace, account));
-                if groups.is_empty() {
-                    made.groups =
-                        vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
-                }
-            }
-            None => asked.push(("", "users", "", "", name)),
-        }
-        asked.extend(groups.iter().map(|group| ("", "groups", "", "", *group)));
-        if !uid.is_empty() {
-            asked.push(("authentication.k8s.io", "uids", "", "", uid));
-        }
-        for (key, value) in &extra {
-            asked.push(("authentication.k8s.io", "userextras", key, "", value));
-            made.extra.entry(key.clone()).or_default().push(value.clone());
-        }
-        for (group, resource, subresource, namespace, name) in asked {
-            let action = Action {
-                user: &user,
-                verb: "impersonate",
-                is_resource: true,
-                group,
-                version: if group.is_empty() { "" } else { "v1" },
-                resource,
-                subresource,
-                namespace,
-                name,
-                path: "",
-                field_selector: "",
-                label_selector: "",
-            };
-            self.allow(&action, view)?;
-        }
-        let mut made = Arc::new(made);
-        if name == "system:anonymous" {
-            with_group(&mut made, "system:unauthenticated");
-        } else if !made.is_in("system:unauthenticated") {
-            with_group(&mut made, "system:authenticated");
-        }
-        Ok(made)
-    }
-
-    /// Whether the user may do what the request asks.
-    fn may(
+    /// Whether the user may do what the request asks; `how` is put before the
+    /// verb (`impersonate-on:user-info:`), mostly "".
+    pub(crate) fn may(
         &self,
+        how: &str,
         head: &Head,
         route: Option<&Route>,
         verb: &str,
@@ -278,10 +208,18 @@ impl ApiServer {
         view: &View,
     ) -> Result<(), Status> {
         let selected;
+        let prefixed;
+        let name_may_be_selected = matches!(verb, "list" | "watch" | "deletecollection");
+        let method = if route.is_some() { String::new() } else { head.method.as_str().to_ascii_lowercase() };
+        let mut verb = if route.is_some() { verb } else { &method };
+        if !how.is_empty() {
+            prefixed = format!("{how}{verb}");
+            verb = &prefixed;
+        }
         let action = match route {
             Some(route) => {
                 let mut name = route.name.as_str();
-                if name.is_empty() && matches!(verb, "list" | "watch" | "deletecollection") {
+                if name.is_empty() && name_may_be_selected {
                     // A selector for one name is a request for that name.
                     selected = head
                         .query
@@ -308,7 +246,7 @@ impl ApiServer {
             }
             None => Action {
                 user,
-                verb: &head.method.as_str().to_ascii_lowercase(),
+                verb,
                 is_resource: false,
                 group: "",
                 version: "",
@@ -607,29 +545,6 @@ fn with_include(wanted: Wanted, head: &Head) -> Wanted {
     }
 }
 
-/// Impersonation of nobody, as Go prints what was asked for.
-fn nobody(uid: &str, groups: &[&str], extra: &[(String, String)]) -> String {
-    let quoted = |texts: &[&str]| texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
-    let list = |texts: &[&str]| {
-        if texts.is_empty() { "[]string(nil)".to_owned() } else { format!("[]string{{{}}}", quoted(texts)) }
-    };
-    let mut by_key: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
-    for (key, value) in extra {
-        by_key.entry(key).or_default().push(value);
-    }
-    let extra = if by_key.is_empty() {
-        "map[string][]string(nil)".to_owned()
-    } else {
-        let entries: Vec<String> =
-            by_key.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
-        format!("map[string][]string{{{}}}", entries.join(", "))
-    };
-    format!(
-        "requested &user.DefaultInfo{{Name:\"\", UID:{uid:?}, Groups:{}, Extra:{extra}}} without impersonating a user name",
-        list(groups)
-    )
-}
-
 /// The bearer token of the header, or of a WebSocket's protocols.
 fn bearer(headers: &HeaderMap) -> Option<String> {
     const PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
@@ -645,7 +560,7 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-fn with_group(user: &mut Arc<UserInfo>, group: &str) {
+pub(crate) fn with_group(user: &mut Arc<UserInfo>, group: &str) {
     if !user.is_in(group) {
         Arc::make_mut(user).groups.push(group.to_owned());
     }

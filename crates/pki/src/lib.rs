@@ -5,6 +5,7 @@
 //! crate knows names, keys and time; it never knows the API or a connection.
 
 mod authority;
+mod blocks;
 mod cluster;
 mod error;
 mod files;
@@ -13,6 +14,9 @@ mod request;
 mod service_account;
 
 pub use authority::{Authority, Credentials, Profile, Subject};
+pub use blocks::{
+    check_certificates, check_chain, check_request, check_request_der, validity, wrong_anchors,
+};
 pub use cluster::{ClusterPki, ServerNames, renew_at};
 pub use error::Error;
 pub use peer::{Peer, read_peer};

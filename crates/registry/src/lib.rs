@@ -4,10 +4,13 @@
 //! Definitions come from the facts (`api`), strategies from one file a kind.
 //! This crate routes no request and opens no store.
 
+mod addresses;
 mod changes;
+mod conditions;
 pub mod core;
 mod ineffective;
 pub mod loops;
+mod names;
 pub mod printers;
 mod rules;
 mod table;
@@ -30,5 +33,6 @@ pub mod resource;
 pub mod reviews;
 pub mod scheduling;
 pub mod storage;
+pub mod storagemigration;
 
 pub use table::{Settings, definitions};

@@ -11,7 +11,6 @@ use apiserver::{
 use auth::ServiceAccountTokens;
 use pki::ServiceAccountKeys;
 
-use crate::printers::{self, Printed};
 use crate::reviews::access::{About, AccessReview};
 use crate::*;
 
@@ -62,7 +61,7 @@ fn column(fact: facts::Column) -> Column {
         name: fact.name.into(),
         kind: fact.kind.into(),
         format: fact.format.into(),
-        description: Text::Borrowed(""),
+        description: fact.description.into(),
         priority: fact.priority.into(),
     }
 }
@@ -170,6 +169,12 @@ fn strategy(group: &str, resource: &str) -> Arc<dyn Strategy> {
         ("certificates.k8s.io", "certificatesigningrequests") => {
             Arc::new(certificates::certificate_signing_request::CertificateSigningRequest)
         }
+        ("certificates.k8s.io", "clustertrustbundles") => {
+            Arc::new(certificates::cluster_trust_bundle::ClusterTrustBundle)
+        }
+        ("certificates.k8s.io", "podcertificaterequests") => {
+            Arc::new(certificates::pod_certificate_request::PodCertificateRequest)
+        }
         ("coordination.k8s.io", "leases") => Arc::new(coordination::lease::Lease),
         ("discovery.k8s.io", "endpointslices") => Arc::new(discovery::endpoint_slice::EndpointSlice),
         ("flowcontrol.apiserver.k8s.io", "flowschemas") => Arc::new(flowcontrol::flow_schema::FlowSchema),
@@ -187,21 +192,27 @@ fn strategy(group: &str, resource: &str) -> Arc<dyn Strategy> {
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
             Arc::new(rbac::binding::Binding)
         }
-        ("resource.k8s.io", "deviceclasses" | "resourceslices") => Arc::new(resource::Generational),
+        ("resource.k8s.io", "deviceclasses") => Arc::new(resource::device_class::DeviceClass),
+        ("resource.k8s.io", "devicetaintrules") => Arc::new(resource::device_taint_rule::DeviceTaintRule),
         ("resource.k8s.io", "resourceclaims") => Arc::new(resource::resource_claim::ResourceClaim),
         ("resource.k8s.io", "resourceclaimtemplates") => {
             Arc::new(resource::resource_claim::ResourceClaimTemplate)
         }
+        ("resource.k8s.io", "resourceslices") => Arc::new(resource::resource_slice::ResourceSlice),
         ("scheduling.k8s.io", "priorityclasses") => Arc::new(scheduling::priority_class::PriorityClass),
+        ("storagemigration.k8s.io", "storageversionmigrations") => {
+            Arc::new(storagemigration::storage_version_migration::StorageVersionMigration)
+        }
         ("storage.k8s.io", "csidrivers") => Arc::new(storage::csi_driver::CsiDriver),
+        ("storage.k8s.io", "csinodes") => Arc::new(storage::csi_node::CsiNode),
+        ("storage.k8s.io", "csistoragecapacities") => {
+            Arc::new(storage::csi_storage_capacity::CsiStorageCapacity)
+        }
         ("storage.k8s.io", "storageclasses") => Arc::new(storage::storage_class::StorageClass),
+        ("storage.k8s.io", "volumeattachments") => Arc::new(storage::volume_attachment::VolumeAttachment),
         ("storage.k8s.io", "volumeattributesclasses") => {
             Arc::new(storage::volume_attributes_class::VolumeAttributesClass)
         }
-        ("certificates.k8s.io", "clustertrustbundles") => Arc::new(Printed(printers::access::trust_bundle)),
-        ("storage.k8s.io", "csinodes") => Arc::new(Printed(printers::storage::csi_node)),
-        ("storage.k8s.io", "csistoragecapacities") => Arc::new(Printed(printers::config::created_at)),
-        ("storage.k8s.io", "volumeattachments") => Arc::new(Printed(printers::storage::attachment)),
         _ => Arc::new(Plain),
     }
 }
@@ -347,7 +358,7 @@ fn selectable(group: &str, resource: &str) -> Vec<Selectable> {
             "spec.parentRef.namespace",
             "spec.parentRef.name",
         ]),
-        ("resource.k8s.io", "resourceslices") => fields(&["spec.nodeName", "spec.driver"]),
+        ("resource.k8s.io", "resourceslices") => fields(&["spec.nodeName", "spec.driver", "spec.pool.name"]),
         _ => Vec::new(),
     }
 }

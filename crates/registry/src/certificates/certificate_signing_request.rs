@@ -1,11 +1,15 @@
 //! CertificateSigningRequest: who asks is written by the server; approval and
 //! certificate have subresources of their own.
 
+mod validation;
+
 use apimachinery::Value;
-use apiserver::{Context, Strategy, Version};
+use apimachinery::field::Errors;
+use apiserver::{Context, NameRule, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::{items, keep, keep_in};
+use validation::Way;
 
 /// CertificateSigningRequest.
 pub struct CertificateSigningRequest;
@@ -14,6 +18,10 @@ pub struct CertificateSigningRequest;
 pub struct Approval;
 
 impl Strategy for CertificateSigningRequest {
+    fn name_rule(&self) -> NameRule {
+        |_| Vec::new()
+    }
+
     /// The request keeps the identity of who made it.
     fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {
         let user = context.user;
@@ -39,6 +47,22 @@ impl Strategy for CertificateSigningRequest {
         stamp_conditions(object, old, context);
     }
 
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        validation::validate(object, None)
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        validation::validate_update(object, old, Way::Object)
+    }
+
+    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        validation::validate_update(object, old, Way::Status)
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["spec"]]
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::access::signing_request(object, now)
     }
@@ -47,15 +71,12 @@ impl Strategy for CertificateSigningRequest {
 impl Strategy for Approval {
     fn prepare_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
         keep(object, old, "spec");
-        let certificate = old["status"]["certificate"].clone();
-        if certificate.is_null() {
-            if let Some(status) = object.get_mut("status") {
-                status.remove("certificate");
-            }
-        } else {
-            keep_in(object, old, "status", "certificate");
-        }
+        keep_in(object, old, "status", "certificate");
         stamp_conditions(object, old, context);
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        validation::validate_update(object, old, Way::Approval)
     }
 }
 
@@ -68,24 +89,23 @@ fn set_or_remove(spec: &mut Value, field: &'static str, value: Option<Value>) {
     }
 }
 
-/// New conditions get their times and, where none is said, the status True.
+/// New conditions get their times.
 fn stamp_conditions(object: &mut Value, old: &Value, context: &Context<'_>) {
     let now: Value = apimachinery::time::format(context.now).into();
     let before = old["status"]["conditions"].clone();
     let Some(status) = object.get_mut("status") else { return };
     for condition in items(status, "conditions") {
-        let known = before.items().iter().find(|known| known["type"] == condition["type"]);
-        if condition["status"].text().is_empty() {
-            condition.set("status", "True");
-        }
+        let known = before.items().iter().find(|known| {
+            known["type"] == condition["type"]
+                && known["status"] == condition["status"]
+                && !known["lastTransitionTime"].is_null()
+        });
         if condition["lastUpdateTime"].is_null() {
             condition.set("lastUpdateTime", now.clone());
         }
         if condition["lastTransitionTime"].is_null() {
-            let kept = known.filter(|known| known["status"] == condition["status"]);
-            let since = kept.map_or(&Value::Null, |known| &known["lastTransitionTime"]);
-            let at = if since.is_null() { now.clone() } else { since.clone() };
-            condition.set("lastTransitionTime", at);
+            let since = known.map_or(&now, |known| &known["lastTransitionTime"]);
+            condition.set("lastTransitionTime", since.clone());
         }
     }
 }

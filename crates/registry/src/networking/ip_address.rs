@@ -2,44 +2,29 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
+use apimachinery::validation::{dns1123_subdomain, path_segment_name};
 use apiserver::{Context, NameRule, Strategy, Version};
 use jiff::Timestamp;
+
+use crate::addresses::strict_ip;
 
 /// IPAddress.
 pub struct IpAddress;
 
 impl Strategy for IpAddress {
     fn name_rule(&self) -> NameRule {
-        canonical_address
+        strict_ip
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
-        let mut errors = Errors::new();
-        let spec = Path::Root.child("spec");
-        let parent = spec.child("parentRef");
-        let reference = &object["spec"]["parentRef"];
-        if reference.is_null() {
-            errors.required(&parent, "");
-            return errors;
-        }
-        if reference["resource"].text().is_empty() {
-            errors.required(&parent.child("resource"), "");
-        }
-        if reference["name"].text().is_empty() {
-            errors.required(&parent.child("name"), "");
-        }
-        errors
+        validate(object)
     }
 
-    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = self.validate_create(context, object);
+    /// Its parent is for ever; nothing else is looked at again.
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
         if object["spec"]["parentRef"] != old["spec"]["parentRef"] {
-            let spec = Path::Root.child("spec");
-            errors.invalid(
-                &spec.child("parentRef"),
-                object["spec"]["parentRef"].clone(),
-                "field is immutable",
-            );
+            errors.invalid(&Path::Root.child("spec").child("parentRef"), Value::Null, "field is immutable");
         }
         errors
     }
@@ -49,10 +34,51 @@ impl Strategy for IpAddress {
     }
 }
 
-fn canonical_address(name: &str) -> Vec<String> {
-    match name.parse::<std::net::IpAddr>() {
-        Ok(address) if address.to_string() == name => Vec::new(),
-        Ok(address) => vec![format!("must be in canonical form ({:?})", address.to_string())],
-        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".into()],
+/// What is missing is told by generated rules, whose errors come last.
+fn validate(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let spec = Path::Root.child("spec");
+    let path = spec.child("parentRef");
+    let reference = &object["spec"]["parentRef"];
+    if reference.is_null() {
+        errors.required(&path, "");
+        return errors;
+    }
+    let group = reference["group"].text();
+    if !group.is_empty() {
+        errors.check(&path.child("group"), group, dns1123_subdomain(group));
+    }
+    for field in ["resource", "name", "namespace"] {
+        let text = reference[field].text();
+        errors.check(&path.child(field), text, path_segment_name(text));
+    }
+    for field in ["resource", "name"] {
+        if reference[field].text().is_empty() {
+            errors.required(&path.child(field), "");
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn parents_are_named_in_full() {
+        for (reference, expected) in [
+            (value!({"resource": "services", "name": "s", "namespace": "n"}), ""),
+            (value!({"resource": "services"}), "spec.parentRef.name: Required value"),
+            (Value::Null, "spec.parentRef: Required value"),
+            (
+                value!({"resource": "a/b", "name": "s"}),
+                "spec.parentRef.resource: Invalid value: \"a/b\": may not contain '/'",
+            ),
+        ] {
+            let errors = validate(&value!({"spec": {"parentRef": reference}}));
+            assert_eq!(errors.iter().map(ToString::to_string).collect::<String>(), expected);
+        }
     }
 }

@@ -1,23 +1,83 @@
 //! RuntimeClass.
 
-use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
+use apimachinery::validation::{dns1123_label, meta};
+use apimachinery::{Value, value};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
+
+use super::deprecated_label;
+use crate::core::pod::validation::tolerations;
+use crate::rules::{internal, resources};
 
 /// RuntimeClass.
 pub struct RuntimeClass;
 
 impl Strategy for RuntimeClass {
-    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = self.validate_create(context, object);
-        if object["handler"] != old["handler"] {
-            errors.invalid(&Path::Root.child("handler"), object["handler"].clone(), "field is immutable");
-        }
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        validate(object)
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = validate(object);
+        errors.immutable(&Path::Root.child("handler"), &object["handler"], &old["handler"]);
         errors
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+        let labels = object["scheduling"]["nodeSelector"].members();
+        labels
+            .filter_map(|(key, _)| Some(format!("scheduling.nodeSelector: {}", deprecated_label(key)?)))
+            .collect()
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::config::runtime_class(object, now)
+    }
+}
+
+fn validate(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let handler = object["handler"].text();
+    errors.check(&Path::Root.child("handler"), handler, dns1123_label(handler));
+    let fixed = &object["overhead"]["podFixed"];
+    if !fixed.is_null() {
+        // Upstream checks it as the limits of a container.
+        let told = value!({"limits": fixed.clone()});
+        resources::requirements(&Path::Root.child("overhead"), &told, &[], &mut errors);
+    }
+    let scheduling = Path::Root.child("scheduling");
+    let rules = &object["scheduling"];
+    meta::labels(&rules["nodeSelector"], &scheduling.child("nodeSelector"), &mut errors);
+    let list = scheduling.child("tolerations");
+    tolerations(&rules["tolerations"], &list, &mut errors);
+    let told = rules["tolerations"].items();
+    for (at, toleration) in told.iter().enumerate() {
+        if told[..at].contains(toleration) {
+            errors.duplicate(&list.index(at), internal::of("Toleration", toleration));
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_are_labels_and_tolerations_differ() {
+        let toleration = value!({"key": "a", "operator": "Exists"});
+        for (object, wrong) in [
+            (value!({"handler": "h"}), 0),
+            (value!({"handler": "a.b"}), 1),
+            (value!({"handler": "h", "scheduling": {"tolerations": [toleration.clone()]}}), 0),
+            (value!({"handler": "h", "scheduling": {"tolerations": [toleration.clone(), toleration]}}), 1),
+        ] {
+            assert_eq!(validate(&object).len(), wrong, "{object:?}");
+        }
     }
 }

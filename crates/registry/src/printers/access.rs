@@ -3,7 +3,7 @@
 use apimachinery::{Value, table};
 use jiff::Timestamp;
 
-use super::words::{NONE, age, cells, name, or};
+use super::words::{NONE, age, cells, labels, name, or};
 
 /// Name, Role, Age, Users, Groups, ServiceAccounts.
 pub fn role_binding(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -67,4 +67,25 @@ fn signing_state(status: &Value) -> String {
 /// Name, SignerName.
 pub fn trust_bundle(object: &Value, _: Timestamp) -> Vec<Value> {
     cells![name(object), or(&object["spec"]["signerName"], NONE)]
+}
+
+/// Name, PodName, ServiceAccountName, NodeName, SignerName, State, UnverifiedUserAnnotations.
+pub fn pod_certificate_request(object: &Value, _: Timestamp) -> Vec<Value> {
+    let spec = &object["spec"];
+    let conditions = object["status"]["conditions"].items();
+    let state = conditions
+        .iter()
+        .filter(|condition| condition["status"].text() == "True")
+        .map(|condition| condition["type"].text())
+        .find(|kind| matches!(*kind, "Issued" | "Denied" | "Failed"))
+        .unwrap_or("Pending");
+    cells![
+        name(object),
+        spec["podName"].text(),
+        spec["serviceAccountName"].text(),
+        spec["nodeName"].text(),
+        spec["signerName"].text(),
+        state,
+        labels(&spec["unverifiedUserAnnotations"]),
+    ]
 }

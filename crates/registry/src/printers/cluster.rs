@@ -3,7 +3,7 @@
 use apimachinery::{Value, meta};
 use jiff::Timestamp;
 
-use super::words::{NONE, UNKNOWN, UNSET, age, cells, condition, joined, length, name, number, or};
+use super::words::{NONE, UNKNOWN, UNSET, age, cells, condition, joined, length, name, number, or, since};
 
 /// Name, Scope, Versions, Created At, Group, Kind, ShortNames, Established.
 pub fn definition(object: &Value, _: Timestamp) -> Vec<Value> {
@@ -121,4 +121,31 @@ pub fn resource_slice(object: &Value, now: Timestamp) -> Vec<Value> {
     let spec = &object["spec"];
     let node = if spec["allNodes"].is_true() { "<all>" } else { or(&spec["nodeName"], UNSET) };
     cells![name(object), node, spec["driver"].text(), spec["pool"]["name"].text(), age(object, now)]
+}
+
+/// Name, Key, Value, Effect, TimeAdded, Age.
+pub fn taint_rule(object: &Value, now: Timestamp) -> Vec<Value> {
+    let taint = &object["spec"]["taint"];
+    cells![
+        name(object),
+        taint["key"].text(),
+        taint["value"].text(),
+        taint["effect"].text(),
+        since(&taint["timeAdded"], now),
+        age(object, now),
+    ]
+}
+
+/// Name, Resource, Status.
+pub fn storage_migration(object: &Value, _: Timestamp) -> Vec<Value> {
+    let resource = &object["spec"]["resource"];
+    let told = match resource["group"].text() {
+        "" => resource["resource"].text().to_owned(),
+        group => format!("{}.{group}", resource["resource"].text()),
+    };
+    let state = ["Succeeded", "Failed", "Running"]
+        .into_iter()
+        .find(|kind| condition(object, kind)["status"].text() == "True")
+        .unwrap_or("Pending");
+    cells![name(object), told, state]
 }

@@ -16,21 +16,5 @@ pub mod storage;
 pub mod words;
 pub mod workloads;
 
-use apimachinery::Value;
-use apiserver::{Strategy, Version};
-use jiff::Timestamp;
-
-/// Makes the cells of an object's row.
-pub type Printer = fn(&Value, Timestamp) -> Vec<Value>;
-
-/// A kind that is plain but for its cells.
-pub struct Printed(pub Printer);
-
-impl Strategy for Printed {
-    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
-        (self.0)(object, now)
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
 //! RoleBinding and ClusterRoleBinding.
 
-use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
+use apimachinery::validation::{dns1123_subdomain, path_segment_name};
+use apimachinery::{Value, value};
 use apiserver::{Context, NameRule, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::items;
-use apimachinery::validation::path_segment_name as path_segment;
+use crate::rules::required;
 
 /// RoleBinding (of a namespace) or ClusterRoleBinding.
 pub struct Binding;
@@ -22,7 +23,7 @@ impl Strategy for Binding {
     }
 
     fn name_rule(&self) -> NameRule {
-        path_segment
+        path_segment_name
     }
 
     fn creates_on_update(&self) -> bool {
@@ -30,21 +31,24 @@ impl Strategy for Binding {
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
-        validate(object, context.definition.is_namespaced())
+        let mut errors = written(object, context.definition.is_namespaced());
+        errors.append(declared(object, None));
+        errors
     }
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = self.validate_create(context, object);
-        if object["roleRef"] != old["roleRef"] {
-            let reference = &object["roleRef"];
+        let mut errors = written(object, context.definition.is_namespaced());
+        let reference = &object["roleRef"];
+        if *reference != old["roleRef"] {
             // Go's field names, since upstream writes the internal type.
-            let told = apimachinery::value!({
+            let told = value!({
                 "APIGroup": reference["apiGroup"].text(),
                 "Kind": reference["kind"].text(),
                 "Name": reference["name"].text()
             });
             errors.invalid(&Path::Root.child("roleRef"), told, "field is immutable");
         }
+        errors.append(declared(object, Some(old)));
         errors
     }
 
@@ -53,55 +57,44 @@ impl Strategy for Binding {
     }
 }
 
-fn validate(object: &Value, namespaced: bool) -> Errors {
+/// The written rules.
+fn written(object: &Value, namespaced: bool) -> Errors {
     let mut errors = Errors::new();
-    let reference = &object["roleRef"];
-    let path = Path::Root.child("roleRef");
-    let group = reference["apiGroup"].text();
-    if !group.is_empty() && group != auth::rbac::GROUP {
-        errors.not_supported(&path.child("apiGroup"), group, &[auth::rbac::GROUP]);
-    }
+    let (reference, path) = (&object["roleRef"], Path::Root.child("roleRef"));
+    errors.one_of(&path.child("apiGroup"), reference["apiGroup"].text(), &[auth::rbac::GROUP]);
     let kinds: &[&str] = if namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
-    let kind = reference["kind"].text();
-    if !kinds.contains(&kind) {
-        errors.not_supported(&path.child("kind"), kind, kinds);
-    }
+    errors.one_of(&path.child("kind"), reference["kind"].text(), kinds);
     let name = reference["name"].text();
-    if name.is_empty() {
-        errors.required(&path.child("name"), "");
-    } else {
-        for why in path_segment(name) {
-            errors.invalid(&path.child("name"), name, &why);
-        }
-    }
+    errors.check(&path.child("name"), name, path_segment_name(name));
     let subjects = Path::Root.child("subjects");
-    let mut names = Errors::new();
-    for (at, subject) in object["subjects"].items().iter().enumerate() {
-        let path = subjects.index(at);
-        validate_subject(subject, &path, namespaced, &mut errors, &mut names);
+    for (at, each) in object["subjects"].items().iter().enumerate() {
+        subject(each, &subjects.index(at), namespaced, &mut errors);
     }
-    errors.append(names);
     errors
 }
 
-/// `names` takes the missing names: a declarative check, whose errors come last.
-fn validate_subject(
-    subject: &Value,
-    path: &Path<'_>,
-    namespaced: bool,
-    errors: &mut Errors,
-    names: &mut Errors,
-) {
-    let (kind, name, group) = (subject["kind"].text(), subject["name"].text(), subject["apiGroup"].text());
-    if name.is_empty() {
-        names.required(&path.child("name"), "");
+/// The generated rules: names are there, where they are new.
+fn declared(object: &Value, old: Option<&Value>) -> Errors {
+    let mut errors = Errors::new();
+    let changed = |field: &str| old.is_none_or(|old| old[field] != object[field]);
+    if changed("subjects") {
+        let subjects = Path::Root.child("subjects");
+        for (at, each) in object["subjects"].items().iter().enumerate() {
+            required(&subjects.index(at).child("name"), &each["name"], &mut errors);
+        }
     }
+    if changed("roleRef") {
+        required(&Path::Root.child("roleRef").child("name"), &object["roleRef"]["name"], &mut errors);
+    }
+    errors
+}
+
+fn subject(subject: &Value, path: &Path<'_>, namespaced: bool, errors: &mut Errors) {
+    let (kind, name, group) = (subject["kind"].text(), subject["name"].text(), subject["apiGroup"].text());
     match kind {
         "ServiceAccount" => {
             if !name.is_empty() {
-                for why in apimachinery::validation::dns1123_subdomain(name) {
-                    errors.invalid(&path.child("name"), name, &why);
-                }
+                errors.check(&path.child("name"), name, dns1123_subdomain(name));
             }
             if !group.is_empty() {
                 errors.not_supported(&path.child("apiGroup"), group, &[""]);
@@ -110,11 +103,34 @@ fn validate_subject(
                 errors.required(&path.child("namespace"), "");
             }
         }
-        "User" | "Group" => {
-            if group != auth::rbac::GROUP {
-                errors.not_supported(&path.child("apiGroup"), group, &[auth::rbac::GROUP]);
-            }
-        }
+        "User" | "Group" => errors.one_of(&path.child("apiGroup"), group, &[auth::rbac::GROUP]),
         _ => errors.not_supported(&path.child("kind"), kind, &["ServiceAccount", "User", "Group"]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_asked_for_last_and_where_they_are_new() {
+        let binding = value!({
+            "subjects": [{"kind": "User", "apiGroup": auth::rbac::GROUP}, {"kind": "Odd", "name": "x"}],
+            "roleRef": {"apiGroup": auth::rbac::GROUP, "kind": "ClusterRole"}
+        });
+        let told = |old: Option<&Value>| {
+            let mut errors = written(&binding, true);
+            errors.append(declared(&binding, old));
+            errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(told(None), ["subjects[1].kind", "subjects[0].name", "roleRef.name"]);
+        assert_eq!(told(Some(&binding)), ["subjects[1].kind"]);
+    }
+
+    #[test]
+    fn accounts_of_cluster_bindings_have_a_namespace() {
+        let mut errors = Errors::new();
+        subject(&value!({"kind": "ServiceAccount", "name": "a"}), &Path::Root, false, &mut errors);
+        assert_eq!(errors.to_string(), "namespace: Required value");
     }
 }

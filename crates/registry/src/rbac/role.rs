@@ -1,9 +1,12 @@
 //! Role and ClusterRole.
 
 use apimachinery::field::{Errors, Path};
+use apimachinery::labels::Selector;
 use apimachinery::{Value, validation};
 use apiserver::{Context, NameRule, Strategy, Version};
 use jiff::Timestamp;
+
+use crate::rules::selector;
 
 /// Role (of a namespace) or ClusterRole.
 pub struct Role;
@@ -18,7 +21,11 @@ impl Strategy for Role {
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
-        validate(object, context.definition.is_namespaced())
+        validate(object, None, context.definition.is_namespaced())
+    }
+
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        validate(object, Some(old), context.definition.is_namespaced())
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -26,40 +33,64 @@ impl Strategy for Role {
     }
 }
 
-fn validate(object: &Value, namespaced: bool) -> Errors {
+fn validate(object: &Value, old: Option<&Value>, namespaced: bool) -> Errors {
     let mut errors = Errors::new();
-    let mut verbs = Errors::new();
     let rules = Path::Root.child("rules");
-    for (at, rule) in object["rules"].items().iter().enumerate() {
-        let path = rules.index(at);
-        let urls = &rule["nonResourceURLs"];
-        // The check of verbs is a declarative one, whose errors come last.
-        if rule["verbs"].items().is_empty() {
-            verbs.required(&path.child("verbs"), "");
-        }
-        if !urls.items().is_empty() {
-            let place = path.child("nonResourceURLs");
-            if namespaced {
-                errors.invalid(&place, urls.clone(), "namespaced rules cannot apply to non-resource URLs");
+    for (at, each) in object["rules"].items().iter().enumerate() {
+        rule(each, namespaced, &rules.index(at), &mut errors);
+    }
+    let aggregation = &object["aggregationRule"];
+    if !aggregation.is_null() {
+        selectors(&aggregation["clusterRoleSelectors"], &mut errors);
+    }
+    // A generated rule, whose errors come last; what stays is not looked at.
+    if old.is_none_or(|old| old["rules"] != object["rules"]) {
+        for (at, each) in object["rules"].items().iter().enumerate() {
+            if each["verbs"].items().is_empty() {
+                errors.required(&rules.index(at).child("verbs"), "");
             }
-            let mixed = ["apiGroups", "resources", "resourceNames"]
-                .into_iter()
-                .any(|field| !rule[field].items().is_empty());
-            if mixed {
-                let why = "rules cannot apply to both regular resources and non-resource URLs";
-                errors.invalid(&place, urls.clone(), why);
-            }
-            continue;
-        }
-        if rule["apiGroups"].items().is_empty() {
-            errors.required(&path.child("apiGroups"), "resource rules must supply at least one api group");
-        }
-        if rule["resources"].items().is_empty() {
-            errors.required(&path.child("resources"), "resource rules must supply at least one resource");
         }
     }
-    errors.append(verbs);
     errors
+}
+
+fn rule(rule: &Value, namespaced: bool, path: &Path<'_>, errors: &mut Errors) {
+    let urls = &rule["nonResourceURLs"];
+    if !urls.items().is_empty() {
+        let place = path.child("nonResourceURLs");
+        if namespaced {
+            errors.invalid(&place, urls.clone(), "namespaced rules cannot apply to non-resource URLs");
+        }
+        let fields = ["apiGroups", "resources", "resourceNames"];
+        if fields.into_iter().any(|field| !rule[field].items().is_empty()) {
+            let why = "rules cannot apply to both regular resources and non-resource URLs";
+            errors.invalid(&place, urls.clone(), why);
+        }
+        return;
+    }
+    if rule["apiGroups"].items().is_empty() {
+        errors.required(&path.child("apiGroups"), "resource rules must supply at least one api group");
+    }
+    if rule["resources"].items().is_empty() {
+        errors.required(&path.child("resources"), "resource rules must supply at least one resource");
+    }
+}
+
+/// Which roles an aggregated one is made of.
+fn selectors(selectors: &Value, errors: &mut Errors) {
+    let path = Path::Root.child("aggregationRule");
+    let list = path.child("clusterRoleSelectors");
+    if selectors.items().is_empty() {
+        let why = "at least one clusterRoleSelector required if aggregationRule is non-nil";
+        errors.required(&list, why);
+    }
+    for (at, each) in selectors.items().iter().enumerate() {
+        let here = list.index(at);
+        selector::validate(&here, each, errors);
+        if let Err(why) = Selector::of_label_selector(each) {
+            errors.invalid(&here, each.clone(), &format!("invalid label selector: {why}"));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +115,7 @@ mod tests {
                 "rules[0].resources: Required value: resource rules must supply at least one resource",
             ),
         ] {
-            let errors = validate(&value!({"rules": [rule]}), namespaced);
+            let errors = validate(&value!({"rules": [rule]}), None, namespaced);
             let told = if errors.is_empty() { String::new() } else { errors.to_string() };
             assert_eq!(told, expected);
         }

@@ -1,10 +1,17 @@
 //! ResourceClaim and ResourceClaimTemplate.
 
 use apimachinery::Value;
-use apiserver::{Strategy, Version};
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::meta;
+use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
-use crate::changes::{default_text, items};
+use super::validation::{claim, declared, status};
+use crate::changes::{default_struct, default_text, items};
+use crate::rules::internal;
+
+/// The label of namespaces whose claims may ask for devices in use.
+const ADMIN_LABEL: &str = "resource.kubernetes.io/admin-access";
 
 /// ResourceClaim.
 pub struct ResourceClaim;
@@ -17,6 +24,26 @@ impl Strategy for ResourceClaim {
         default_requests(object.entry("spec"));
     }
 
+    fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
+        let mut errors = admin_access(context, &object["spec"]);
+        let path = Path::Root.child("spec");
+        claim(&object["spec"], &path, &mut errors);
+        declared::claim(&object["spec"], &path, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        if object["spec"] != old["spec"] {
+            errors.invalid(&Path::Root.child("spec"), Value::Null, "field is immutable");
+        }
+        errors
+    }
+
+    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        status::validate(object, old)
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::cluster::resource_claim(object, now)
     }
@@ -24,8 +51,55 @@ impl Strategy for ResourceClaim {
 
 impl Strategy for ResourceClaimTemplate {
     fn default(&self, _: &str, object: &mut Value) {
-        default_requests(object.entry("spec").entry("spec"));
+        let spec = object.entry("spec");
+        default_struct(spec, "metadata");
+        default_requests(spec.entry("spec"));
     }
+
+    fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
+        let (spec, path) = (&object["spec"], Path::Root.child("spec"));
+        let mut errors = admin_access(context, &spec["spec"]);
+        let metadata = path.child("metadata");
+        meta::annotations(&spec["metadata"]["annotations"], &metadata.child("annotations"), &mut errors);
+        meta::labels(&spec["metadata"]["labels"], &metadata.child("labels"), &mut errors);
+        claim(&spec["spec"], &path.child("spec"), &mut errors);
+        declared::claim(&spec["spec"], &path.child("spec"), &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        if object["spec"] != old["spec"] {
+            let told = internal::of("ResourceClaimTemplateSpec", &object["spec"]);
+            errors.invalid(&Path::Root.child("spec"), told, "field is immutable");
+        }
+        errors
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::config::name_and_age(object, now)
+    }
+}
+
+/// Devices that are in use are for namespaces of administrators.
+fn admin_access(context: &Context<'_>, spec: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let requests = spec["devices"]["requests"].items();
+    let asking = requests.iter().position(|request| request["exactly"]["adminAccess"].is_true());
+    let Some(at) = asking else { return errors };
+    let namespace = context.view.get("", "namespaces", "", context.namespace);
+    let allowed = namespace
+        .is_some_and(|namespace| namespace.tree()["metadata"]["labels"][ADMIN_LABEL].text() == "true");
+    if !allowed {
+        let path = Path::Root.child("spec");
+        let devices = path.child("devices");
+        let list = devices.child("requests");
+        let why = format!(
+            "admin access to devices requires the `{ADMIN_LABEL}: true` label on the containing namespace"
+        );
+        errors.forbidden(&list.index(at).child("adminAccess"), &why);
+    }
+    errors
 }
 
 /// A request asks for a count of devices, one unless it says how many.

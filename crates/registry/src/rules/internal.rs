@@ -90,6 +90,30 @@ RollingUpdate MaxUnavailable:* MaxSurge:*
 StatefulSetUpdateStrategy Type:s RollingUpdate:*RollingUpdateStatefulSet
 RollingUpdateStatefulSet Partition:i MaxUnavailable:*
 ServicePort Name:s Protocol:s AppProtocol:* Port:i TargetPort:i NodePort:i
+FlowSchemaSpec PriorityLevelConfiguration:<Named MatchingPrecedence:i DistinguisherMethod:*FlowDistinguisherMethod Rules:[PolicyRulesWithSubjects
+FlowDistinguisherMethod Type:s
+PolicyRulesWithSubjects Subjects:[FlowSubject ResourceRules:[ResourcePolicyRule NonResourceRules:[NonResourcePolicyRule
+FlowSubject Kind:s User:*Named Group:*Named ServiceAccount:*FlowAccount
+FlowAccount Namespace:s Name:s
+ResourcePolicyRule Verbs:[ APIGroups=apiGroups:[ Resources:[ ClusterScope:b Namespaces:[
+NonResourcePolicyRule Verbs:[ NonResourceURLs=nonResourceURLs:[
+PriorityLevelConfigurationSpec Type:s Limited:*LimitedPriorityLevelConfiguration Exempt:*ExemptPriorityLevelConfiguration
+LimitedPriorityLevelConfiguration NominalConcurrencyShares:i LimitResponse:<LimitResponse LendablePercent:* BorrowingLimitPercent:*
+LimitResponse Type:s Queuing:*QueuingConfiguration
+QueuingConfiguration Queues:i HandSize:i QueueLengthLimit:i
+ExemptPriorityLevelConfiguration NominalConcurrencyShares:* LendablePercent:*
+ResourceClaimTemplateSpec +meta Spec:<ResourceClaimSpec
+ResourceClaimSpec Devices:<DeviceClaim
+DeviceClaim Requests:[DeviceRequest Constraints:[DeviceConstraint Config:[DeviceClaimConfiguration
+DeviceRequest Name:s Exactly:*ExactDeviceRequest FirstAvailable:[DeviceSubRequest
+ExactDeviceRequest DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i AdminAccess:* Tolerations:[DeviceToleration Capacity:*
+DeviceSubRequest Name:s DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i Tolerations:[DeviceToleration Capacity:*
+DeviceSelector CEL=cel:*CELDeviceSelector
+CELDeviceSelector Expression:s
+DeviceToleration Key:s Operator:s Value:s Effect:s TolerationSeconds:*
+DeviceConstraint Requests:[ MatchAttribute:* DistinctAttribute:*
+DeviceClaimConfiguration Requests:[ Opaque:*OpaqueDeviceConfiguration
+OpaqueDeviceConfiguration Driver:s Parameters:*
 PodDisruptionBudgetSpec MinAvailable:* Selector:* MaxUnavailable:* UnhealthyPodEvictionPolicy:*
 SuccessPolicy Rules:[SuccessPolicyRule
 SuccessPolicyRule SucceededIndexes:* SucceededCount:*

@@ -1,0 +1,237 @@
+//! Acting as another user: what the `Impersonate-` headers ask for, and which
+//! rights allow it.
+//!
+//! A way may be narrow: the right to be someone (`impersonate:user-info`) with
+//! the right to do this one thing as someone else
+//! (`impersonate-on:user-info:list`). Who has not that needs the wide right of
+//! old (`impersonate`); the refusal speaks of the narrow one. Never says what
+//! the user made may do.
+
+use std::sync::Arc;
+
+use apimachinery::Status;
+
+use crate::pipeline::{Head, with_group};
+use crate::route::Route;
+use crate::{Action, ApiServer, UserInfo, View};
+
+const NODE_OF_TOKEN: &str = "authentication.kubernetes.io/node-name";
+
+/// What the headers ask for.
+struct Wanted<'a> {
+    name: &'a str,
+    uid: &'a str,
+    groups: Vec<&'a str>,
+    /// Keys and values as they came, a key once for each of its values.
+    extra: Vec<(String, String)>,
+}
+
+/// A right to be someone: group, resource, subresource, namespace, name.
+type Right<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
+
+impl ApiServer {
+    /// Acts as another user where the headers ask for it and rights allow it.
+    pub(crate) fn impersonate(
+        &self,
+        head: &Head,
+        route: Option<&Route>,
+        verb: &str,
+        user: Arc<UserInfo>,
+        view: &View,
+    ) -> Result<Arc<UserInfo>, Status> {
+        let wanted = wanted(head);
+        if wanted.name.is_empty() {
+            if !wanted.groups.is_empty() || !wanted.extra.is_empty() || !wanted.uid.is_empty() {
+                return Err(Status::bad_request(nobody(wanted.uid, &wanted.groups, &wanted.extra)));
+            }
+            return Ok(user);
+        }
+        let mut refused = None;
+        for (mode, rights) in narrow_ways(&wanted, &user) {
+            let how = format!("impersonate-on:{mode}:");
+            let allowed = self
+                .may(&how, head, route, verb, &user, view)
+                .and_then(|()| self.may_be(&format!("impersonate:{mode}"), &rights, &user, view));
+            match allowed {
+                Ok(()) => return Ok(made(&wanted, mode.ends_with("-node"))),
+                Err(status) => refused = refused.or(Some(status)),
+            }
+        }
+        match self.may_be("impersonate", &wide_rights(&wanted), &user, view) {
+            Ok(()) => Ok(made(&wanted, false)),
+            Err(status) => Err(refused.unwrap_or(status)),
+        }
+    }
+
+    /// Whether the user has all these rights.
+    fn may_be(
+        &self,
+        verb: &str,
+        rights: &[Right<'_>],
+        user: &Arc<UserInfo>,
+        view: &View,
+    ) -> Result<(), Status> {
+        for &(group, resource, subresource, namespace, name) in rights {
+            let action = Action {
+                user,
+                verb,
+                is_resource: true,
+                group,
+                version: if group.is_empty() { "" } else { "v1" },
+                resource,
+                subresource,
+                namespace,
+                name,
+                path: "",
+                field_selector: "",
+                label_selector: "",
+            };
+            self.allow(&action, view)?;
+        }
+        Ok(())
+    }
+}
+
+fn wanted(head: &Head) -> Wanted<'_> {
+    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let groups = head.headers.get_all("impersonate-group").iter();
+    let extra = head.headers.iter().filter_map(|(header, value)| {
+        let key = header.as_str().strip_prefix("impersonate-extra-")?;
+        Some((crate::query::decode(key, false).into_owned(), value.to_str().ok()?.to_owned()))
+    });
+    Wanted {
+        name: text("impersonate-user"),
+        uid: text("impersonate-uid"),
+        groups: groups.filter_map(|value| value.to_str().ok()).collect(),
+        extra: extra.collect(),
+    }
+}
+
+/// A service account's namespace and name.
+fn account(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix("system:serviceaccount:")?.split_once(':')
+}
+
+/// The narrow ways to be whom the headers name, in the order in which they are
+/// tried.
+fn narrow_ways<'a>(wanted: &'a Wanted<'a>, user: &UserInfo) -> Vec<(&'static str, Vec<Right<'a>>)> {
+    const GROUP: &str = "authentication.k8s.io";
+    let is_name_alone = wanted.uid.is_empty() && wanted.groups.is_empty() && wanted.extra.is_empty();
+    if let Some(node) = wanted.name.strip_prefix("system:node:") {
+        let mut ways = Vec::new();
+        if is_name_alone {
+            let own = user.extra.get(NODE_OF_TOKEN).is_some_and(|nodes| *nodes == [node]);
+            if own && account(&user.name).is_some() {
+                ways.push(("associated-node", vec![(GROUP, "nodes", "", "", "*")]));
+            }
+            ways.push(("arbitrary-node", vec![(GROUP, "nodes", "", "", node)]));
+        }
+        return ways;
+    }
+    if let Some((namespace, name)) = account(wanted.name) {
+        return match is_name_alone {
+            true => vec![("serviceaccount", vec![(GROUP, "serviceaccounts", "", namespace, name)])],
+            false => Vec::new(),
+        };
+    }
+    if wanted.groups.contains(&"system:masters") {
+        return Vec::new();
+    }
+    let mut rights = vec![(GROUP, "users", "", "", wanted.name)];
+    rights.extend(wanted.groups.iter().map(|group| (GROUP, "groups", "", "", *group)));
+    rights.extend(further_rights(wanted));
+    vec![("user-info", rights)]
+}
+
+/// The rights of old.
+fn wide_rights<'a>(wanted: &'a Wanted<'a>) -> Vec<Right<'a>> {
+    let mut rights = vec![match account(wanted.name) {
+        Some((namespace, name)) => ("", "serviceaccounts", "", namespace, name),
+        None => ("", "users", "", "", wanted.name),
+    }];
+    rights.extend(wanted.groups.iter().map(|group| ("", "groups", "", "", *group)));
+    rights.extend(further_rights(wanted));
+    rights
+}
+
+/// The rights to a UID and extra values, which are the same in every way.
+fn further_rights<'a>(wanted: &'a Wanted<'a>) -> impl Iterator<Item = Right<'a>> {
+    const GROUP: &str = "authentication.k8s.io";
+    let uid = (!wanted.uid.is_empty()).then_some((GROUP, "uids", "", "", wanted.uid));
+    let extra =
+        wanted.extra.iter().map(|(key, value)| (GROUP, "userextras", key.as_str(), "", value.as_str()));
+    uid.into_iter().chain(extra)
+}
+
+/// The user that the request is served as.
+fn made(wanted: &Wanted<'_>, is_node: bool) -> Arc<UserInfo> {
+    let mut made = UserInfo { uid: wanted.uid.to_owned(), ..UserInfo::new(wanted.name, &wanted.groups) };
+    if wanted.groups.is_empty() {
+        if let Some((namespace, _)) = account(wanted.name) {
+            made.groups =
+                vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
+        } else if is_node {
+            made.groups = vec!["system:nodes".into()];
+        }
+    }
+    for (key, value) in &wanted.extra {
+        made.extra.entry(key.clone()).or_default().push(value.clone());
+    }
+    let mut made = Arc::new(made);
+    if wanted.name == "system:anonymous" {
+        with_group(&mut made, "system:unauthenticated");
+    } else if !made.is_in("system:unauthenticated") {
+        with_group(&mut made, "system:authenticated");
+    }
+    made
+}
+
+/// Impersonation of nobody, as Go prints what was asked for.
+fn nobody(uid: &str, groups: &[&str], extra: &[(String, String)]) -> String {
+    let quoted = |texts: &[&str]| texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
+    let list = |texts: &[&str]| {
+        if texts.is_empty() { "[]string(nil)".to_owned() } else { format!("[]string{{{}}}", quoted(texts)) }
+    };
+    let mut by_key: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
+    for (key, value) in extra {
+        by_key.entry(key).or_default().push(value);
+    }
+    let extra = if by_key.is_empty() {
+        "map[string][]string(nil)".to_owned()
+    } else {
+        let entries: Vec<String> =
+            by_key.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
+        format!("map[string][]string{{{}}}", entries.join(", "))
+    };
+    format!(
+        "requested &user.DefaultInfo{{Name:\"\", UID:{uid:?}, Groups:{}, Extra:{extra}}} without impersonating a user name",
+        list(groups)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ways(name: &str, groups: &[&str], by: &UserInfo) -> Vec<String> {
+        let wanted = Wanted { name, uid: "", groups: groups.to_vec(), extra: Vec::new() };
+        let described = |(mode, rights): (&str, Vec<Right<'_>>)| {
+            let rights: Vec<_> = rights.iter().map(|right| format!("{}/{}", right.1, right.4)).collect();
+            format!("{mode} {}", rights.join(" "))
+        };
+        narrow_ways(&wanted, by).into_iter().map(described).collect()
+    }
+
+    #[test]
+    fn each_kind_of_user_has_its_narrow_way() {
+        let jane = UserInfo::new("jane", &[]);
+        let mut agent = UserInfo::new("system:serviceaccount:a:agent", &[]);
+        agent.extra.insert(NODE_OF_TOKEN.into(), vec!["n".into()]);
+        assert_eq!(ways("x", &["g"], &jane), ["user-info users/x groups/g"]);
+        assert_eq!(ways("system:serviceaccount:a:b", &[], &jane), ["serviceaccount serviceaccounts/b"]);
+        assert_eq!(ways("system:node:n", &[], &jane), ["arbitrary-node nodes/n"]);
+        assert_eq!(ways("system:node:n", &[], &agent), ["associated-node nodes/*", "arbitrary-node nodes/n"]);
+        assert!(ways("system:node:n", &["g"], &agent).is_empty());
+        assert!(ways("x", &["system:masters"], &jane).is_empty());
+    }
+}

@@ -1,0 +1,262 @@
+//! PodCertificateRequest: a node asks for a certificate of one of its pods.
+
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::{dns1123_subdomain, meta};
+use apimachinery::{Value, time};
+use apiserver::{Context, Strategy, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::changes::keep;
+use crate::conditions;
+use crate::names::{is_kubernetes_signer, signer};
+use crate::rules::{invalid_unquoted, same};
+
+const UID_MAX: usize = 128;
+const REQUEST_MAX: usize = 10 << 10;
+const CHAIN_MAX: usize = 100 << 10;
+const LEAST_SECONDS: i64 = 3600;
+const MOST_SECONDS: i64 = 91 * 86_400;
+const MOST_KUBERNETES_SECONDS: i64 = 86_400;
+/// Conditions that end a request.
+const ENDS: [&str; 3] = ["Issued", "Denied", "Failed"];
+
+/// PodCertificateRequest.
+pub struct PodCertificateRequest;
+
+impl Strategy for PodCertificateRequest {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        keep(object, old, "spec");
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        validate(&object["spec"])
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        if object["spec"] != old["spec"] {
+            errors.invalid(&Path::Root.child("spec"), told(&object["spec"]), "field is immutable");
+        }
+        errors
+    }
+
+    fn validate_status(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        validate_status(object, old, context.now)
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: jiff::Timestamp) -> Vec<Value> {
+        crate::printers::access::pod_certificate_request(object, now)
+    }
+}
+
+/// A spec as upstream's internal type writes it.
+fn told(spec: &Value) -> Value {
+    let text = |field: &str| Value::from(spec[field].text());
+    apimachinery::value!({
+        "SignerName": text("signerName"),
+        "PodName": text("podName"),
+        "PodUID": text("podUID"),
+        "ServiceAccountName": text("serviceAccountName"),
+        "ServiceAccountUID": text("serviceAccountUID"),
+        "NodeName": text("nodeName"),
+        "NodeUID": text("nodeUID"),
+        "MaxExpirationSeconds": spec["maxExpirationSeconds"].clone(),
+        "PKIXPublicKey": Value::Null,
+        "ProofOfPossession": Value::Null,
+        "StubPKCS10Request": spec["stubPKCS10Request"].clone(),
+        "UnverifiedUserAnnotations": spec["unverifiedUserAnnotations"].clone()
+    })
+}
+
+fn validate(spec: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let path = Path::Root.child("spec");
+    let of = spec["signerName"].text();
+    signer(&path.child("signerName"), of, &mut errors);
+    let annotations = &spec["unverifiedUserAnnotations"];
+    meta::annotations(annotations, &path.child("unverifiedUserAnnotations"), &mut errors);
+    for (name, uid) in
+        [("podName", "podUID"), ("serviceAccountName", "serviceAccountUID"), ("nodeName", "nodeUID")]
+    {
+        let text = spec[name].text();
+        errors.check(&path.child(name), text, dns1123_subdomain(text));
+        let text = spec[uid].text();
+        if text.is_empty() {
+            errors.invalid(&path.child(uid), text, "must not be empty");
+        }
+        if text.len() > UID_MAX {
+            errors.too_long(&path.child(uid), UID_MAX);
+        }
+    }
+    let life = path.child("maxExpirationSeconds");
+    let Some(seconds) = spec["maxExpirationSeconds"].as_i64() else {
+        errors.required(&life, "must be set");
+        return errors;
+    };
+    let most = if is_kubernetes_signer(of) { MOST_KUBERNETES_SECONDS } else { MOST_SECONDS };
+    if !(LEAST_SECONDS..=most).contains(&seconds) {
+        errors.invalid(&life, seconds, &format!("must be in the range [{LEAST_SECONDS}, {most}]"));
+    }
+    let place = path.child("stubPKCS10Request");
+    let request = STANDARD.decode(spec["stubPKCS10Request"].text()).unwrap_or_default();
+    if request.len() > REQUEST_MAX {
+        errors.too_long(&place, REQUEST_MAX);
+    } else if pki::check_request_der(&request).is_err() {
+        let why = "must be a valid PKCS#10 certificate signing request that is signed by its key";
+        errors.invalid(&place, spec["stubPKCS10Request"].clone(), why);
+    }
+    errors
+}
+
+fn has(object: &Value, kind: &str) -> bool {
+    object["status"]["conditions"]
+        .items()
+        .iter()
+        .any(|condition| condition["type"].text() == kind && condition["status"].text() == "True")
+}
+
+fn validate_status(object: &Value, old: &Value, now: jiff::Timestamp) -> Errors {
+    let mut errors = Errors::new();
+    let (status, path) = (&object["status"], Path::Root.child("status"));
+    let list = path.child("conditions");
+    let mut known = 0;
+    for (at, condition) in status["conditions"].items().iter().enumerate() {
+        // Upstream writes the index as a field.
+        let index = format!("[{at}]");
+        let here = list.child(&index);
+        let kind = condition["type"].text();
+        if !ENDS.contains(&kind) {
+            errors.not_supported(&here.child("type"), kind, &ENDS);
+            continue;
+        }
+        known += 1;
+        if known > 1 {
+            let why = "There may be at most one condition with type \"Issued\", \"Denied\", or \"Failed\"";
+            errors.invalid(&here.child("type"), kind, why);
+        }
+        errors.one_of(&here.child("status"), condition["status"].text(), &["True"]);
+    }
+    conditions::validate(&list, &status["conditions"], &mut errors);
+    if !errors.is_empty() {
+        return errors;
+    }
+    let rest = ["certificateChain", "notBefore", "notAfter", "beginRefreshAt"];
+    let unchanged =
+        rest.iter().chain(&["conditions"]).all(|field| same(&status[*field], &old["status"][*field]));
+    if ENDS.iter().any(|kind| has(old, kind)) {
+        if !unchanged {
+            let why = "immutable after PodCertificateRequest is issued, denied, or failed";
+            invalid_unquoted(&path, why, &mut errors);
+        }
+    } else if has(object, "Denied") || has(object, "Failed") {
+        if rest.iter().any(|field| !same(&status[*field], &Value::Null)) {
+            let why =
+                "non-condition status fields must be empty when denying or failing the PodCertificateRequest";
+            invalid_unquoted(&path, why, &mut errors);
+        }
+    } else if has(object, "Issued") {
+        issued(object, &path, now, &mut errors);
+    } else if !unchanged {
+        let why = "status is immutable unless transitioning to \"Issued\", \"Denied\", or \"Failed\"";
+        invalid_unquoted(&path, why, &mut errors);
+    }
+    errors
+}
+
+/// The chain and its times.
+fn issued(object: &Value, path: &Path<'_>, now: jiff::Timestamp, errors: &mut Errors) {
+    let status = &object["status"];
+    let (chain, place) = (status["certificateChain"].text(), path.child("certificateChain"));
+    if chain.len() > CHAIN_MAX {
+        errors.too_long(&place, CHAIN_MAX);
+        return;
+    }
+    if let Err(why) = pki::check_chain(chain.as_bytes()) {
+        errors.invalid(&place, chain, why);
+        return;
+    }
+    let consistent = "must be present and consistent with the issued certificate";
+    let refresh = "must be present and in the range [notbefore+10min, notafter-10min]";
+    for (field, why) in [("notBefore", consistent), ("notAfter", consistent), ("beginRefreshAt", refresh)] {
+        if status[field].is_null() {
+            errors.required(&path.child(field), why);
+        }
+    }
+    let moment = |field: &str| time::parse(status[field].text());
+    let (Some(from), Some(to), Some(again)) =
+        (moment("notBefore"), moment("notAfter"), moment("beginRefreshAt"))
+    else {
+        return;
+    };
+    let Some((starts, ends)) = pki::validity(chain.as_bytes()) else { return };
+    let told = |field: &str| status[field].text().to_owned();
+    let margin = jiff::SignedDuration::from_mins(10);
+    let life = ends.duration_since(starts);
+    let most = object["spec"]["maxExpirationSeconds"].as_i64().unwrap_or(0);
+    if from != starts {
+        let why = "must be set to the NotBefore time encoded in the leaf certificate";
+        errors.invalid(&path.child("notBefore"), told("notBefore"), why);
+    } else if from.duration_since(now).abs() >= jiff::SignedDuration::from_mins(5) {
+        let why = "must be set to within 5 minutes of kube-apiserver's current time";
+        errors.invalid(&path.child("notBefore"), told("notBefore"), why);
+    } else if to != ends {
+        let why = "must be set to the NotAfter time encoded in the leaf certificate";
+        errors.invalid(&path.child("notAfter"), told("notAfter"), why);
+    } else if life.as_secs() < LEAST_SECONDS {
+        errors.invalid(&place, life.as_nanos() as i64, "leaf certificate lifetime must be >= 1 hour");
+    } else if life.as_secs() > most {
+        let why = format!("leaf certificate lifetime must be <= spec.maxExpirationSeconds ({most})");
+        errors.invalid(&place, life.as_nanos() as i64, &why);
+    } else if again.duration_since(from) < margin {
+        let why = "must be at least 10 minutes after status.notBefore";
+        errors.invalid(&path.child("beginRefreshAt"), told("beginRefreshAt"), why);
+    } else if to.duration_since(again) < margin {
+        let why = "must be at least 10 minutes before status.notAfter";
+        errors.invalid(&path.child("beginRefreshAt"), told("beginRefreshAt"), why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn a_request_ends_once() {
+        let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+        let with = |kinds: &[&str]| {
+            let condition = |kind: &&str| {
+                value!({
+                    "type": *kind, "status": "True", "reason": "R", "lastTransitionTime": "2026-01-01T00:00:00Z"
+                })
+            };
+            value!({"status": {"conditions": kinds.iter().map(condition).collect::<Vec<_>>()}})
+        };
+        for (new, old, wrong) in [
+            (&["Denied"][..], &[][..], 0),
+            (&["Denied", "Failed"], &[], 1),
+            (&["Odd"], &[], 1),
+            (&[], &["Denied"], 1),
+            (&["Issued"], &[], 1),
+        ] {
+            assert_eq!(validate_status(&with(new), &with(old), now).len(), wrong, "{new:?} {old:?}");
+        }
+    }
+
+    #[test]
+    fn lives_are_bounded_by_the_signer() {
+        let told = |signer: &str, seconds: i64| {
+            let errors = validate(&value!({"signerName": signer, "maxExpirationSeconds": seconds}));
+            errors.iter().any(|error| error.field == "spec.maxExpirationSeconds")
+        };
+        assert!(told("ex.com/s", 60));
+        assert!(!told("ex.com/s", 7 * 86_400));
+        assert!(told("kubernetes.io/s", 7 * 86_400));
+    }
+}

@@ -1,0 +1,109 @@
+//! Rules of conditions of meta/v1, as the newer kinds have them.
+//!
+//! Pure functions that add to a list of errors.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::label_key;
+
+const MOST_REASON: usize = 1024;
+const MOST_MESSAGE: usize = 32 << 10;
+
+/// Every condition whole, one of a type.
+pub fn validate(path: &Path<'_>, conditions: &Value, errors: &mut Errors) {
+    let mut types: Vec<&str> = Vec::new();
+    for (at, condition) in conditions.items().iter().enumerate() {
+        let here = path.index(at);
+        let kind = condition["type"].text();
+        if types.contains(&kind) {
+            errors.duplicate(&here.child("type"), kind);
+        }
+        types.push(kind);
+        one(&here, condition, errors);
+    }
+}
+
+fn one(path: &Path<'_>, condition: &Value, errors: &mut Errors) {
+    let kind = condition["type"].text();
+    errors.check(&path.child("type"), kind, label_key(kind));
+    errors.one_of(&path.child("status"), condition["status"].text(), &["False", "True", "Unknown"]);
+    let generation = condition["observedGeneration"].as_i64();
+    if let Some(generation) = generation.filter(|generation| *generation < 0) {
+        let why = "must be greater than or equal to zero";
+        errors.invalid(&path.child("observedGeneration"), generation, why);
+    }
+    if condition["lastTransitionTime"].is_null() {
+        errors.required(&path.child("lastTransitionTime"), "must be set");
+    }
+    let (reason, place) = (condition["reason"].text(), path.child("reason"));
+    if reason.is_empty() {
+        errors.required(&place, "must be set");
+    } else {
+        if !is_reason(reason) {
+            errors.invalid(
+                &place,
+                reason,
+                "a condition reason must start with alphabetic character, optionally followed by a string of \
+                 alphanumeric characters or '_,:', and must end with an alphanumeric character or '_' (e.g. \
+                 'my_name',  or 'MY_NAME',  or 'MyName',  or 'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex used \
+                 for validation is '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')",
+            );
+        }
+        if reason.len() > MOST_REASON {
+            errors.too_long(&place, MOST_REASON);
+        }
+    }
+    if condition["message"].text().len() > MOST_MESSAGE {
+        errors.too_long(&path.child("message"), MOST_MESSAGE);
+    }
+}
+
+fn is_reason(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && bytes.last().is_some_and(|byte| word(*byte))
+        && bytes.iter().all(|byte| word(*byte) || matches!(byte, b',' | b':'))
+}
+
+/// The types of older conditions: there, and one of each (flow control).
+pub fn types(path: &Path<'_>, conditions: &Value, errors: &mut Errors) {
+    let mut types: Vec<&str> = Vec::new();
+    for (at, condition) in conditions.items().iter().enumerate() {
+        let here = path.index(at);
+        let kind = condition["type"].text();
+        if types.contains(&kind) {
+            errors.duplicate(&here.child("type"), kind);
+        }
+        types.push(kind);
+        if kind.is_empty() {
+            errors.required(&here.child("type"), "must not be empty");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn conditions_are_whole_and_one_of_a_type() {
+        let whole = value!({
+            "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z", "reason": "Fine"
+        });
+        let told = |conditions: Value| {
+            let mut errors = Errors::new();
+            validate(&Path::Root.child("c"), &conditions, &mut errors);
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(told(value!([whole.clone()])).len(), 0);
+        assert_eq!(told(value!([whole.clone(), whole.clone()])), ["c[1].type: Duplicate value: \"Ready\""]);
+        let mut odd = whole;
+        odd.set("reason", "not one");
+        odd.set("status", "Maybe");
+        assert_eq!(told(value!([odd])).len(), 2);
+        assert_eq!(told(value!([{"type": "Ready", "status": "True"}])).len(), 2);
+    }
+}

@@ -1,0 +1,56 @@
+//! ResourceSlice: devices of a pool, as their driver publishes them.
+
+use apimachinery::Value;
+use apimachinery::field::Errors;
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
+
+use super::date_taint;
+use super::validation::slice;
+use crate::changes::items;
+
+/// ResourceSlice.
+pub struct ResourceSlice;
+
+impl Strategy for ResourceSlice {
+    fn has_generation(&self) -> bool {
+        true
+    }
+
+    fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {
+        date_taints(context, object, None);
+    }
+
+    fn prepare_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
+        date_taints(context, object, Some(old));
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        slice::validate(&object["spec"], None)
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        slice::validate(&object["spec"], Some(&old["spec"]))
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::resource_slice(object, now)
+    }
+}
+
+/// A taint that a device had already began when it began.
+fn date_taints(context: &Context<'_>, object: &mut Value, old: Option<&Value>) {
+    for device in items(object.entry("spec"), "devices") {
+        let name = device["name"].clone();
+        let before =
+            old.and_then(|old| old["spec"]["devices"].items().iter().find(|device| device["name"] == name));
+        for taint in items(device, "taints") {
+            let same = before.and_then(|device| {
+                let fields = ["key", "value", "effect"];
+                let all = device["taints"].items().iter();
+                all.into_iter().find(|old| fields.iter().all(|field| old[*field] == taint[*field]))
+            });
+            date_taint(taint, same, context);
+        }
+    }
+}

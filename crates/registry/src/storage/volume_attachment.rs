@@ -1,0 +1,114 @@
+//! VolumeAttachment: a volume that is, or shall be, attached to a node.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::dns1123_subdomain;
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
+
+use crate::names;
+
+const MOST_METADATA: usize = 256 << 10;
+const MOST_MESSAGE: usize = 1024;
+const ONE_SOURCE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+
+/// VolumeAttachment.
+pub struct VolumeAttachment;
+
+impl Strategy for VolumeAttachment {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        let mut errors = validate(object);
+        let (spec, path) = (&object["spec"], Path::Root.child("spec"));
+        if let Some(volume) = spec["source"]["persistentVolumeName"].as_str() {
+            let place = path.child("source.persistentVolumeName");
+            errors.check(&place, volume, dns1123_subdomain(volume));
+        }
+        // A generated rule, whose errors come last.
+        names::declared_driver(&path.child("attacher"), spec["attacher"].text(), &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = validate(object);
+        if object["spec"] != old["spec"] {
+            errors.invalid(&Path::Root.child("spec"), Value::Null, "field is immutable");
+        }
+        errors
+    }
+
+    fn validate_status(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        self.validate_update(context, object, old)
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::storage::attachment(object, now)
+    }
+}
+
+fn validate(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (spec, path) = (&object["spec"], Path::Root.child("spec"));
+    let source = &spec["source"];
+    let place = path.child("source");
+    match (source["inlineVolumeSpec"].is_null(), source["persistentVolumeName"].as_str()) {
+        (true, None) => errors.required(&place, ONE_SOURCE),
+        (false, Some(_)) => errors.forbidden(&place, ONE_SOURCE),
+        (true, Some("")) => {
+            let why = "must specify non empty persistentVolumeName";
+            errors.required(&place.child("persistentVolumeName"), why);
+        }
+        _ => {}
+    }
+    let node = spec["nodeName"].text();
+    errors.check(&path.child("nodeName"), node, dns1123_subdomain(node));
+    status(&object["status"], &Path::Root.child("status"), &mut errors);
+    errors
+}
+
+fn status(status: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let size: usize =
+        status["attachmentMetadata"].members().map(|(key, value)| key.len() + value.text().len()).sum();
+    if size > MOST_METADATA {
+        errors.too_long(&path.child("attachmentMetadata"), MOST_METADATA);
+    }
+    for field in ["attachError", "detachError"] {
+        let (error, here) = (&status[field], path.child(field));
+        if error["message"].text().len() > MOST_MESSAGE {
+            // Upstream tells the other limit.
+            errors.too_long(&here.child("message"), MOST_METADATA);
+        }
+        if let Some(code) = error["errorCode"].as_i64().filter(|code| *code < 0) {
+            let why = format!("must be between 0 and {}, inclusive", i32::MAX);
+            errors.invalid(&here.child("errorCode"), code, &why);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn volumes_have_one_source() {
+        for (source, expected) in [
+            (value!({"persistentVolumeName": "v"}), ""),
+            (
+                value!({"persistentVolumeName": ""}),
+                "spec.source.persistentVolumeName: Required value: must specify non empty persistentVolumeName",
+            ),
+            (
+                value!({"persistentVolumeName": "v", "inlineVolumeSpec": {}}),
+                "spec.source: Forbidden: must specify exactly one of inlineVolumeSpec and persistentVolumeName",
+            ),
+        ] {
+            let errors = validate(&value!({"spec": {"attacher": "a", "nodeName": "n", "source": source}}));
+            assert_eq!(errors.iter().map(ToString::to_string).collect::<String>(), expected);
+        }
+    }
+}

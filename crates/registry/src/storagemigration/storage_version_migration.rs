@@ -1,0 +1,108 @@
+//! StorageVersionMigration: writes every object of a resource again, so that
+//! it is stored in the newest version.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+use apiserver::{Context, Strategy, Version};
+use jiff::Timestamp;
+
+use crate::conditions;
+
+/// StorageVersionMigration.
+pub struct StorageVersionMigration;
+
+impl Strategy for StorageVersionMigration {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        let mut errors = Errors::new();
+        let spec = Path::Root.child("spec");
+        let resource = spec.child("resource");
+        if object["spec"]["resource"]["resource"].text().is_empty() {
+            errors.required(&resource.child("resource"), "resource is required");
+        }
+        errors
+    }
+
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate_create(context, object);
+        for field in ["group", "resource"] {
+            let (new, before) = (&object["spec"]["resource"][field], &old["spec"]["resource"][field]);
+            if new.text() != before.text() {
+                errors.invalid(&Path::Root.child(field), new.text(), "field is immutable");
+            }
+        }
+        errors
+    }
+
+    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        validate_status(object, old)
+    }
+
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::storage_migration(object, now)
+    }
+}
+
+fn validate_status(object: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let (status, path) = (&object["status"], Path::Root.child("status"));
+    let place = path.child("conditions");
+    conditions::validate(&place, &status["conditions"], &mut errors);
+    let (new, before) = (status["resourceVersion"].text(), old["status"]["resourceVersion"].text());
+    if !before.is_empty() && new != before {
+        errors.invalid(&path.child("resourceVersion"), new, "field is immutable");
+    }
+    let is = |object: &Value, kind: &str| {
+        object["status"]["conditions"]
+            .items()
+            .iter()
+            .any(|condition| condition["type"].text() == kind && condition["status"].text() == "True")
+    };
+    let (succeeded, failed) = (is(object, "Succeeded"), is(object, "Failed"));
+    for (wrong, why) in [
+        (succeeded && failed, "Both success and failed conditions cannot be true at the same time"),
+        (
+            succeeded && is(object, "Running"),
+            "Running condition cannot be true when success condition is true",
+        ),
+        (failed && is(object, "Running"), "Running condition cannot be true when failed condition is true"),
+        (is(old, "Succeeded") && !succeeded, "Success condition cannot be set to false once it is true"),
+        (is(old, "Failed") && !failed, "Failed condition cannot be set to false once it is true"),
+    ] {
+        if wrong {
+            errors.invalid(&place, status["conditions"].clone(), why);
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn a_migration_ends_one_way_for_ever() {
+        let with = |kinds: &[&str]| {
+            let condition = |kind: &&str| {
+                value!({
+                    "type": *kind, "status": "True", "reason": "R", "lastTransitionTime": "2026-01-01T00:00:00Z"
+                })
+            };
+            value!({"status": {"conditions": kinds.iter().map(condition).collect::<Vec<_>>()}})
+        };
+        for (new, old, wrong) in [
+            (&["Running"][..], &[][..], 0),
+            (&["Succeeded"], &["Running"], 0),
+            (&["Succeeded", "Failed"], &[], 1),
+            (&["Running"], &["Failed"], 1),
+            (&["Succeeded", "Running"], &[], 1),
+        ] {
+            assert_eq!(validate_status(&with(new), &with(old)).len(), wrong, "{new:?} {old:?}");
+        }
+    }
+}
