@@ -1,0 +1,84 @@
+//! What a call costs beside its arguments (cel-go's `costCall` and upstream's
+//! `CostEstimator.CallCost`).
+
+use crate::value::Val;
+
+const TRAVERSAL: f64 = 0.1;
+const REGEX: f64 = 0.25;
+
+pub(crate) fn traversal(size: u64) -> u64 {
+    scaled(size, TRAVERSAL)
+}
+
+fn scaled(size: u64, factor: f64) -> u64 {
+    (size as f64 * factor).ceil() as u64
+}
+
+/// The cost that the arguments decide, or None where the result does (`join`).
+pub(super) fn size(values: &[Val<'_>], at: usize) -> u64 {
+    values.get(at).map_or(1, Val::size)
+}
+
+/// A pattern's cost on a text.
+pub(crate) fn matching(text: u64, pattern: u64) -> u64 {
+    traversal(text.saturating_add(1)).saturating_mul(scaled(pattern, REGEX))
+}
+
+/// See [`after`] for None.
+pub(crate) fn before(function: &str, values: &[Val<'_>]) -> Option<u64> {
+    let first = || size(values, 0);
+    let second = || size(values, 1);
+    let are_text = || values.iter().all(|value| matches!(value, Val::String(_) | Val::Bytes(_)));
+    Some(match function {
+        "check" => 350_000,
+        "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" => traversed(values.first()),
+        "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "cidr" | "isIP" | "isCIDR"
+        | "quantity" | "isQuantity" | "strings.quote" | "format" | "validate" => traversal(first()),
+        "startsWith" | "endsWith" => traversal(second()),
+        "replace" | "split" | "ip.isCanonical" => scaled(first(), 2.0 * TRAVERSAL),
+        "join" => return None,
+        "find" | "findAll" | "matches" => matching(first(), second()),
+        "contains" => traversal(first()).saturating_mul(traversal(second())),
+        "ip" => match values.first() {
+            Some(Val::Cidr(_)) => 1,
+            _ => traversal(first()),
+        },
+        "containsIP" | "containsCIDR" => {
+            let mut cost = scaled(first(), 2.0 * TRAVERSAL);
+            if function == "containsCIDR" {
+                cost += traversal(first()) + 1;
+            }
+            if matches!(values.get(1), Some(Val::String(_))) {
+                cost += traversal(second());
+            }
+            cost
+        }
+        "string" | "bytes" if are_text() => traversal(first()),
+        "@in" if !matches!(values.get(1), Some(value) if value.entries().is_some()) => second(),
+        "_==_" | "_!=_" => traversal(first().min(second())),
+        "_<_" | "_<=_" | "_>_" | "_>=_" if are_text() => traversal(first().min(second())),
+        "_+_" if are_text() => traversal(first().saturating_add(second())),
+        "sets.contains" | "sets.equivalent" | "sets.intersects" => first().saturating_mul(second()),
+        _ => 1,
+    })
+}
+
+/// The cost that the result decides.
+pub(crate) fn after(result: &Val<'_>) -> u64 {
+    scaled(result.size(), 2.0 * TRAVERSAL)
+}
+
+/// One pass over a list, its texts included, or over a text.
+fn traversed(value: Option<&Val<'_>>) -> u64 {
+    let Some(value) = value else { return 1 };
+    match value.items() {
+        Some(items) => {
+            let of = |item: &Val<'_>| match item {
+                Val::String(_) | Val::Bytes(_) => traversal(item.size()),
+                _ => 0,
+            };
+            items.iter().fold(items.len() as u64, |sum, item| sum.saturating_add(of(item)))
+        }
+        None => traversal(value.size()),
+    }
+}

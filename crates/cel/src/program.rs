@@ -1,0 +1,77 @@
+//! A compiled expression: what the rest of the program holds of this room.
+
+use crate::check;
+use crate::error::{CompileError, Error};
+use crate::estimate::{self, Estimate};
+use crate::eval::{Evaluator, Meter, Variables};
+use crate::syntax::{self, Expr, Literal, Node, Problem};
+use crate::types::{Environment, Type};
+use crate::value::Val;
+
+/// What one expression may cost (upstream's `PerCallLimit`).
+pub const PER_CALL_LIMIT: u64 = 1_000_000;
+
+/// A checked expression. Cheap to run again and again, by many threads.
+#[derive(Debug)]
+pub struct Program {
+    source: String,
+    expr: Expr,
+    result: Type,
+    /// The type of each node, in walking order.
+    types: Vec<Type>,
+}
+
+impl Program {
+    /// Parses and checks `source`.
+    ///
+    /// # Errors
+    /// All that is wrong with it, in upstream's words.
+    pub fn compile(source: &str, environment: &Environment) -> Result<Self, CompileError> {
+        let shown = |problems: Vec<Problem>| {
+            CompileError(problems.iter().map(|problem| problem.show(source)).collect())
+        };
+        let mut expr = syntax::parse(source).map_err(shown)?;
+        let checked = check::check(source, &mut expr, environment).map_err(shown)?;
+        Ok(Self { source: source.to_owned(), expr, result: checked.result, types: checked.types })
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The type of what it gives.
+    pub fn result(&self) -> &Type {
+        &self.result
+    }
+
+    /// Whether the expression names the variable.
+    pub fn mentions(&self, variable: &str) -> bool {
+        let mut found = false;
+        self.expr.walk(&mut |node| {
+            found |= matches!(&node.node, Node::Ident(name)
+                if name == variable || name.strip_prefix(variable).is_some_and(|rest| rest.starts_with('.')));
+        });
+        found
+    }
+
+    /// The text that this is, where it is nothing but a literal text.
+    pub fn literal_text(&self) -> Option<&str> {
+        match &self.expr.node {
+            Node::Literal(Literal::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What running it may cost, by the sizes that the types allow.
+    pub fn estimate(&self) -> Estimate {
+        estimate::of(&self.expr, &self.types)
+    }
+
+    /// Runs the expression. Its cost is charged to `meter`.
+    ///
+    /// # Errors
+    /// The expression's own error, or that it cost too much.
+    pub fn evaluate<'a>(&'a self, variables: &Variables<'a>, meter: &Meter) -> Result<Val<'a>, Error> {
+        Evaluator { variables, locals: Vec::new(), meter }.expr(&self.expr)
+    }
+}

@@ -1,0 +1,174 @@
+//! Types of structural schemas (apiserver/pkg/cel/common.SchemaDeclType), with
+//! the sizes that their values can have within one request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use apimachinery::Value;
+
+use crate::types::{FieldType, ListKind, ListType, MapType, ObjectType, Type, escape};
+
+/// The longest request that is served, in bytes: nothing in it is larger.
+const MAX_REQUEST: u64 = 3 * 1024 * 1024;
+/// The longest duration as JSON writes it: its digits and quotes.
+const MAX_DURATION: u64 = 32;
+/// RFC 3339 with a full date and time and a zone.
+const DATE_TIME: u64 = 27;
+const DATE: u64 = 12;
+
+/// The type of values under `schema` (OpenAPI v3 as a tree), or None where
+/// expressions cannot see them. `is_root`: of a resource, whose kind,
+/// apiVersion and metadata are there whatever the schema says.
+pub fn type_of(schema: &Value, is_root: bool) -> Option<Type> {
+    of(schema, is_root, "object")
+}
+
+fn of(schema: &Value, is_root: bool, name: &str) -> Option<Type> {
+    if schema["x-kubernetes-int-or-string"].is_true() {
+        return Some(Type::Dyn);
+    }
+    match schema["type"].text() {
+        "array" => {
+            let items = &schema["items"];
+            let element = of(items, is_embedded(items), &format!("{name}.@idx"))?;
+            let smallest = smallest(items) + 1;
+            let max = schema["maxItems"]
+                .as_i64()
+                .map_or(MAX_REQUEST.saturating_sub(2) / smallest, |max| max.max(0) as u64);
+            let kind = match schema["x-kubernetes-list-type"].text() {
+                "set" => ListKind::Set,
+                "map" => ListKind::Map(
+                    schema["x-kubernetes-list-map-keys"]
+                        .items()
+                        .iter()
+                        .map(|key| key.text().to_owned())
+                        .collect(),
+                ),
+                _ => ListKind::Atomic,
+            };
+            Some(Type::List(Arc::new(ListType { element, max, kind })))
+        }
+        "object" => {
+            let values = &schema["additionalProperties"];
+            if values.as_object().is_some() {
+                let value = of(values, is_embedded(values), &format!("{name}.@elem"))?;
+                // A key, its quotes, the colon and a comma.
+                let smallest = smallest(values) + 6;
+                let max = schema["maxProperties"]
+                    .as_i64()
+                    .map_or(MAX_REQUEST.saturating_sub(2) / smallest, |max| max.max(0) as u64);
+                return Some(Type::Map(Arc::new(MapType { key: Type::STRING, value, max })));
+            }
+            let mut fields = BTreeMap::new();
+            for (member, property) in schema["properties"].members() {
+                let Some(field) = escape(member) else { continue };
+                let Some(ty) = of(property, is_embedded(property), &format!("{name}.{member}")) else {
+                    continue;
+                };
+                fields.insert(field, FieldType { member: member.to_owned(), ty });
+            }
+            if is_root || is_embedded(schema) {
+                add_resource_fields(&mut fields, name);
+            }
+            Some(Type::Object(Arc::new(ObjectType { name: name.to_owned(), fields })))
+        }
+        "string" => Some(match schema["format"].text() {
+            "byte" => Type::Bytes(length(schema, MAX_REQUEST - 2)),
+            "duration" => Type::Duration,
+            "date" | "date-time" => Type::Timestamp,
+            _ => Type::String(length(schema, MAX_REQUEST - 2)),
+        }),
+        "boolean" => Some(Type::Bool),
+        "number" => Some(Type::Double),
+        "integer" => Some(Type::Int),
+        _ => None,
+    }
+}
+
+fn is_embedded(schema: &Value) -> bool {
+    schema["x-kubernetes-embedded-resource"].is_true()
+}
+
+/// The longest string under `schema`: its own limit (characters of four bytes
+/// at most), its longest enum, or its format's length.
+fn length(schema: &Value, most: u64) -> u64 {
+    if let Some(max) = schema["maxLength"].as_i64() {
+        return (max.max(0) as u64).saturating_mul(4).min(most.max(max.max(0) as u64));
+    }
+    let longest = schema["enum"].items().iter().map(|value| value.text().len() as u64).max();
+    longest.unwrap_or(match schema["format"].text() {
+        "duration" => MAX_DURATION,
+        "date" => DATE,
+        "date-time" => DATE_TIME,
+        _ => most,
+    })
+}
+
+/// What the least value under `schema` takes in JSON, in bytes.
+fn smallest(schema: &Value) -> u64 {
+    if schema["x-kubernetes-int-or-string"].is_true() {
+        return 1;
+    }
+    match schema["type"].text() {
+        "boolean" => 4,
+        "number" | "integer" => 1,
+        "string" => match schema["format"].text() {
+            "duration" => 4,
+            "date" => DATE,
+            "date-time" => 22,
+            _ => 2,
+        },
+        "array" => 2,
+        "object" => {
+            let required = schema["required"].items().iter().filter_map(|name| {
+                let property = schema["properties"].as_object()?.get(name.text())?;
+                // Quotes, the colon and a comma; a defaulted member need not be sent.
+                property["default"].is_null().then(|| name.text().len() as u64 + smallest(property) + 4)
+            });
+            2 + required.sum::<u64>()
+        }
+        _ => 2,
+    }
+}
+
+fn add_resource_fields(fields: &mut BTreeMap<String, FieldType>, name: &str) {
+    let field = |member: &str, ty: Type| FieldType { member: member.to_owned(), ty };
+    fields.insert("apiVersion".into(), field("apiVersion", Type::STRING));
+    fields.insert("kind".into(), field("kind", Type::STRING));
+    let metadata =
+        Type::object(&format!("{name}.metadata"), [("name", Type::STRING), ("generateName", Type::STRING)]);
+    fields.insert("metadata".into(), field("metadata", metadata));
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn schemas_become_types() {
+        let schema = value!({"type": "object", "properties": {
+            "namespace": {"type": "string", "maxLength": 5},
+            "when": {"type": "string", "format": "date-time"},
+            "port": {"x-kubernetes-int-or-string": true},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "any": {"x-kubernetes-preserve-unknown-fields": true}
+        }});
+        let Some(Type::Object(object)) = type_of(&schema, true) else { panic!("an object") };
+        let names: Vec<(&str, String)> =
+            object.fields.iter().map(|(name, field)| (name.as_str(), field.ty.to_string())).collect();
+        assert_eq!(
+            names,
+            [
+                ("__namespace__", "string".to_owned()),
+                ("apiVersion", "string".to_owned()),
+                ("kind", "string".to_owned()),
+                ("labels", "map(string, string)".to_owned()),
+                ("metadata", "object.metadata".to_owned()),
+                ("port", "dyn".to_owned()),
+                ("when", "timestamp".to_owned()),
+            ]
+        );
+    }
+}
