@@ -1,17 +1,19 @@
 //! Built-in admission: one plugin a file, in upstream's order.
 //!
 //! Plugins read through `apiserver::View` and decide by pure functions; what a
-//! write takes with it (used quota) they hand over as companions. Nothing here
-//! commits.
+//! write takes with it (used quota) they hand over as companions. Webhooks are
+//! asked through a trait whose real form is here too. Nothing here commits.
 
 mod certificate;
 mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
 mod limit_ranger;
+mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
 mod persistent_volume_claim_resize;
+pub mod policies;
 mod priority;
 mod quota;
 mod rbac_escalation;
@@ -20,6 +22,7 @@ mod service_account;
 mod storage_object_in_use_protection;
 mod table;
 mod taint_nodes_by_condition;
+pub mod webhooks;
 
 pub use rbac_escalation::RefuseGranting;
 pub use table::plugins;

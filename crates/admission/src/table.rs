@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use apiserver::{AdmissionPlugin, Authorizer};
+use apiserver::{Authorizer, Plugin};
 
 use crate::certificate::{CertificateApproval, CertificateSigning, CertificateSubjectRestriction};
 use crate::default_ingress_class::DefaultIngressClass;
@@ -13,6 +13,7 @@ use crate::limit_ranger::LimitRanger;
 use crate::namespace_lifecycle::NamespaceLifecycle;
 use crate::node_restriction::NodeRestriction;
 use crate::persistent_volume_claim_resize::PersistentVolumeClaimResize;
+use crate::policies::{MutatingAdmissionPolicy, ValidatingAdmissionPolicy};
 use crate::priority::Priority;
 use crate::quota::ResourceQuota;
 use crate::rbac_escalation::{RbacEscalation, RefuseGranting};
@@ -20,32 +21,39 @@ use crate::runtime_class::RuntimeClass;
 use crate::service_account::ServiceAccount;
 use crate::storage_object_in_use_protection::StorageObjectInUseProtection;
 use crate::taint_nodes_by_condition::TaintNodesByCondition;
+use crate::webhooks::{Caller, MutatingAdmissionWebhook, ValidatingAdmissionWebhook, Webhooks};
 
-/// Every built-in plugin. `authorizers` are those that requests ask: some
-/// plugins let pass who may do more. `refuse_granting` is
-/// `auth::rbac::refuse_granting`.
+/// Every plugin. `authorizers` are those that requests ask: some plugins let
+/// pass who may do more. `refuse_granting` is `auth::rbac::refuse_granting`;
+/// `caller` is the way out to webhooks.
 pub fn plugins(
     authorizers: &Arc<[Arc<dyn Authorizer>]>,
     refuse_granting: RefuseGranting,
-) -> Vec<Arc<dyn AdmissionPlugin>> {
+    caller: Arc<dyn Caller>,
+) -> Vec<Plugin> {
+    let webhooks = Webhooks { caller, authorizers: authorizers.clone() };
     vec![
-        Arc::new(NamespaceLifecycle),
-        Arc::new(LimitRanger),
-        Arc::new(ServiceAccount),
-        Arc::new(NodeRestriction),
-        Arc::new(TaintNodesByCondition),
-        Arc::new(Priority),
-        Arc::new(DefaultTolerationSeconds),
-        Arc::new(DefaultStorageClass),
-        Arc::new(StorageObjectInUseProtection),
-        Arc::new(PersistentVolumeClaimResize),
-        Arc::new(RuntimeClass),
-        Arc::new(CertificateApproval { authorizers: authorizers.clone() }),
-        Arc::new(CertificateSigning { authorizers: authorizers.clone() }),
-        Arc::new(CertificateSubjectRestriction),
-        Arc::new(DefaultIngressClass),
+        NamespaceLifecycle.into(),
+        LimitRanger.into(),
+        ServiceAccount.into(),
+        NodeRestriction.into(),
+        TaintNodesByCondition.into(),
+        Priority.into(),
+        DefaultTolerationSeconds.into(),
+        DefaultStorageClass.into(),
+        StorageObjectInUseProtection.into(),
+        PersistentVolumeClaimResize.into(),
+        RuntimeClass.into(),
+        CertificateApproval { authorizers: authorizers.clone() }.into(),
+        CertificateSigning { authorizers: authorizers.clone() }.into(),
+        CertificateSubjectRestriction.into(),
+        DefaultIngressClass.into(),
         // Upstream's storage of roles and bindings checks this after mutation.
-        Arc::new(RbacEscalation { authorizers: authorizers.clone(), refuse_granting }),
-        Arc::new(ResourceQuota),
+        RbacEscalation { authorizers: authorizers.clone(), refuse_granting }.into(),
+        MutatingAdmissionPolicy { authorizers: authorizers.clone() }.into(),
+        Plugin::Remote(Arc::new(MutatingAdmissionWebhook(webhooks.clone()))),
+        ValidatingAdmissionPolicy { authorizers: authorizers.clone() }.into(),
+        Plugin::Remote(Arc::new(ValidatingAdmissionWebhook(webhooks))),
+        ResourceQuota.into(),
     ]
 }

@@ -182,8 +182,8 @@ impl ApiServer {
                 now: self.edge.clock.now(),
             };
             let mut notes = Notes::default();
-            self.mutate(&admission, &target.resource, &mut body, &mut notes)?;
-            self.validate(&admission, &body, &mut notes)?;
+            self.mutate(&admission, &target.resource, &mut body, &mut notes).await?;
+            self.validate(&admission, &body, &mut notes).await?;
             warnings.append(&mut notes.warnings);
         }
         let call = Call {

@@ -210,8 +210,34 @@ fn service_endpoint(
     path: String,
     random: &dyn Random,
 ) -> Result<Endpoint, Status> {
-    let namespace = &target.namespace;
-    let service = view.get("", "services", namespace, name).ok_or_else(|| target.not_found())?.tree();
+    match service_address(view, &target.namespace, name, asked, random) {
+        Ok((address, port)) => Ok(Endpoint::Address { address, port, tls, path }),
+        Err(Unresolved::NoService) => Err(target.not_found()),
+        Err(Unresolved::Unready(why)) => Err(Status::service_unavailable(why)),
+    }
+}
+
+/// Why a service leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    NoService,
+    /// It has no such port, or nothing behind it; in upstream's words.
+    Unready(String),
+}
+
+/// Address and port of a ready endpoint of a service, chosen at random. `asked`
+/// is a port by number or name; "" is the only one.
+///
+/// # Errors
+/// Nothing can be reached through the service.
+pub fn service_address(
+    view: &View,
+    namespace: &str,
+    name: &str,
+    asked: &str,
+    random: &dyn Random,
+) -> Result<(String, u16), Unresolved> {
+    let service = view.get("", "services", namespace, name).ok_or(Unresolved::NoService)?.tree();
     let ports = service["spec"]["ports"].items();
     let number: Option<i64> = asked.parse().ok();
     let chosen = ports.iter().find(|port| match (asked, number) {
@@ -220,9 +246,7 @@ fn service_endpoint(
         (text, None) => port["name"].text() == text,
     });
     let Some(chosen) = chosen else {
-        return Err(Status::service_unavailable(format!(
-            "no service port {asked:?} found for service {name:?}"
-        )));
+        return Err(Unresolved::Unready(format!("no service port {asked:?} found for service {name:?}")));
     };
     let mut candidates: Vec<(String, u16)> = Vec::new();
     for slice in view.list("discovery.k8s.io", "endpointslices", namespace) {
@@ -245,11 +269,10 @@ fn service_endpoint(
         }
     }
     if candidates.is_empty() {
-        return Err(Status::service_unavailable(format!("no endpoints available for service {name:?}")));
+        return Err(Unresolved::Unready(format!("no endpoints available for service {name:?}")));
     }
     let at = usize::try_from(random.below(candidates.len() as u64)).unwrap_or(0);
-    let (address, port) = candidates.swap_remove(at);
-    Ok(Endpoint::Address { address, port, tls, path })
+    Ok(candidates.swap_remove(at))
 }
 
 #[cfg(test)]

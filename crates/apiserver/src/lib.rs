@@ -36,7 +36,10 @@ mod view;
 
 pub use body::Body;
 pub use catalogue::{Catalogue, Resource, SharedCatalogue};
-pub use extend::admission::{Admission, AdmissionPlugin, Notes, Operation};
+pub use endpoint::{Unresolved, service_address};
+pub use extend::admission::{
+    Admission, AdmissionPlugin, Notes, Operation, Plugin, Reinvocation, RemotePlugin,
+};
 pub use extend::authorization::{Action, Authorizer, Decision, Verdict};
 pub use extend::companion::{Change, Companion};
 pub use extend::conversion::Conversion;

@@ -10,7 +10,7 @@ use store::SharedStore;
 use crate::catalogue::{Catalogue, SharedCatalogue};
 use crate::metrics::Metrics;
 use crate::view::Derivations;
-use crate::{Action, AdmissionPlugin, Authenticator, Authorizer, Decision, NodeConnector, Verdict, View};
+use crate::{Action, Authenticator, Authorizer, Decision, NodeConnector, Plugin, Verdict, View};
 
 /// The API server. One for each store and process; shared by all connections
 /// and in-process transports.
@@ -20,7 +20,7 @@ pub struct ApiServer {
     pub(crate) derivations: Arc<Derivations>,
     pub(crate) authenticators: Vec<Arc<dyn Authenticator>>,
     pub(crate) authorizers: Vec<Arc<dyn Authorizer>>,
-    pub(crate) plugins: Vec<Arc<dyn AdmissionPlugin>>,
+    pub(crate) plugins: Vec<Plugin>,
     pub(crate) connector: ArcSwap<Option<Arc<dyn NodeConnector>>>,
     pub(crate) edge: Edge,
     pub(crate) metrics: Arc<Metrics>,
@@ -41,7 +41,7 @@ pub struct Builder {
     catalogue: SharedCatalogue,
     authenticators: Vec<Arc<dyn Authenticator>>,
     authorizers: Vec<Arc<dyn Authorizer>>,
-    plugins: Vec<Arc<dyn AdmissionPlugin>>,
+    plugins: Vec<Plugin>,
     edge: Edge,
     metrics: Arc<Metrics>,
     anonymous: bool,
@@ -147,7 +147,7 @@ impl Builder {
     }
 
     /// In upstream's order.
-    pub fn plugins(mut self, plugins: impl IntoIterator<Item = Arc<dyn AdmissionPlugin>>) -> Self {
+    pub fn plugins(mut self, plugins: impl IntoIterator<Item = Plugin>) -> Self {
         self.plugins.extend(plugins);
         self
     }

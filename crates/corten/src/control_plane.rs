@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use admission::webhooks::HttpsCaller;
 use anyhow::{Context, Result, anyhow};
 use apiserver::{ApiServer, Authorizer, Catalogue, HeaderIndexer, LocalTransport, SharedCatalogue, UserInfo};
 use auth::{Masters, NodeAuthorizer, Rbac, ServiceAccountTokens, X509};
@@ -84,7 +85,8 @@ impl ControlPlane {
         for authorizer in authorizers.iter() {
             builder = builder.authorizer(authorizer.clone());
         }
-        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting);
+        let caller = Arc::new(HttpsCaller::new(edge.clone()));
+        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller);
         let server = builder.plugins(plugins).build(registry::loops::STEPS);
         server.set_connector(Arc::new(Dialer::new(client_config(&pki, now)?)));
 

@@ -5,36 +5,6 @@ use apiserver::Ineffective;
 
 /// By group and resource.
 const TABLE: &[(&str, &str, &[Ineffective])] = &[
-    (
-        "admissionregistration.k8s.io",
-        "mutatingadmissionpolicies",
-        &[whole("admission policies are not evaluated yet")],
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "mutatingadmissionpolicybindings",
-        &[whole("admission policies are not evaluated yet")],
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "mutatingwebhookconfigurations",
-        &[whole("admission webhooks are not called yet")],
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "validatingadmissionpolicies",
-        &[whole("admission policies are not evaluated yet")],
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "validatingadmissionpolicybindings",
-        &[whole("admission policies are not evaluated yet")],
-    ),
-    (
-        "admissionregistration.k8s.io",
-        "validatingwebhookconfigurations",
-        &[whole("admission webhooks are not called yet")],
-    ),
     ("apiextensions.k8s.io", "customresourcedefinitions", &[whole("custom resources are not served yet")]),
     ("apps", "statefulsets", &[whole("no controller runs the pods of a StatefulSet yet")]),
     ("autoscaling", "horizontalpodautoscalers", &[whole("nothing scales by it yet")]),

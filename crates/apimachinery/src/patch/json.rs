@@ -223,6 +223,11 @@ fn tokens(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').skip(1)
 }
 
+/// The parent that `op` needs at `path`, whole in the error.
+fn parent_of<'a>(op: &str, object: &'a mut Value, parent: &str, path: &str) -> Result<&'a mut Value, Error> {
+    find_mut(object, parent).map_err(|_| fails(op, &format!("doc is missing path: {path:?}: missing value")))
+}
+
 fn find<'a>(object: &'a Value, path: &str) -> Result<&'a Value, Error> {
     let missing = || fails("path", &format!("doc is missing path: {path:?}"));
     let mut at = object;
@@ -260,7 +265,7 @@ fn add(object: &mut Value, path: &str, value: Value) -> Result<(), Error> {
             Err(fails("add", &format!("doc is missing path: {path:?}")))
         };
     };
-    match find_mut(object, parent)? {
+    match parent_of("add", object, parent, path)? {
         Value::Object(members) => {
             members.insert(unescape(last), value);
             Ok(())
@@ -271,14 +276,14 @@ fn add(object: &mut Value, path: &str, value: Value) -> Result<(), Error> {
             items.insert(at, value);
             Ok(())
         }
-        _ => Err(fails("add", &format!("doc is missing path: {path:?}"))),
+        _ => Err(fails("add", &format!("doc is missing path: {path:?}: missing value"))),
     }
 }
 
 fn remove(object: &mut Value, path: &str) -> Result<Value, Error> {
     let missing = || fails("remove", &format!("Unable to remove nonexistent key: {path}"));
     let (parent, last) = split(path).ok_or_else(missing)?;
-    match find_mut(object, parent)? {
+    match parent_of("remove", object, parent, path)? {
         Value::Object(members) => members.remove(&unescape(last)).ok_or_else(missing),
         Value::Array(items) => {
             let at = index(last, items.len()).ok_or_else(missing)?;
@@ -293,7 +298,7 @@ fn replace(object: &mut Value, path: &str, value: Value) -> Result<(), Error> {
     let Some((parent, last)) = split(path) else {
         return add(object, path, value);
     };
-    match find_mut(object, parent)? {
+    match parent_of("replace", object, parent, path)? {
         // The library looks the member up and takes "not there" for a null one.
         Value::Object(members) => {
             members.insert(unescape(last), value);

@@ -1,11 +1,18 @@
 //! Admission: what may be changed in, or said against, a write after
 //! authorization. Plugins run in the order in which they were added.
 
-use apimachinery::{Status, Value};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::facts;
+use apimachinery::schema::{self, Strictness};
+use apimachinery::{Status, Value, json};
+use async_trait::async_trait;
 use edge::Random;
 use jiff::Timestamp;
 
-use crate::{Companion, Definition, UserInfo, Version, View};
+use crate::generic::default_in_storage;
+use crate::{Companion, Definition, Storage, UserInfo, Version, View};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -63,6 +70,67 @@ impl Admission<'_> {
         let name = if self.name.is_empty() { own } else { self.name };
         Status::forbidden(self.definition.group_resource(), name, &why.to_string())
     }
+
+    /// Whether the object has the resource's own kind, and not that of a
+    /// subresource's body.
+    fn is_own_kind(&self) -> bool {
+        self.definition.subresource(self.subresource).is_none_or(|subresource| subresource.body.is_none())
+    }
+
+    /// Group, version and kind of the object, in `version` of the resource.
+    pub fn kind<'b>(&'b self, version: &'b Version) -> (&'b str, &'b str, &'b str) {
+        match self.definition.subresource(self.subresource).and_then(|subresource| subresource.body.as_ref())
+        {
+            Some((group, version, kind)) => (group, version, kind),
+            None => (&self.definition.group, &version.name, &self.definition.kind),
+        }
+    }
+
+    /// The object as clients of `version` see it.
+    ///
+    /// # Errors
+    /// It cannot be expressed in that version.
+    pub fn served(&self, version: &Version, object: &Value) -> Result<Value, Status> {
+        let mut served = object.clone();
+        if served.is_null() || !self.is_own_kind() {
+            return Ok(served);
+        }
+        if let Some(conversion) = &version.conversion {
+            conversion.from_storage(&mut served)?;
+        }
+        served.set("apiVersion", self.definition.api_version(&version.name));
+        Ok(served)
+    }
+
+    /// What someone made of an object in `version`, as it goes on: normalized,
+    /// in the stored version, defaulted.
+    ///
+    /// # Errors
+    /// It is no object of its kind any more.
+    pub fn taken_back(&self, version: &Version, mut object: Value) -> Result<Value, Status> {
+        let (group, name, kind) = self.kind(version);
+        match facts::types().kind(group, name, kind) {
+            Some(schema) => {
+                schema::normalize(facts::types(), schema, &mut object, Strictness::Ignore)
+                    .map_err(|error| Status::internal(error.to_string()))?;
+                object.set("kind", kind);
+            }
+            None => json::sort_deep(&mut object),
+        }
+        if !self.is_own_kind() {
+            return Ok(object);
+        }
+        if let Some(conversion) = &version.conversion {
+            conversion.to_storage(&mut object)?;
+        }
+        if let Storage::Stored { api_version, .. } = &self.definition.storage {
+            object.set("apiVersion", api_version.as_ref());
+        }
+        if self.subresource.is_empty() {
+            default_in_storage(self.definition, &mut object);
+        }
+        Ok(object)
+    }
 }
 
 /// What admission leaves beside its verdict.
@@ -74,6 +142,93 @@ pub struct Notes {
     pub companions: Vec<Companion>,
     /// Annotations for the audit log.
     pub audit: Vec<(String, String)>,
+    pub reinvocation: Reinvocation,
+}
+
+/// Who of the mutating plugins must look at an object again, because one after
+/// them changed it. There is one second round at most.
+#[derive(Debug, Default)]
+pub struct Reinvocation {
+    /// Those that have run and would look again.
+    ran: BTreeSet<String>,
+    /// Those of them after which the object changed.
+    again: BTreeSet<String>,
+    is_second_round: bool,
+}
+
+impl Reinvocation {
+    /// Whether `name` (unique among all) runs in this round.
+    pub fn calls_for(&self, name: &str) -> bool {
+        !self.is_second_round || self.again.contains(name)
+    }
+
+    /// `name` has run: whether it changed the object, and whether it looks again
+    /// after later changes.
+    pub fn has_run(&mut self, name: &str, changed: bool, looks_again: bool) {
+        if changed {
+            self.again.append(&mut self.ran);
+        }
+        if looks_again {
+            self.ran.insert(name.to_owned());
+        }
+    }
+
+    /// Begins the second round, where there must be one.
+    pub(crate) fn begins_again(&mut self) -> bool {
+        let begins = !self.is_second_round && !self.again.is_empty();
+        self.is_second_round |= begins;
+        begins
+    }
+}
+
+/// One step of admission: decided here, or asked of someone outside.
+#[derive(Clone)]
+pub enum Plugin {
+    Local(Arc<dyn AdmissionPlugin>),
+    Remote(Arc<dyn RemotePlugin>),
+}
+
+impl<P: AdmissionPlugin> From<P> for Plugin {
+    fn from(plugin: P) -> Self {
+        Plugin::Local(Arc::new(plugin))
+    }
+}
+
+/// A plugin that must wait for an answer from outside (webhooks). As
+/// [`AdmissionPlugin`] otherwise.
+#[async_trait]
+pub trait RemotePlugin: Send + Sync + 'static {
+    /// Upstream's name of the plugin, such as `MutatingAdmissionWebhook`.
+    fn name(&self) -> &'static str;
+
+    /// Whether anyone is asked about this write at all. Cheap: it is asked for each.
+    fn handles(&self, admission: &Admission<'_>) -> bool;
+
+    /// As [`AdmissionPlugin::admit`].
+    ///
+    /// # Errors
+    /// The refusal, as the client gets it.
+    async fn admit(
+        &self,
+        _admission: &Admission<'_>,
+        _object: &mut Value,
+        _notes: &mut Notes,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+
+    /// As [`AdmissionPlugin::validate`].
+    ///
+    /// # Errors
+    /// The refusal, as the client gets it.
+    async fn validate(
+        &self,
+        _admission: &Admission<'_>,
+        _object: &Value,
+        _notes: &mut Notes,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
 }
 
 /// One plugin. Trees are in the stored version. Pure apart from the view.

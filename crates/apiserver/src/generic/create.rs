@@ -112,6 +112,7 @@ impl ApiServer {
         let view = self.view();
         let mut notes = Notes::default();
         self.prepare_new(target, caller, object, options, &view, &mut notes, warnings)
+            .await
             .map_err(CommitError::Refused)?;
         let resource = &target.resource;
         let draft = Draft::of(resource, object).map_err(CommitError::Refused)?;
@@ -134,7 +135,7 @@ impl ApiServer {
     /// Mutating admission, preparation, validation, validating admission,
     /// allocation.
     #[allow(clippy::too_many_arguments)] // the pipeline's state, threaded through once
-    fn prepare_new(
+    async fn prepare_new(
         &self,
         target: &Target,
         caller: &Caller,
@@ -164,7 +165,7 @@ impl ApiServer {
             random: &*self.edge.random,
             now,
         };
-        self.mutate(&admission, resource, object, notes)?;
+        self.mutate(&admission, resource, object, notes).await?;
         metadata::deduplicate_owners(object, warnings);
 
         if !meta::resource_version(object).is_empty() {
@@ -212,7 +213,7 @@ impl ApiServer {
         warnings.extend(strategy.warnings(&context, object, None));
         resource.warn_ineffective(object, warnings);
         let admission = Admission { name: &name, ..admission };
-        self.validate(&admission, object, notes)?;
+        self.validate(&admission, object, notes).await?;
         strategy.allocate(&context, object, None, &mut notes.companions)?;
         warnings.append(&mut notes.warnings);
         Ok(())

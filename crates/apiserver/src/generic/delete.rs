@@ -83,8 +83,8 @@ impl ApiServer {
         };
         let mut notes = Notes::default();
         let mut nothing = Value::Null;
-        self.mutate(&admission, resource, &mut nothing, &mut notes).map_err(refused)?;
-        self.validate(&admission, &Value::Null, &mut notes).map_err(refused)?;
+        self.mutate(&admission, resource, &mut nothing, &mut notes).await.map_err(refused)?;
+        self.validate(&admission, &Value::Null, &mut notes).await.map_err(refused)?;
         warnings.append(&mut notes.warnings);
         let context = Context {
             definition: resource,

@@ -8,7 +8,7 @@ use apimachinery::{Status, Value, meta, table, time, validation};
 use jiff::Timestamp;
 
 use crate::catalogue::Resource;
-use crate::{Storage, Version};
+use crate::{Definition, Storage, Version};
 
 /// How long ago the object was created, in the words of tables; `<unknown>`
 /// without a creation time.
@@ -31,7 +31,7 @@ pub(crate) fn default(resource: &Resource, version: &Version, object: &mut Value
 }
 
 /// Defaults of the stored version.
-pub(crate) fn default_in_storage(resource: &Resource, object: &mut Value) {
+pub(crate) fn default_in_storage(resource: &Definition, object: &mut Value) {
     let Storage::Stored { api_version, schema, .. } = &resource.storage else { return };
     let version = api_version.rsplit('/').next().unwrap_or(api_version);
     resource.strategy.default(version, object);

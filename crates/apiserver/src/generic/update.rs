@@ -153,6 +153,7 @@ impl ApiServer {
         let mut notes = Notes::default();
         let mut object = self
             .prepare_change(target, caller, options, warnings, uid, view, entry, &old, make, &mut notes)
+            .await
             .map_err(CommitError::Refused)?;
         ownership::keep_times(&mut object, &old);
 
@@ -180,7 +181,7 @@ impl ApiServer {
     /// Make, own, mutating admission, preparation, validation, validating
     /// admission, allocation. Gives the tree in the stored version.
     #[allow(clippy::too_many_arguments)] // as above
-    fn prepare_change(
+    async fn prepare_change(
         &self,
         target: &Target,
         caller: &Caller,
@@ -244,7 +245,7 @@ impl ApiServer {
             random: &*self.edge.random,
             now,
         };
-        self.mutate(&admission, resource, &mut object, notes)?;
+        self.mutate(&admission, resource, &mut object, notes).await?;
         self.check_revision(target, &mut object, entry.revision)?;
 
         let context = Context {
@@ -288,7 +289,7 @@ impl ApiServer {
         if target.subresource.is_empty() {
             resource.warn_ineffective(&object, warnings);
         }
-        self.validate(&admission, &object, notes)?;
+        self.validate(&admission, &object, notes).await?;
         if target.subresource.is_empty() {
             strategy.allocate(&context, &mut object, Some(old), &mut notes.companions)?;
         }

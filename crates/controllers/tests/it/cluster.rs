@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::webhooks::HttpsCaller;
 use apimachinery::{Value, value};
 use apiserver::{ApiServer, Authorizer, Catalogue, LocalTransport, UserInfo};
 use arc_swap::ArcSwap;
@@ -63,7 +64,8 @@ impl Cluster {
         for authorizer in authorizers.iter() {
             builder = builder.authorizer(authorizer.clone());
         }
-        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting);
+        let caller = Arc::new(HttpsCaller::new(edge.clone()));
+        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller);
         let server = builder.plugins(plugins).build(loops::STEPS);
         let network = Network {
             service_ranges: vec!["10.96.0.0/24".parse().expect("a range")],

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use admission::webhooks::HttpsCaller;
 use apimachinery::Value;
 use apiserver::{ApiServer, Authorizer, Catalogue, LocalTransport, UserInfo};
 use arc_swap::ArcSwap;
@@ -40,11 +41,12 @@ impl Cluster {
         };
         let catalogue = Arc::new(ArcSwap::from_pointee(Catalogue::new(registry::definitions(&settings))));
         let store = Memory::start(MemoryOptions { edge: edge.clone(), limits: Limits::default() });
-        let mut builder = ApiServer::builder(store, catalogue, edge);
+        let mut builder = ApiServer::builder(store, catalogue, edge.clone());
         for authorizer in authorizers.iter() {
             builder = builder.authorizer(authorizer.clone());
         }
-        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting);
+        let caller = Arc::new(HttpsCaller::new(edge));
+        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller);
         let server = builder.plugins(plugins).build(loops::STEPS);
         let network = Network {
             service_ranges: vec!["10.96.0.0/24".parse().expect("a range")],

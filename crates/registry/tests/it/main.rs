@@ -2,6 +2,7 @@
 //! and plugins, reached in process.
 
 mod cluster;
+mod hooks;
 mod pods;
 mod rights;
 mod services;

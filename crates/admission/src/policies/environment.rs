@@ -1,0 +1,162 @@
+//! What the expressions of policies and webhooks may name, and of which types.
+
+use std::sync::{Arc, LazyLock};
+
+use cel::{CompileError, Environment, ObjectType, Program, Type};
+
+pub(crate) const AUTHORIZER: Type = Type::Opaque("kubernetes.authorization.Authorizer");
+const RESOURCE_CHECK: Type = Type::Opaque("kubernetes.authorization.ResourceCheck");
+
+/// `request`: admission.k8s.io/v1 AdmissionRequest without the objects.
+pub(crate) static REQUEST: LazyLock<Type> = LazyLock::new(|| {
+    let texts = |name: &str, members: [&'static str; 3]| {
+        Type::object(name, members.map(|member| (member, Type::STRING)))
+    };
+    let kind = || texts("kubernetes.GroupVersionKind", ["group", "version", "kind"]);
+    let resource = || texts("kubernetes.GroupVersionResource", ["group", "version", "resource"]);
+    let user = Type::object(
+        "kubernetes.UserInfo",
+        [
+            ("username", Type::STRING),
+            ("uid", Type::STRING),
+            ("groups", Type::list(Type::STRING)),
+            ("extra", Type::map(Type::STRING, Type::list(Type::STRING))),
+        ],
+    );
+    let mut request = vec![
+        ("kind", kind()),
+        ("resource", resource()),
+        ("subResource", Type::STRING),
+        ("requestKind", kind()),
+        ("requestResource", resource()),
+        ("requestSubResource", Type::STRING),
+        ("name", Type::STRING),
+        ("operation", Type::STRING),
+        ("userInfo", user),
+        ("dryRun", Type::Bool),
+        ("options", Type::Dyn),
+    ];
+    // `namespace` is a word of the language: expressions write it escaped.
+    request.push(("namespace", Type::STRING));
+    Type::object("kubernetes.AdmissionRequest", request)
+});
+
+/// `namespaceObject`.
+pub(crate) static NAMESPACE: LazyLock<Type> = LazyLock::new(|| {
+    let map = || Type::map(Type::STRING, Type::STRING);
+    let metadata = Type::object(
+        "kubernetes.NamespaceMetadata",
+        [
+            ("name", Type::STRING),
+            ("generateName", Type::STRING),
+            ("namespace", Type::STRING),
+            ("labels", map()),
+            ("annotations", map()),
+            ("UID", Type::STRING),
+            ("creationTimestamp", Type::Timestamp),
+            ("deletionGracePeriodSeconds", Type::Int),
+            ("deletionTimestamp", Type::Timestamp),
+            ("generation", Type::Int),
+            ("resourceVersion", Type::STRING),
+            ("finalizers", Type::list(Type::STRING)),
+        ],
+    );
+    let spec = Type::object("kubernetes.NamespaceSpec", [("finalizers", Type::list(Type::STRING))]);
+    let status = Type::object("kubernetes.NamespaceStatus", [("phase", Type::STRING)]);
+    Type::object("kubernetes.Namespace", [("metadata", metadata), ("spec", spec), ("status", status)])
+});
+
+fn without_authorizer() -> Environment {
+    Environment::new()
+        .with("object", Type::Dyn)
+        .with("oldObject", Type::Dyn)
+        .with("request", REQUEST.clone())
+        .with("namespaceObject", NAMESPACE.clone())
+}
+
+fn base() -> Environment {
+    without_authorizer().with("authorizer", AUTHORIZER).with("authorizer.requestResource", RESOURCE_CHECK)
+}
+
+/// Of a webhook's matchConditions.
+pub fn hook_conditions() -> Environment {
+    base()
+}
+
+/// Of one policy's expressions: variables come to be known one by one.
+pub struct Environments {
+    conditions: Environment,
+    body: Environment,
+    /// Messages may not ask the authorizer.
+    messages: Environment,
+    variables: Vec<(String, Type)>,
+}
+
+impl Environments {
+    /// `has_params`: the policy names a kind of parameters.
+    pub fn new(has_params: bool) -> Self {
+        let with_params = |environment: Environment| {
+            if has_params { environment.with("params", Type::Dyn) } else { environment }
+        };
+        let mut made = Self {
+            conditions: with_params(base()),
+            body: with_params(base()),
+            messages: with_params(without_authorizer()),
+            variables: Vec::new(),
+        };
+        made.declare_variables();
+        made
+    }
+
+    /// Of matchConditions, which see no variables.
+    pub fn conditions(&self) -> &Environment {
+        &self.conditions
+    }
+
+    /// Of messageExpressions.
+    pub fn messages(&self) -> &Environment {
+        &self.messages
+    }
+
+    /// Of validations and audit annotations.
+    pub fn body(&self) -> &Environment {
+        &self.body
+    }
+
+    /// Of mutations, which also make values of `Object` and `JSONPatch`.
+    pub fn mutations(&self) -> Environment {
+        self.body.clone().with_open_objects().with_struct(json_patch())
+    }
+
+    /// Compiles a variable's expression; later ones may name it, of any type
+    /// where it does not compile.
+    ///
+    /// # Errors
+    /// What is wrong with the expression.
+    pub fn add_variable(&mut self, name: &str, expression: &str) -> Result<Program, CompileError> {
+        let compiled = Program::compile(expression, &self.body);
+        let ty = compiled.as_ref().map_or(Type::Dyn, |program| program.result().clone());
+        self.variables.push((name.to_owned(), ty));
+        self.declare_variables();
+        compiled
+    }
+
+    fn declare_variables(&mut self) {
+        let fields = self.variables.iter().map(|(name, ty)| (name.as_str(), ty.clone()));
+        let ty = Type::object("kubernetes.variables", fields);
+        self.messages.declare("variables", ty.clone());
+        self.body.declare("variables", ty);
+    }
+}
+
+/// One operation of a JSON patch.
+fn json_patch() -> Arc<ObjectType> {
+    let ty = Type::object(
+        "JSONPatch",
+        [("op", Type::STRING), ("path", Type::STRING), ("from", Type::STRING), ("value", Type::Dyn)],
+    );
+    match ty {
+        Type::Object(object) => object,
+        _ => unreachable!("made an object above"),
+    }
+}

@@ -1,0 +1,140 @@
+//! Runs compiled expressions on a write, within a budget.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use apimachinery::Value;
+use apiserver::{Admission, Version};
+use cel::{Asked, Error, Fields, Meter, PER_CALL_LIMIT, Val};
+
+use super::asker::{Asker, about_request};
+use super::compiled::Expression;
+use super::environment::{NAMESPACE, REQUEST};
+use super::request::request;
+use apimachinery::Status;
+
+/// What all expressions on one write may cost together (upstream's
+/// RuntimeCELCostBudget).
+const BUDGET: u64 = 10_000_000;
+
+/// The trees that expressions see.
+pub(crate) struct Inputs {
+    pub object: Value,
+    pub old: Value,
+    pub request: Value,
+    namespace: Value,
+    pub params: Value,
+}
+
+impl Inputs {
+    /// # Errors
+    /// The objects cannot be expressed in that version.
+    pub fn of(admission: &Admission<'_>, matched: &Version, object: &Value) -> Result<Self, Status> {
+        let old = match admission.old {
+            Some(old) => admission.served(matched, old)?,
+            None => Value::Null,
+        };
+        let is_cluster = !admission.definition.is_namespaced() && admission.namespace.is_empty();
+        let namespace = match is_cluster {
+            true => None,
+            false => admission.view.get("", "namespaces", "", admission.namespace),
+        };
+        Ok(Self {
+            object: admission.served(matched, object)?,
+            old,
+            request: request(admission, matched),
+            namespace: namespace.map_or(Value::Null, |namespace| namespace.tree()),
+            params: Value::Null,
+        })
+    }
+}
+
+/// The variables of expressions, and what they may still cost.
+pub(crate) struct Scope<'a> {
+    variables: Vec<(&'a str, Val<'a>)>,
+    budget: Rc<Meter>,
+}
+
+impl<'a> Scope<'a> {
+    pub fn new(inputs: &'a Inputs, asker: &'a Asker<'a>, admission: &Admission<'a>) -> Self {
+        Self {
+            variables: vec![
+                ("object", Val::untyped(&inputs.object)),
+                ("oldObject", Val::untyped(&inputs.old)),
+                ("request", Val::typed(&inputs.request, &REQUEST)),
+                ("namespaceObject", Val::typed(&inputs.namespace, &NAMESPACE)),
+                ("params", Val::untyped(&inputs.params)),
+                ("authorizer", Asked::by(asker)),
+                ("authorizer.requestResource", Asked::about(asker, about_request(admission))),
+            ],
+            budget: Rc::new(Meter::new(BUDGET)),
+        }
+    }
+
+    /// Adds `variables`, computed where they are first asked for.
+    pub fn compose(&mut self, programs: &'a [(String, Expression)]) {
+        let base = self.variables.clone();
+        let budget = self.budget.clone();
+        let composed = Rc::new_cyclic(|me: &Weak<Composed<'a>>| Composed {
+            programs,
+            base,
+            budget,
+            known: RefCell::new(vec![None; programs.len()]),
+            me: me.clone(),
+        });
+        self.variables.push(("variables", Val::Lazy(composed)));
+    }
+
+    /// What an expression gives, or why not in upstream's words.
+    pub fn evaluate(&self, expression: &'a Expression) -> Result<Val<'a>, String> {
+        let told = |error: &dyn std::fmt::Display| {
+            format!("expression '{}' resulted in error: {error}", expression.source)
+        };
+        run(expression, &self.variables, &self.budget).map_err(|error| told(&error))
+    }
+}
+
+fn run<'a>(
+    expression: &'a Expression,
+    variables: &[(&'a str, Val<'a>)],
+    budget: &Meter,
+) -> Result<Val<'a>, Error> {
+    let program = match &expression.program {
+        Ok(program) => program,
+        Err(error) => return Err(Error::failed(format!("compilation error: {error}"))),
+    };
+    let meter = Meter::new(PER_CALL_LIMIT);
+    let result = program.evaluate(variables, &meter);
+    if budget.charge(meter.spent()).is_err() {
+        return Err(Error::failed(
+            "validation failed due to running out of cost budget, no further validation rules will be run",
+        ));
+    }
+    result
+}
+
+struct Composed<'a> {
+    programs: &'a [(String, Expression)],
+    base: Vec<(&'a str, Val<'a>)>,
+    budget: Rc<Meter>,
+    known: RefCell<Vec<Option<Result<Val<'a>, Error>>>>,
+    me: Weak<Composed<'a>>,
+}
+
+impl<'a> Fields<'a> for Composed<'a> {
+    fn field(&self, name: &str) -> Result<Option<Val<'a>>, Error> {
+        let Some(at) = self.programs.iter().position(|(known, _)| known == name) else { return Ok(None) };
+        if let Some(known) = &self.known.borrow()[at] {
+            return known.clone().map(Some);
+        }
+        let mut variables = self.base.clone();
+        if let Some(me) = self.me.upgrade() {
+            variables.push(("variables", Val::Lazy(me)));
+        }
+        let result = run(&self.programs[at].1, &variables, &self.budget).map_err(|error| {
+            Error::failed(format!("composited variable \"{name}\" fails to evaluate: {error}"))
+        });
+        self.known.borrow_mut()[at] = Some(result.clone());
+        result.map(Some)
+    }
+}

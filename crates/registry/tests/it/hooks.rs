@@ -1,0 +1,183 @@
+//! Admission by those outside: a webhook behind TLS that changes and refuses,
+//! and policies in CEL.
+
+use std::sync::Arc;
+
+use apimachinery::{Value, json, value};
+use base64::Engine;
+use client::Resource;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::cluster::{Client, Cluster};
+
+const CONFIG_MAPS: Resource = Resource::new("", "v1", "configmaps");
+const MUTATING: Resource =
+    Resource::new("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations");
+const VALIDATING: Resource =
+    Resource::new("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations");
+const POLICIES: Resource = Resource::new("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies");
+const POLICY_BINDINGS: Resource =
+    Resource::new("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings");
+
+/// A webhook on loopback.
+struct Webhook {
+    port: u16,
+    /// Base64 of its certificate, which is its own authority.
+    bundle: String,
+}
+
+impl Webhook {
+    /// Answers each review with what `answer` makes of its request.
+    async fn start(answer: fn(&Value) -> Value) -> Self {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+        let private = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+            .expect("a configuration");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let body = read_body(&mut stream).await;
+                let review = json::parse(&body).expect("a review");
+                let mut response = answer(&review["request"]);
+                response.set("uid", review["request"]["uid"].clone());
+                let answer = json::to_string(&value!({
+                    "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response
+                }));
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
+                let _ = stream.write_all(format!("{head}{answer}").as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        let bundle = base64::engine::general_purpose::STANDARD.encode(certificate.pem());
+        Self { port, bundle }
+    }
+
+    /// A configuration that calls it for config maps.
+    fn configuration(&self, name: &str, more: Value) -> Value {
+        let mut hook = value!({
+            "name": format!("{name}.ex.com"),
+            "clientConfig": {"url": format!("https://127.0.0.1:{}/hook", self.port), "caBundle": &self.bundle},
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]
+        });
+        for (member, value) in more.members() {
+            hook.set(member.to_owned(), value.clone());
+        }
+        value!({"metadata": {"name": name}, "webhooks": [hook]})
+    }
+}
+
+/// The body of one HTTP/1.1 request.
+async fn read_body(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&all).to_ascii_lowercase();
+        if let Some(end) = text.find("\r\n\r\n") {
+            let length = text[..end].lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+            if all.len() >= end + 4 + length {
+                return all.split_off(end + 4);
+            }
+        }
+        let read = stream.read(&mut buffer).await.expect("a request");
+        all.extend_from_slice(&buffer[..read]);
+    }
+}
+
+fn config_map(name: &str) -> Value {
+    value!({"metadata": {"name": name}, "data": {"k": "v"}})
+}
+
+async fn refused(client: &Client, name: &str) -> String {
+    let made = client.create(&CONFIG_MAPS, "default", config_map(name)).await;
+    made.expect_err("refused").to_string()
+}
+
+#[tokio::test]
+async fn a_mutating_webhook_changes_what_is_stored() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let webhook = Webhook::start(|request| {
+        assert_eq!(request["operation"].text(), "CREATE");
+        assert_eq!(request["userInfo"]["username"].text(), "admin");
+        let patch = json::to_string(&value!([{"op": "add", "path": "/data/by", "value": "hook"}]));
+        let patch = base64::engine::general_purpose::STANDARD.encode(patch);
+        value!({"allowed": true, "patchType": "JSONPatch", "patch": patch})
+    })
+    .await;
+    let conditions = value!({"matchConditions": [
+        {"name": "not-left-alone", "expression": "object.metadata.name != 'left-alone'"}]});
+    admin.create(&MUTATING, "", webhook.configuration("m", conditions)).await.expect("a configuration");
+    let made = admin.create(&CONFIG_MAPS, "default", config_map("a")).await.expect("made");
+    assert_eq!(made["data"], value!({"by": "hook", "k": "v"}));
+    let stored = admin.get(&CONFIG_MAPS, "default", "a").await.expect("stored");
+    assert_eq!(stored["data"], made["data"]);
+    let other = admin.create(&CONFIG_MAPS, "default", config_map("left-alone")).await.expect("made");
+    assert_eq!(other["data"], value!({"k": "v"}));
+}
+
+#[tokio::test]
+async fn a_validating_webhook_refuses() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let webhook = Webhook::start(|request| match request["object"]["metadata"]["name"].text() {
+        "bad" => value!({"allowed": false, "status": {"message": "no such names here", "code": 403}}),
+        _ => value!({"allowed": true}),
+    })
+    .await;
+    let configuration = webhook.configuration("v", Value::object());
+    admin.create(&VALIDATING, "", configuration).await.expect("a configuration");
+    let why = refused(&admin, "bad").await;
+    assert!(why.contains("admission webhook \"v.ex.com\" denied the request: no such names here"), "{why}");
+    admin.create(&CONFIG_MAPS, "default", config_map("good")).await.expect("made");
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_not_trusted_is_not_believed() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let webhook = Webhook::start(|_| value!({"allowed": true})).await;
+    let other = Webhook::start(|_| value!({"allowed": true})).await;
+    let lying = Webhook { port: webhook.port, bundle: other.bundle.clone() };
+    let configuration = lying.configuration("v", Value::object());
+    admin.create(&VALIDATING, "", configuration).await.expect("a configuration");
+    let why = refused(&admin, "a").await;
+    assert!(why.contains("failed calling webhook \"v.ex.com\": failed to call webhook: Post"), "{why}");
+    assert!(why.contains("tls: failed to verify certificate: x509: "), "{why}");
+}
+
+#[tokio::test]
+async fn a_policy_refuses_by_its_expressions() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let spec = value!({
+        "matchConstraints": {"resourceRules": [
+            {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]},
+        "variables": [{"name": "short", "expression": "object.metadata.name.size() < 3"}],
+        "validations": [
+            {"expression": "variables.short", "messageExpression": "'too long: ' + object.metadata.name"},
+            {"expression": "object.data.k != 'w'"}
+        ]
+    });
+    admin.create(&POLICIES, "", value!({"metadata": {"name": "p"}, "spec": spec})).await.expect("a policy");
+    let spec = value!({"policyName": "p", "validationActions": ["Deny"]});
+    let binding = value!({"metadata": {"name": "b"}, "spec": spec});
+    admin.create(&POLICY_BINDINGS, "", binding).await.expect("a binding");
+    let why = refused(&admin, "long").await;
+    let told = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: too long: long";
+    assert!(why.contains(told), "{why}");
+    admin.create(&CONFIG_MAPS, "default", config_map("ok")).await.expect("made");
+}
