@@ -1,4 +1,5 @@
 //! The kinds of `admissionregistration.k8s.io`.
 
+mod matching;
 pub mod policies;
 pub mod webhooks;

@@ -1,16 +1,29 @@
 //! Admission policies in CEL and their bindings.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use admission::policies::Environments;
 use apimachinery::Value;
-use apiserver::{Strategy, Version};
+use apimachinery::field::{Errors, Path};
+use apimachinery::{meta, validation};
+use apiserver::{Context, Strategy, Version};
+use cel::{ObjectType, Type};
 use jiff::Timestamp;
 
-use crate::changes::default_struct;
+use super::matching::{conditions, expression, resources, supported};
+use crate::changes::{default_struct, keep};
+use crate::rules::{required, selector};
 
 /// ValidatingAdmissionPolicy and MutatingAdmissionPolicy.
 pub struct Policy;
 
 /// Their bindings.
 pub struct Binding;
+
+const MAX_ANNOTATIONS: usize = 20;
+/// Bytes of an annotation's expression.
+const MAX_ANNOTATION_EXPRESSION: usize = 5 * 1024;
 
 /// Selectors that are not said select everything.
 fn default_selectors(parent: &mut Value, field: &'static str) {
@@ -31,6 +44,21 @@ impl Strategy for Policy {
         true
     }
 
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        if !old["status"].is_null() {
+            keep(object, old, "status");
+        }
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        policy(object)
+    }
+
+    /// What did not change need not be compiled again.
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        if object["spec"] == old["spec"] { Errors::new() } else { policy(object) }
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::cluster::policy(object, now)
     }
@@ -45,7 +73,276 @@ impl Strategy for Binding {
         true
     }
 
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        binding(object)
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::cluster::policy_binding(object, now)
+    }
+}
+
+fn policy(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let spec = &object["spec"];
+    let path = Path::Root.child("spec");
+    supported(&path.child("failurePolicy"), &spec["failurePolicy"], &["Fail", "Ignore"], &mut errors);
+    if !spec["paramKind"].is_null() {
+        param_kind(&path.child("paramKind"), &spec["paramKind"], &mut errors);
+    }
+    let constraints = path.child("matchConstraints");
+    if spec["matchConstraints"].is_null() {
+        errors.required(&constraints, "");
+    } else {
+        resources(&constraints, &spec["matchConstraints"], &mut errors);
+        if spec["matchConstraints"]["resourceRules"].items().is_empty() {
+            errors.required(&constraints.child("resourceRules"), "");
+        }
+    }
+    let mut environments = Environments::new(!spec["paramKind"].is_null());
+    let list = path.child("matchConditions");
+    conditions(&list, &spec["matchConditions"], environments.conditions(), &mut errors);
+    for (at, one) in spec["variables"].items().iter().enumerate() {
+        variable(&path.child("variables").index(at), one, &mut environments, &mut errors);
+    }
+    match object["kind"].text() {
+        "MutatingAdmissionPolicy" => mutations(&path, spec, &environments, &mut errors),
+        _ => validations(&path, spec, meta::name(object), &environments, &mut errors),
+    }
+    errors
+}
+
+fn param_kind(path: &Path<'_>, kind: &Value, errors: &mut Errors) {
+    let api_version = path.child("apiVersion");
+    let text = kind["apiVersion"].text();
+    match text.split('/').collect::<Vec<_>>().as_slice() {
+        [""] => errors.required(&api_version, ""),
+        parts @ ([_] | [_, _]) => {
+            let (group, version) = match parts {
+                [group, version] => (*group, *version),
+                _ => ("", text),
+            };
+            let wrong = if group.is_empty() { Vec::new() } else { validation::dns1123_subdomain(group) };
+            if !wrong.is_empty() {
+                errors.invalid(&api_version, group, &wrong.join(","));
+            }
+            let wrong = validation::dns1035_label(version);
+            if version.is_empty() {
+                errors.invalid(&api_version, text, "version must be specified");
+            } else if !wrong.is_empty() {
+                errors.invalid(&api_version, version, &wrong.join(","));
+            }
+        }
+        _ => errors.invalid(&api_version, text, &format!("unexpected GroupVersion string: {text}")),
+    }
+    let name = kind["kind"].text();
+    if required(&path.child("kind"), &kind["kind"], errors) {
+        let wrong = validation::dns1035_label(&name.to_lowercase());
+        if !wrong.is_empty() {
+            let why = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
+            errors.invalid(&path.child("kind"), name, &why);
+        }
+    }
+}
+
+fn variable(path: &Path<'_>, variable: &Value, environments: &mut Environments, errors: &mut Errors) {
+    let (name, source) = (variable["name"].text(), variable["expression"].text());
+    if name.trim().is_empty() {
+        errors.required(&path.child("name"), "name is not specified");
+    } else if !is_identifier(name) {
+        errors.invalid(&path.child("name"), name, "must be a valid CEL identifier");
+    }
+    if source.trim().is_empty() {
+        return errors.required(&path.child("expression"), "expression is not specified");
+    }
+    if let Err(error) = environments.add_variable(name, source) {
+        errors.invalid(&path.child("expression"), source, &format!("compilation failed: {error}"));
+    }
+}
+
+/// Whether expressions can name it as it is.
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !cel::escape(name).is_some_and(|escaped| escaped == format!("__{name}__"))
+}
+
+fn validations(path: &Path<'_>, spec: &Value, name: &str, environments: &Environments, errors: &mut Errors) {
+    let (validations, annotations) = (spec["validations"].items(), spec["auditAnnotations"].items());
+    if validations.is_empty() && annotations.is_empty() {
+        for list in ["validations", "auditAnnotations"] {
+            let why = "validations or auditAnnotations must contain at least one item";
+            errors.required(&path.child(list), why);
+        }
+        return;
+    }
+    for (at, one) in validations.iter().enumerate() {
+        validation_of(&path.child("validations").index(at), one, environments, errors);
+    }
+    let list = path.child("auditAnnotations");
+    if annotations.len() > MAX_ANNOTATIONS {
+        let why = format!("must not have more than {MAX_ANNOTATIONS} auditAnnotations");
+        errors.invalid(&list, spec["auditAnnotations"].clone(), &why);
+    }
+    let mut seen = BTreeSet::new();
+    for (at, annotation) in annotations.iter().enumerate() {
+        let path = list.index(at);
+        let key = annotation["key"].text();
+        let full = format!("{name}/{key}");
+        if name.is_empty() {
+            errors.invalid(&path.child("key"), key, "requires metadata.name be non-empty");
+        } else {
+            errors.check(&path.child("key"), &full, validation::qualified_name(&full));
+        }
+        let value = path.child("valueExpression");
+        let source = annotation["valueExpression"].text();
+        if source.trim().is_empty() {
+            errors.required(&value, "valueExpression is not specified");
+        } else if source.trim().len() > MAX_ANNOTATION_EXPRESSION {
+            let why = format!("must not exceed {MAX_ANNOTATION_EXPRESSION} bytes in length");
+            errors.required(&value, &why);
+        } else {
+            let results = [Type::STRING, Type::Null];
+            expression(&value, source, source.trim(), environments.body(), &results, errors);
+        }
+        if !seen.insert(key) {
+            errors.duplicate(&path.child("key"), key);
+        }
+    }
+}
+
+fn validation_of(path: &Path<'_>, one: &Value, environments: &Environments, errors: &mut Errors) {
+    let source = one["expression"].text();
+    if source.trim().is_empty() {
+        errors.required(&path.child("expression"), "expression is not specified");
+    } else {
+        expression(&path.child("expression"), source, source, environments.body(), &[Type::Bool], errors);
+    }
+    let source = one["messageExpression"].text();
+    let message = path.child("messageExpression");
+    if source.is_empty() {
+    } else if source.trim().is_empty() {
+        errors.invalid(&message, source, "must be non-empty if specified");
+    } else {
+        expression(&message, source, source, environments.messages(), &[Type::STRING], errors);
+    }
+    let text = one["message"].text();
+    if !text.is_empty() && text.trim().is_empty() {
+        errors.invalid(&path.child("message"), text, "must be non-empty if specified");
+    } else if text.trim().contains(['\n', '\r']) {
+        errors.invalid(&path.child("message"), text, "must not contain line breaks");
+    }
+    let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
+    supported(&path.child("reason"), &one["reason"], &reasons, errors);
+}
+
+/// A named type, for what an expression must give.
+fn object(name: &str) -> Type {
+    Type::Object(Arc::new(ObjectType { name: name.to_owned(), fields: Default::default() }))
+}
+
+fn mutations(path: &Path<'_>, spec: &Value, environments: &Environments, errors: &mut Errors) {
+    let list = path.child("mutations");
+    let environment = environments.mutations();
+    if spec["mutations"].items().is_empty() {
+        errors.required(&list, "mutations must contain at least one item");
+    }
+    for (at, mutation) in spec["mutations"].items().iter().enumerate() {
+        let path = list.index(at);
+        let (member, result) = match mutation["patchType"].text() {
+            "ApplyConfiguration" => ("applyConfiguration", object("Object")),
+            "JSONPatch" => ("jsonPatch", Type::list(object("JSONPatch"))),
+            "" => {
+                errors.required(&path.child("patchType"), "");
+                continue;
+            }
+            other => {
+                let known = ["ApplyConfiguration", "JSONPatch"];
+                errors.not_supported(&path.child("patchType"), other, &known);
+                continue;
+            }
+        };
+        let path = path.child(member);
+        if mutation[member].is_null() {
+            let why = format!("must be specified when patchType is {}", mutation["patchType"].text());
+            errors.required(&path, &why);
+            continue;
+        }
+        let source = mutation[member]["expression"].text();
+        if source.trim().is_empty() {
+            errors.required(&path.child("expression"), "expression is not specified");
+        } else {
+            expression(&path.child("expression"), source, source, &environment, &[result], errors);
+        }
+    }
+    let policy = path.child("reinvocationPolicy");
+    match spec["reinvocationPolicy"].text() {
+        "" => errors.required(&policy, ""),
+        text => errors.one_of(&policy, text, &["IfNeeded", "Never"]),
+    }
+}
+
+fn binding(object: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let spec = &object["spec"];
+    let path = Path::Root.child("spec");
+    if !spec["paramRef"].is_null() {
+        param_ref(&path.child("paramRef"), &spec["paramRef"], &mut errors);
+    }
+    if !spec["matchResources"].is_null() {
+        resources(&path.child("matchResources"), &spec["matchResources"], &mut errors);
+    }
+    if object["kind"].text() == "ValidatingAdmissionPolicyBinding" {
+        actions(&path.child("validationActions"), &spec["validationActions"], &mut errors);
+    }
+    let name = spec["policyName"].text();
+    if required(&path.child("policyName"), &spec["policyName"], &mut errors) {
+        errors.check(&path.child("policyName"), name, validation::dns1123_subdomain(name));
+    }
+    errors
+}
+
+fn actions(path: &Path<'_>, actions: &Value, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for (at, action) in actions.items().iter().enumerate() {
+        let action = action.text();
+        errors.one_of(&path.index(at), action, &["Audit", "Deny", "Warn"]);
+        if !seen.insert(action) {
+            errors.duplicate(&path.index(at), action);
+        }
+    }
+    if seen.contains("Deny") && seen.contains("Warn") {
+        let why = "must not contain both Deny and Warn (repeating the same validation failure information in the \
+                   API response and headers serves no purpose)";
+        errors.invalid(path, actions.clone(), why);
+    }
+    if seen.is_empty() {
+        errors.required(path, "");
+    }
+}
+
+fn param_ref(path: &Path<'_>, reference: &Value, errors: &mut Errors) {
+    let name = reference["name"].text();
+    let has_selector = !reference["selector"].is_null();
+    let exclusive = "name and selector are mutually exclusive";
+    if !name.is_empty() {
+        errors.check(&path.child("name"), name, validation::path_segment_name(name));
+        if has_selector {
+            errors.forbidden(&path.child("name"), exclusive);
+        }
+    }
+    if has_selector {
+        selector::validate(&path.child("selector"), &reference["selector"], errors);
+        if !name.is_empty() {
+            errors.forbidden(&path.child("selector"), exclusive);
+        }
+    }
+    if name.is_empty() && !has_selector {
+        errors.required(path, "one of name or selector must be specified");
+    }
+    let action = path.child("parameterNotFoundAction");
+    match reference["parameterNotFoundAction"].text() {
+        "" => errors.required(&action, ""),
+        text => errors.one_of(&action, text, &["Allow", "Deny"]),
     }
 }
