@@ -6,7 +6,9 @@
 pub mod facts;
 pub mod node;
 pub mod pod;
+pub mod quota;
 pub mod requests;
+pub mod schedule;
 pub mod tolerations;
 
 /// Typed views of the built-in kinds. Transient: an object is kept as bytes or

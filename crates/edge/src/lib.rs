@@ -9,12 +9,14 @@
 mod clock;
 mod random;
 mod tasks;
+mod zones;
 
 use std::sync::Arc;
 
 pub use clock::{Clock, SimulatedClock, SystemClock};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use tasks::{Task, Tasks};
+pub use zones::{local_zone, zone};
 
 /// What a component gets from outside instead of reaching for globals.
 #[derive(Clone)]

@@ -2,15 +2,12 @@
 //! namespace in the same transaction, so that two writers never share what is
 //! left.
 
-mod usage;
-
 use std::collections::BTreeMap;
 
+use api::quota::Usage;
 use apimachinery::quantity::{Format, Quantity};
 use apimachinery::{Status, Value, value};
 use apiserver::{Admission, AdmissionPlugin, Change, Companion, Notes, Operation, Stored};
-
-pub(crate) use usage::Usage;
 
 /// See the module.
 pub(crate) struct ResourceQuota;

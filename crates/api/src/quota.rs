@@ -17,9 +17,30 @@ const COUNTED: [&str; 6] = [
     "services",
 ];
 
+/// Group and plural of the resource whose objects use a quota resource; None
+/// where it is nobody's that is counted.
+pub fn counted(name: &str) -> Option<(&str, &str)> {
+    if let Some(counted) = name.strip_prefix("count/") {
+        let (plural, group) = counted.split_once('.').unwrap_or((counted, ""));
+        return Some((group, plural));
+    }
+    if name == "requests.storage" || name.contains(".storageclass.storage.k8s.io/") {
+        return Some(("", "persistentvolumeclaims"));
+    }
+    if let Some(plural) = COUNTED.iter().find(|plural| **plural == name) {
+        return Some(("", plural));
+    }
+    let compute = matches!(name, "pods" | "cpu" | "memory" | "ephemeral-storage")
+        || ["requests.", "limits.", "hugepages-"].iter().any(|prefix| name.starts_with(prefix));
+    match name {
+        "services.nodeports" | "services.loadbalancers" => Some(("", "services")),
+        _ => compute.then_some(("", "pods")),
+    }
+}
+
 /// What one object uses.
 #[derive(Debug, Default)]
-pub(crate) struct Usage {
+pub struct Usage {
     amounts: BTreeMap<String, Quantity>,
     /// Requests and limits that a container does not say: quota resource and container.
     containers: Vec<(String, BTreeMap<String, Quantity>)>,
@@ -301,6 +322,23 @@ mod tests {
             told(&Usage::of("apps", "deployments", &value!({})), "count/deployments.apps").as_deref(),
             Some("1")
         );
+    }
+
+    #[test]
+    fn quota_resources_are_used_by_objects_of_a_resource() {
+        for (name, expected) in [
+            ("pods", Some(("", "pods"))),
+            ("requests.nvidia.com/gpu", Some(("", "pods"))),
+            ("services.nodeports", Some(("", "services"))),
+            ("requests.storage", Some(("", "persistentvolumeclaims"))),
+            ("gold.storageclass.storage.k8s.io/requests.storage", Some(("", "persistentvolumeclaims"))),
+            ("secrets", Some(("", "secrets"))),
+            ("count/deployments.apps", Some(("apps", "deployments"))),
+            ("count/pods", Some(("", "pods"))),
+            ("example.com/none", None),
+        ] {
+            assert_eq!(counted(name), expected, "{name}");
+        }
     }
 
     #[test]
