@@ -15,6 +15,8 @@ const REVISION_HISTORY: &str = "deployment.kubernetes.io/revision-history";
 pub const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 pub const MAX: &str = "deployment.kubernetes.io/max-replicas";
 pub const HASH: &str = "pod-template-hash";
+/// Bytes of a set's revision history (`maxRevHistoryLengthInChars`).
+const MOST_HISTORY: usize = 2000;
 /// Annotations that stay with the Deployment (`annotationsToSkip`).
 const OWN_ANNOTATIONS: [&str; 6] = [
     "kubectl.kubernetes.io/last-applied-configuration",
@@ -66,8 +68,7 @@ pub fn plan(observed: &Observed<'_>) -> Vec<Action> {
         }
         return actions;
     }
-    let recreate =
-        spec.strategy.as_ref().is_some_and(|strategy| strategy.type_.as_deref() == Some("Recreate"));
+    let recreate = is_recreate(deployment);
     let Some(new) = new else {
         return if recreate {
             recreate_without_new(observed, &old)
@@ -89,6 +90,11 @@ pub fn plan(observed: &Observed<'_>) -> Vec<Action> {
         actions.extend(cleanup(observed, &old));
     }
     actions
+}
+
+fn is_recreate(deployment: &Deployment) -> bool {
+    let strategy = deployment.spec.strategy.as_ref();
+    strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("Recreate"))
 }
 
 /// The set of the current template (the oldest of several), and the others.
@@ -184,17 +190,15 @@ fn refresh(observed: &Observed<'_>, new: &ReplicaSet, old: &[&ReplicaSet]) -> Ve
     let deployment = observed.deployment;
     let current = new.metadata.annotations.clone().unwrap_or_default();
     let mut annotations = current.clone();
+    // What it was last sized for stays until it is sized again: a change of
+    // the Deployment's size is spread by it.
     annotations.extend(inherited(deployment));
-    annotations.extend(size_annotations(deployment));
     let (before, after) = (revision(new), next_revision(old));
     if before < after {
         annotations.insert(REVISION.into(), after.to_string());
         if before > 0 {
             let history = annotations.entry(REVISION_HISTORY.into()).or_default();
-            if !history.is_empty() {
-                history.push(',');
-            }
-            *history += &before.to_string();
+            *history = lengthened(history, &before.to_string());
         }
     }
     let min_ready = |seconds: Option<i32>| seconds.unwrap_or(0);
@@ -210,6 +214,18 @@ fn refresh(observed: &Observed<'_>, new: &ReplicaSet, old: &[&ReplicaSet]) -> Ve
         actions.push(Action::Revision(shown));
     }
     actions
+}
+
+/// A revision history with one more; the oldest go where it becomes too long.
+fn lengthened(history: &str, revision: &str) -> String {
+    let mut revisions: Vec<&str> = history.split(',').filter(|one| !one.is_empty()).collect();
+    revisions.push(revision);
+    let mut text = revisions.join(",");
+    while text.len() > MOST_HISTORY && revisions.len() > 1 {
+        revisions.remove(0);
+        text = revisions.join(",");
+    }
+    text
 }
 
 fn name(set: &ReplicaSet) -> String {
@@ -251,8 +267,10 @@ fn down(observed: &Observed<'_>, old: &[&ReplicaSet]) -> Vec<Action> {
 }
 
 fn old_pods_remain(observed: &Observed<'_>, old: &[&ReplicaSet]) -> bool {
-    old.iter()
-        .any(|set| set.metadata.name.as_deref().is_some_and(|name| observed.sets_with_pods.contains(&name)))
+    old.iter().any(|set| set.status.as_ref().is_some_and(|status| status.replicas > 0))
+        || old.iter().any(|set| {
+            set.metadata.name.as_deref().is_some_and(|name| observed.sets_with_pods.contains(&name))
+        })
 }
 
 fn recreate_without_new(observed: &Observed<'_>, old: &[&ReplicaSet]) -> Vec<Action> {
@@ -291,9 +309,13 @@ fn scale(observed: &Observed<'_>, new: Option<&ReplicaSet>, old: &[&ReplicaSet])
         actions.extend(resize(observed, new, wanted));
         return actions;
     }
+    if is_recreate(deployment) {
+        return Vec::new();
+    }
+    let known = deployment.status.as_ref().and_then(|status| status.replicas).unwrap_or(0);
     let counts = rolling::proportional(deployment, &all, |set| {
-        let most = annotation(&set.metadata, MAX).unwrap_or_else(|| replicas(set).into());
-        i32::try_from(most).unwrap_or(i32::MAX)
+        let most = annotation(&set.metadata, MAX).filter(|most| *most > 0);
+        most.map_or(known, |most| i32::try_from(most).unwrap_or(i32::MAX))
     });
     all.iter().zip(counts).filter_map(|(set, count)| resize(observed, set, count)).collect()
 }
@@ -315,22 +337,19 @@ pub fn is_complete(observed: &Observed<'_>, new: &ReplicaSet) -> bool {
         && observed.sets.iter().map(|set| rolling::available(set)).sum::<i32>() == wanted
 }
 
-/// Old empty sets beyond `revisionHistoryLimit`, lowest revision first.
+/// Of the old sets beyond `revisionHistoryLimit`, lowest revision first, those
+/// that are empty.
 fn cleanup(observed: &Observed<'_>, old: &[&ReplicaSet]) -> Vec<Action> {
     let limit = observed.deployment.spec.revision_history_limit.unwrap_or(10);
-    let mut empty: Vec<_> = old
-        .iter()
-        .filter(|set| {
-            let status = set.status.clone().unwrap_or_default();
-            replicas(set) == 0
-                && status.replicas == 0
-                && status.observed_generation >= set.metadata.generation
-                && set.metadata.deletion_timestamp.is_none()
-        })
-        .collect();
-    empty.sort_by_key(|set| revision(set));
-    let surplus = old.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
-    let doomed = empty.into_iter().take(surplus);
+    let mut alive: Vec<_> =
+        old.iter().filter(|set| set.metadata.deletion_timestamp.is_none()).copied().collect();
+    alive.sort_by_key(|set| revision(set));
+    let surplus = alive.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
+    let empty = |set: &&ReplicaSet| {
+        let status = set.status.clone().unwrap_or_default();
+        replicas(set) == 0 && status.replicas == 0 && status.observed_generation >= set.metadata.generation
+    };
+    let doomed = alive.into_iter().take(surplus).filter(empty);
     doomed
         .map(|set| Action::DeleteSet { set: name(set), uid: set.metadata.uid.clone().unwrap_or_default() })
         .collect()

@@ -121,9 +121,16 @@ fn progress(
     creation: &Creation,
 ) -> Option<Duration> {
     let spec = &observed.deployment.spec;
-    let deadline = spec.progress_deadline_seconds.filter(|seconds| *seconds != NO_DEADLINE)?;
+    let Some(deadline) = spec.progress_deadline_seconds.filter(|seconds| *seconds != NO_DEADLINE) else {
+        conditions.remove("Progressing");
+        return None;
+    };
     let name = observed.deployment.metadata.name.as_deref().unwrap_or_default();
     if spec.paused == Some(true) {
+        // That it stood still is not forgotten over a pause.
+        if conditions.reason("Progressing") == "ProgressDeadlineExceeded" {
+            return None;
+        }
         conditions.set("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused");
         return None;
     }
