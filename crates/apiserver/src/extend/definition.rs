@@ -70,7 +70,7 @@ fn is_set(value: &Value, path: &[&str]) -> bool {
     match path {
         [] => !value.is_null(),
         ["*", rest @ ..] => value.items().iter().any(|item| is_set(item, rest)),
-        [name, rest @ ..] => is_set(value.get(*name), rest),
+        [name, rest @ ..] => is_set(value.get(name), rest),
     }
 }
 
