@@ -496,6 +496,12 @@ fn patch_kind(head: &Head, target: &Target) -> Result<PatchKind, Status> {
         "application/merge-patch+json" => Ok(PatchKind::Merge),
         "application/strategic-merge-patch+json" if !is_custom => Ok(PatchKind::Strategic),
         "application/apply-patch+yaml" => Ok(PatchKind::Apply { force: head.query.is_set("force") }),
+        // Custom resources have no router that would refuse before.
+        _ if is_custom => Err(Status::unknown_body_format(&[
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/apply-patch+yaml",
+        ])),
         _ => Err(Status::unsupported_media_type()),
     }
 }

@@ -143,10 +143,7 @@ impl<'a> Shape<'a> {
     /// default that the schema gives to the field.
     pub(super) fn key_default(self, key: &str) -> Option<Value> {
         match self {
-            Shape::List(types, item, ..) => match item {
-                Type::Struct(id) => field_default(types, id, key),
-                _ => None,
-            },
+            Shape::List(types, Type::Struct(id), ..) => field_default(types, id, key),
             Shape::Custom(_, Structure::List { item, .. }) => match &**item {
                 Structure::Object { fields, .. } => fields.get(key).and_then(|field| field.default.clone()),
                 _ => None,
