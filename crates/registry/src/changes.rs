@@ -64,12 +64,40 @@ pub fn default_rolling_update(object: &mut Value, field: &'static str) {
     }
 }
 
-/// Warnings about the pod template at `spec.template`, where it is new.
+/// Warnings about the pod template at `spec.template`, where the spec is new.
 pub fn template_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
-    let template = &object["spec"]["template"];
-    if old.is_some_and(|old| old["spec"]["template"] == *template) {
+    if !is_new_generation(object, old) {
         return Vec::new();
     }
     let path = Path::Root.child("spec");
-    crate::core::pod::validation::template_warnings(template, &path.child("template"))
+    crate::core::pod::validation::template_warnings(&object["spec"]["template"], &path.child("template"))
+}
+
+/// Whether the object is new, or what is wanted of it.
+pub fn is_new_generation(object: &Value, old: Option<&Value>) -> bool {
+    old.is_none_or(|old| old["metadata"]["generation"] != object["metadata"]["generation"])
+}
+
+/// Warnings about the name of a new object after which pods are named.
+pub fn name_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let name = object["metadata"]["name"].text();
+    if old.is_some() || name.is_empty() {
+        return Vec::new();
+    }
+    let wrong = apimachinery::validation::dns1123_label(name);
+    if wrong.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label \
+         is recommended: {}",
+        crate::rules::in_brackets(&wrong)
+    )]
+}
+
+/// Both warnings of a workload.
+pub fn workload_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = name_warnings(object, old);
+    warnings.extend(template_warnings(object, old));
+    warnings
 }

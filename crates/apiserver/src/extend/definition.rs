@@ -216,7 +216,8 @@ impl Definition {
     }
 
     pub fn group_kind(&self) -> apimachinery::status::GroupKind<'_> {
-        apimachinery::status::GroupKind { group: &self.group, kind: &self.kind }
+        let group = self.strategy.invalid_group().unwrap_or(&self.group);
+        apimachinery::status::GroupKind { group, kind: &self.kind }
     }
 
     pub fn is_namespaced(&self) -> bool {

@@ -103,6 +103,12 @@ pub trait Strategy: Send + Sync + 'static {
         Errors::new()
     }
 
+    /// The group by which an answer calls an invalid object, where it is not
+    /// that of the request (events, whose one kind is of the core group).
+    fn invalid_group(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Everything but object metadata. By default as a creation.
     fn validate_update(&self, context: &Context<'_>, object: &Value, _old: &Value) -> Errors {
         self.validate_create(context, object)

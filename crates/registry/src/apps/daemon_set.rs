@@ -6,6 +6,7 @@ use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::{default_rolling_update, default_template};
+use crate::core::pod::gated::drop_from_template;
 
 /// The annotation in which the template's generation is kept (it was a field
 /// before apps/v1).
@@ -18,6 +19,10 @@ impl Strategy for DaemonSet {
     fn default(&self, _: &str, object: &mut Value) {
         default_rolling_update(object, "updateStrategy");
         default_template(object);
+        // The annotation was a field, and so is there always.
+        if object["metadata"]["annotations"][TEMPLATE_GENERATION].text().is_empty() {
+            set_template_generation(object, 0);
+        }
     }
 
     fn has_generation(&self) -> bool {
@@ -25,11 +30,13 @@ impl Strategy for DaemonSet {
     }
 
     fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_from_template(object, None);
         let generation = template_generation(object).max(1);
         set_template_generation(object, generation);
     }
 
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        drop_from_template(object, Some(old));
         let changed = object["spec"]["template"] != old["spec"]["template"]
             || object["spec"]["updateStrategy"] != old["spec"]["updateStrategy"];
         set_template_generation(object, template_generation(old) + i64::from(changed));
@@ -46,6 +53,10 @@ impl Strategy for DaemonSet {
         errors
     }
 
+    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        super::status::daemon_set(object, old)
+    }
+
     fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
         crate::changes::template_warnings(object, old)
     }
@@ -60,5 +71,26 @@ fn template_generation(object: &Value) -> i64 {
 }
 
 fn set_template_generation(object: &mut Value, generation: i64) {
-    object.entry_at(&["metadata", "annotations"]).set(TEMPLATE_GENERATION, generation.to_string());
+    let annotations = object.entry_at(&["metadata", "annotations"]);
+    annotations.set(TEMPLATE_GENERATION, generation.to_string());
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.sort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn the_generation_of_the_template_is_always_said() {
+        let mut object = value!({"metadata": {"annotations": {"z": "1"}}, "spec": {}});
+        DaemonSet.default("v1", &mut object);
+        assert_eq!(template_generation(&object), 0);
+        set_template_generation(&mut object, 3);
+        DaemonSet.default("v1", &mut object);
+        assert_eq!(template_generation(&object), 3);
+    }
 }

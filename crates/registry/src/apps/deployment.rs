@@ -6,6 +6,7 @@ use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::{default_rolling_update, default_template, keep_in};
+use crate::core::pod::gated::drop_from_template;
 
 /// Deployment.
 pub struct Deployment;
@@ -24,6 +25,14 @@ impl Strategy for Deployment {
         keep_in(object, old, "metadata", "labels");
     }
 
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_from_template(object, None);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        drop_from_template(object, Some(old));
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         super::validation::deployment(object)
     }
@@ -34,12 +43,12 @@ impl Strategy for Deployment {
         errors
     }
 
-    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
-        super::validation::replica_status(object)
+    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        super::status::deployment(object, old)
     }
 
     fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
-        crate::changes::template_warnings(object, old)
+        crate::changes::workload_warnings(object, old)
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {

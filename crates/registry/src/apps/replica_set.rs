@@ -6,6 +6,7 @@ use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::default_template;
+use crate::core::pod::gated::drop_from_template;
 
 /// ReplicaSet.
 pub struct ReplicaSet;
@@ -19,6 +20,14 @@ impl Strategy for ReplicaSet {
         true
     }
 
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_from_template(object, None);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        drop_from_template(object, Some(old));
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         super::validation::replica_set(object)
     }
@@ -29,12 +38,12 @@ impl Strategy for ReplicaSet {
         errors
     }
 
-    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
-        super::validation::replica_status(object)
+    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        super::status::replica_set(object, old)
     }
 
     fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
-        crate::changes::template_warnings(object, old)
+        crate::changes::workload_warnings(object, old)
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {

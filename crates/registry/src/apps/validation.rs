@@ -3,7 +3,7 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::IMMUTABLE;
+use apimachinery::validation::{IMMUTABLE, dns1123_label};
 
 use crate::core::pod::validation as pod;
 use crate::rules::{internal, non_negative, rollout, selector};
@@ -13,22 +13,20 @@ fn spec_path() -> Path<'static> {
 }
 
 /// A template of pods that run for good: restarted always, without a deadline.
-pub fn lasting_template(template: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn lasting_template(template: &Value, kind: &str, path: &Path<'_>, errors: &mut Errors) {
     pod::template(template, path, errors);
-    always_restarted(template, path, errors);
+    always_restarted(template, kind, path, errors);
 }
 
-fn always_restarted(template: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn always_restarted(template: &Value, kind: &str, path: &Path<'_>, errors: &mut Errors) {
     let (spec, field) = (&template["spec"], path.child("spec"));
     let policy = spec["restartPolicy"].text();
     if policy != "Always" {
         errors.not_supported(&field.child("restartPolicy"), policy, &["Always"]);
     }
     if !spec["activeDeadlineSeconds"].is_null() {
-        errors.forbidden(
-            &field.child("activeDeadlineSeconds"),
-            "activeDeadlineSeconds in ReplicaSet is not Supported",
-        );
+        let why = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.forbidden(&field.child("activeDeadlineSeconds"), &why);
     }
 }
 
@@ -45,7 +43,7 @@ fn selected_template(spec: &Value, kind: &str, errors: &mut Errors) {
     let place = path.child("template");
     let (template, metadata) = (&spec["template"], place.child("metadata"));
     if selector::matches_labels(&field, &spec["selector"], template, &metadata.child("labels"), errors) {
-        lasting_template(template, &place, errors);
+        lasting_template(template, "ReplicaSet", &place, errors);
     }
 }
 
@@ -126,16 +124,7 @@ pub fn daemon_set(object: &Value) -> Errors {
         errors.invalid(&field, spec["selector"].clone(), "empty selector is invalid for daemonset");
     }
     pod::template(&spec["template"], &place, &mut errors);
-    let policy = spec["template"]["spec"]["restartPolicy"].text();
-    if policy != "Always" {
-        errors.not_supported(&place.child("spec").child("restartPolicy"), policy, &["Always"]);
-    }
-    if !spec["template"]["spec"]["activeDeadlineSeconds"].is_null() {
-        errors.forbidden(
-            &place.child("spec").child("activeDeadlineSeconds"),
-            "activeDeadlineSeconds in DaemonSet is not Supported",
-        );
-    }
+    always_restarted(&spec["template"], "DaemonSet", &place, &mut errors);
     non_negative(&path.child("minReadySeconds"), &spec["minReadySeconds"], &mut errors);
     daemon_set_strategy(&spec["updateStrategy"], &path.child("updateStrategy"), &mut errors);
     non_negative(&path.child("revisionHistoryLimit"), &spec["revisionHistoryLimit"], &mut errors);
@@ -172,7 +161,8 @@ fn daemon_set_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-pub fn stateful_set(object: &Value) -> Errors {
+/// `is_new` where the name of the Service is still to be chosen.
+pub fn stateful_set(object: &Value, is_new: bool) -> Errors {
     let mut errors = Errors::new();
     let (spec, path) = (&object["spec"], spec_path());
     let policy = path.child("podManagementPolicy");
@@ -190,6 +180,10 @@ pub fn stateful_set(object: &Value) -> Errors {
         }
     }
     non_negative(&path.child("replicas"), &spec["replicas"], &mut errors);
+    let service = spec["serviceName"].text();
+    if is_new && !service.is_empty() {
+        errors.check(&path.child("serviceName"), service, dns1123_label(service));
+    }
     non_negative(&path.child("minReadySeconds"), &spec["minReadySeconds"], &mut errors);
     non_negative(&path.child("ordinals").child("start"), &spec["ordinals"]["start"], &mut errors);
     let (field, place) = (path.child("selector"), path.child("template"));
@@ -204,18 +198,7 @@ pub fn stateful_set(object: &Value) -> Errors {
     if selector::matches_labels(&field, &spec["selector"], template, &metadata.child("labels"), &mut errors) {
         pod::template(template, &place, &mut errors);
     }
-    let inner = place.child("spec");
-    let policy = template["spec"]["restartPolicy"].text();
-    if policy != "Always" {
-        errors.not_supported(&inner.child("restartPolicy"), policy, &["Always"]);
-    }
-    if !template["spec"]["activeDeadlineSeconds"].is_null() {
-        errors.forbidden(
-            &inner.child("activeDeadlineSeconds"),
-            "activeDeadlineSeconds in StatefulSet is not Supported",
-        );
-    }
-    non_negative(&path.child("revisionHistoryLimit"), &spec["revisionHistoryLimit"], &mut errors);
+    always_restarted(template, "StatefulSet", &place, &mut errors);
     errors
 }
 
@@ -272,34 +255,6 @@ pub fn stateful_set_update(object: &Value, old: &Value, errors: &mut Errors) {
     }
 }
 
-/// Counts in a status: none negative.
-pub fn counts(status: &Value, fields: &[&str], errors: &mut Errors) {
-    let path = Path::Root.child("status");
-    for field in fields {
-        non_negative(&path.child(field), &status[*field], errors);
-    }
-}
-
-/// The status of a Deployment or ReplicaSet: no part larger than the whole.
-pub fn replica_status(object: &Value) -> Errors {
-    let mut errors = Errors::new();
-    let (status, path) = (&object["status"], Path::Root.child("status"));
-    let parts = ["updatedReplicas", "readyReplicas", "availableReplicas", "fullyLabeledReplicas"];
-    counts(status, &["observedGeneration", "replicas"], &mut errors);
-    counts(status, &parts, &mut errors);
-    let number = |field: &str| status[field].as_i64().unwrap_or(0);
-    for field in parts {
-        if number(field) > number("replicas") {
-            errors.invalid(&path.child(field), number(field), "cannot be greater than status.replicas");
-        }
-    }
-    if number("availableReplicas") > number("readyReplicas") {
-        let why = "cannot be greater than readyReplicas";
-        errors.invalid(&path.child("availableReplicas"), number("availableReplicas"), why);
-    }
-    errors
-}
-
 /// A ReplicationController: a plain map selects.
 pub fn replication_controller(object: &Value) -> Errors {
     let mut errors = Errors::new();
@@ -328,7 +283,7 @@ fn non_negative_later(spec: &Value, template: &Value, place: &Path<'_>, errors: 
                 "`selector` does not match template `labels`",
             );
         }
-        lasting_template(template, place, errors);
+        lasting_template(template, "ReplicationController", place, errors);
     }
     non_negative(&spec_path().child("replicas"), &spec["replicas"], errors);
 }
@@ -378,7 +333,9 @@ mod tests {
     #[test]
     fn right_ones_are_right() {
         let plain = object(value!({}));
-        for errors in [deployment(&plain), replica_set(&plain), daemon_set(&plain), stateful_set(&plain)] {
+        for errors in
+            [deployment(&plain), replica_set(&plain), daemon_set(&plain), stateful_set(&plain, true)]
+        {
             assert_eq!(told(errors), Vec::<String>::new());
         }
     }
@@ -391,7 +348,7 @@ mod tests {
         ];
         assert_eq!(told(deployment(&wrong)), expected);
         assert_eq!(told(replica_set(&wrong)), expected);
-        assert_eq!(told(stateful_set(&wrong)), expected);
+        assert_eq!(told(stateful_set(&wrong, true)), expected);
     }
 
     #[test]
@@ -423,14 +380,5 @@ mod tests {
             let strategy = value!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge}});
             assert_eq!(told(deployment(&object(value!({"strategy": strategy})))), expected);
         }
-    }
-
-    #[test]
-    fn parts_are_not_more_than_the_whole() {
-        let status = value!({"status": {"replicas": 1, "readyReplicas": 2, "availableReplicas": 1}});
-        assert_eq!(
-            told(replica_status(&status)),
-            ["status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas"]
-        );
     }
 }

@@ -1,11 +1,13 @@
 //! Job, and the labels by which it finds its pods.
 
-use apimachinery::field::Errors;
+use apimachinery::field::{Errors, Path};
 use apimachinery::{Value, meta};
 use apiserver::{Context, Orphaning, Strategy, Version};
 use jiff::Timestamp;
 
-use crate::changes::default_template;
+use crate::changes::{default_template, is_new_generation, name_warnings};
+use crate::core::pod::gated;
+use crate::core::pod::validation::template_warnings;
 
 /// Labels on a Job's pods; the last two are older names.
 const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
@@ -40,7 +42,12 @@ impl Strategy for Job {
     }
 
     fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_disabled(object.entry("spec"), &Value::Null);
         select_own_pods(object);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        drop_disabled(object.entry("spec"), &old["spec"]);
     }
 
     /// batch/v1 Jobs orphaned their pods when deletion said nothing, and still do for `v1` clients.
@@ -62,12 +69,45 @@ impl Strategy for Job {
         errors
     }
 
-    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
-        super::validation::job_status(object)
+    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        super::status::job(object, old)
     }
 
     fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
-        crate::changes::template_warnings(object, old)
+        let mut warnings = name_warnings(object, old);
+        if is_new_generation(object, old) {
+            spec_warnings(&object["spec"], &Path::Root.child("spec"), &mut warnings);
+        }
+        warnings
+    }
+}
+
+/// Above these two an indexed Job may not be able to say which of its indexes are done.
+const MANY_COMPLETIONS: i64 = 100_000;
+const MANY_AT_ONCE: i64 = 10_000;
+
+/// Warnings about a JobSpec at `path`.
+pub(super) fn spec_warnings(spec: &Value, path: &Path<'_>, warnings: &mut Vec<String>) {
+    let number = |field: &str| spec[field].as_i64().unwrap_or(0);
+    if spec["completionMode"].text() == "Indexed"
+        && number("completions") > MANY_COMPLETIONS
+        && number("parallelism") > MANY_AT_ONCE
+    {
+        warnings.push(format!(
+            "{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, \
+             Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        ));
+    }
+    warnings.extend(template_warnings(&spec["template"], &path.child("template")));
+}
+
+/// Drops from a JobSpec what is of features that are off.
+pub(super) fn drop_disabled(spec: &mut Value, old: &Value) {
+    if old["scheduling"].is_null() {
+        spec.remove("scheduling");
+    }
+    if let Some(pod) = spec.get_mut("template").and_then(|template| template.get_mut("spec")) {
+        gated::drop_from(pod, &old["template"]["spec"]);
     }
 }
 

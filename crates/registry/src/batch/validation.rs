@@ -2,8 +2,9 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
+use apimachinery::validation::dns1123_subdomain;
 
-use super::schedule;
+use super::indexes;
 use crate::core::pod::validation as pod;
 use crate::rules::{internal, invalid_unquoted, non_negative, selector};
 
@@ -67,7 +68,7 @@ fn generated_selector(object: &Value, path: &Path<'_>, labels: &Path<'_>, errors
 }
 
 /// A JobSpec at `path`, but for its selector.
-fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+pub(super) fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     for field in
         ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"]
     {
@@ -75,6 +76,9 @@ fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
         non_negative(&path.child(field), &spec[field], errors);
+    }
+    if let Some(manager) = spec["managedBy"].as_str() {
+        managed_by(manager, &path.child("managedBy"), errors);
     }
     let indexed = spec["completionMode"].text() == "Indexed";
     if let Some(mode) = spec["completionMode"].as_str() {
@@ -116,6 +120,32 @@ fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
                 );
             }
         }
+    }
+}
+
+const MOST_MANAGER_BYTES: usize = 63;
+
+/// Who runs the Job: a path behind a domain.
+fn managed_by(manager: &str, path: &Path<'_>, errors: &mut Errors) {
+    match manager.split_once('/') {
+        _ if manager.is_empty() => errors.required(path, ""),
+        Some((domain, place)) if !domain.is_empty() && !place.is_empty() => {
+            for why in dns1123_subdomain(domain) {
+                errors.invalid(path, domain, &why);
+            }
+            let fits = |letter: char| letter.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(letter);
+            if !place.chars().all(fits) {
+                let why = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+                errors.invalid(path, place, why);
+            }
+        }
+        _ => {
+            let why = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+            errors.invalid(path, manager, why);
+        }
+    }
+    if manager.len() > MOST_MANAGER_BYTES {
+        errors.too_long(path, MOST_MANAGER_BYTES);
     }
 }
 
@@ -282,7 +312,41 @@ fn success_policy(spec: &Value, indexed: bool, path: &Path<'_>, errors: &mut Err
         if rule["succeededCount"].is_null() && rule["succeededIndexes"].is_null() {
             errors.required(&here, "at least one of succeededCount or succeededIndexes must be specified");
         }
-        non_negative(&here.child("succeededCount"), &rule["succeededCount"], errors);
+        success_rule(rule, spec["completions"].as_i64().unwrap_or(0), &here, errors);
+    }
+}
+
+/// The most letters of a set of indexes.
+const MOST_INDEX_BYTES: usize = 64 * 1024;
+
+fn success_rule(rule: &Value, completions: i64, path: &Path<'_>, errors: &mut Errors) {
+    let mut named = None;
+    if let Some(text) = rule["succeededIndexes"].as_str() {
+        let field = path.child("succeededIndexes");
+        if text.len() > MOST_INDEX_BYTES {
+            errors.too_long(&field, MOST_INDEX_BYTES);
+        }
+        match indexes::count(text, completions) {
+            Ok(count) => named = Some(count),
+            Err(why) => {
+                errors.invalid(&field, text, &format!("error parsing succeededIndexes: {why}"));
+                named = Some(0);
+            }
+        }
+    }
+    let field = path.child("succeededCount");
+    non_negative(&field, &rule["succeededCount"], errors);
+    let Some(count) = rule["succeededCount"].as_i64() else { return };
+    if count > completions {
+        let why =
+            format!("must be less than or equal to {completions} (the number of specified completions)");
+        errors.invalid(&field, count, &why);
+    }
+    if let Some(named) = named.filter(|named| count > *named) {
+        let why = format!(
+            "must be less than or equal to {named} (the number of indexes in the specified succeededIndexes field)"
+        );
+        errors.invalid(&field, count, &why);
     }
 }
 
@@ -304,8 +368,13 @@ pub fn job_update(object: &Value, old: &Value, errors: &mut Errors) {
         for field in ["labels", "annotations"] {
             crate::changes::keep_in(&mut template, &before["template"], "metadata", field);
         }
-        for field in ["nodeSelector", "affinity", "tolerations", "schedulingGates"] {
+        for field in ["nodeSelector", "tolerations", "schedulingGates"] {
             crate::changes::keep_in(&mut template, &before["template"], "spec", field);
+        }
+        if let Some(munged) = template.get_mut("spec") {
+            let earlier = &before["template"]["spec"];
+            pod::take_node_affinity(munged, earlier);
+            take_resources(munged, earlier);
         }
     }
     if template != before["template"] {
@@ -318,74 +387,16 @@ pub fn job_update(object: &Value, old: &Value, errors: &mut Errors) {
     }
 }
 
-/// A CronJob.
-pub fn cron_job(object: &Value, old: Option<&Value>) -> Errors {
-    let mut errors = Errors::new();
-    let (spec, path) = (&object["spec"], Path::Root.child("spec"));
-    let field = path.child("schedule");
-    let text = spec["schedule"].text();
-    if text.is_empty() {
-        errors.required(&field, "");
-    } else {
-        if let Err(why) = schedule::check(text) {
-            errors.invalid(&field, text, &why);
+/// Resources of the same containers as they were: a suspended Job may ask for others.
+fn take_resources(spec: &mut Value, before: &Value) {
+    for list in ["containers", "initContainers"] {
+        if spec[list].items().len() != before[list].items().len() {
+            continue;
         }
-        let unchanged = old.is_some_and(|old| old["spec"]["schedule"].text() == text);
-        if text.contains("TZ") && !unchanged {
-            errors.invalid(&field, text, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
+        for (container, old) in crate::changes::items(spec, list).iter_mut().zip(before[list].items()) {
+            if container["name"] == old["name"] {
+                crate::changes::keep(container, old, "resources");
+            }
         }
     }
-    non_negative(&path.child("startingDeadlineSeconds"), &spec["startingDeadlineSeconds"], &mut errors);
-    time_zone(spec, &path.child("timeZone"), &mut errors);
-    match spec["concurrencyPolicy"].text() {
-        "" => errors.required(&path.child("concurrencyPolicy"), ""),
-        policy => {
-            errors.one_of(&path.child("concurrencyPolicy"), policy, &["Allow", "Forbid", "Replace"]);
-        }
-    }
-    let template = path.child("jobTemplate");
-    job_template(&spec["jobTemplate"]["spec"], &template.child("spec"), &mut errors);
-    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
-        non_negative(&path.child(field), &spec[field], &mut errors);
-    }
-    let name = object["metadata"]["name"].text();
-    if old.is_none() && name.len() > schedule::MOST_NAME {
-        let why = format!("must be no more than {} characters", schedule::MOST_NAME);
-        errors.invalid(&Path::Root.child("metadata").child("name"), name, &why);
-    }
-    errors
-}
-
-/// A Job that a CronJob makes chooses its own selector.
-fn job_template(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
-    job_spec(spec, path, errors);
-    if !spec["selector"].is_null() {
-        let why = "`selector` will be auto-generated";
-        errors.invalid(&path.child("selector"), spec["selector"].clone(), why);
-    }
-    if spec["manualSelector"].is_true() {
-        errors.not_supported(&path.child("manualSelector"), true, &["nil", "false"]);
-    }
-}
-
-fn time_zone(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let Some(zone) = spec["timeZone"].as_str() else { return };
-    if zone.is_empty() {
-        errors.invalid(path, zone, "timeZone must be nil or non-empty string");
-    } else if zone.eq_ignore_ascii_case("Local") {
-        let why = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
-        errors.invalid(path, zone, why);
-    } else if !schedule::is_zone(zone) {
-        errors.invalid(path, zone, &format!("unknown time zone {zone}"));
-    }
-}
-
-/// Numbers of a Job's status.
-pub fn job_status(object: &Value) -> Errors {
-    let mut errors = Errors::new();
-    let path = Path::Root.child("status");
-    for field in ["active", "succeeded", "failed", "ready", "terminating"] {
-        non_negative(&path.child(field), &object["status"][field], &mut errors);
-    }
-    errors
 }

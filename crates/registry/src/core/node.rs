@@ -6,6 +6,8 @@ use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::keep_in;
+use crate::rules::addresses::{one_of_each_family, valid_cidr, warn_of_cidr};
+use crate::rules::{internal, resources};
 
 /// Node.
 pub struct Node;
@@ -31,35 +33,121 @@ impl Strategy for Node {
         }
     }
 
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_disabled(object, &Value::Null);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        drop_disabled(object, old);
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         let mut errors = Errors::new();
         validate_taints(object, &mut errors);
+        validate_resources(object, &mut errors);
+        validate_ranges(&object["spec"]["podCIDRs"], &mut errors);
         errors
     }
 
-    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = Errors::new();
-        let spec = Path::Root.child("spec");
-        let (ranges, before) = (object["spec"]["podCIDRs"].items(), old["spec"]["podCIDRs"].items());
-        if !before.is_empty() && ranges != before {
-            let why = "node updates may not change podCIDR except from \"\" to valid";
-            errors.forbidden(&spec.child("podCIDRs"), why);
-        }
-        let (provider, before) = (&object["spec"]["providerID"], old["spec"]["providerID"].text());
-        if !before.is_empty() && provider.text() != before {
-            errors.invalid(&spec.child("providerID"), Value::Null, "field cannot be modified once set");
-        }
-        validate_taints(object, &mut errors);
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate_create(context, object);
+        validate_change(object, old, &mut errors);
         errors
+    }
+
+    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = Errors::new();
+        validate_resources(object, &mut errors);
+        validate_change(object, old, &mut errors);
+        errors
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let spec = Path::Root.child("spec");
+        if !object["spec"]["externalID"].text().is_empty() {
+            warnings
+                .push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
+        }
+        let ranges = spec.child("podCIDRs");
+        for (at, range) in object["spec"]["podCIDRs"].items().iter().enumerate() {
+            warn_of_cidr(&ranges.index(at), range.text(), &mut warnings);
+        }
+        warnings
     }
 
     /// A kubelet's status does not touch the spec; its addresses and capacity are its own.
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         keep_in(object, old, "metadata", "generation");
+        if old["status"]["config"].is_null() {
+            object.entry("status").remove("config");
+        }
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::node::node(object, now)
+    }
+}
+
+/// Kubelets take no configuration from the API, and priorities of preemption are a feature that is off.
+fn drop_disabled(object: &mut Value, old: &Value) {
+    let Some(spec) = object.get_mut("spec") else { return };
+    for field in ["configSource", "podPreemptionPolicy"] {
+        if old["spec"][field].is_null() {
+            spec.remove(field);
+        }
+    }
+}
+
+fn validate_resources(object: &Value, errors: &mut Errors) {
+    let status = Path::Root.child("status");
+    for list in ["capacity", "allocatable"] {
+        let field = status.child(list);
+        for (name, amount) in object["status"][list].members() {
+            resources::value(&field.child(name), name, amount, errors);
+        }
+    }
+}
+
+fn validate_ranges(ranges: &Value, errors: &mut Errors) {
+    let spec = Path::Root.child("spec");
+    let field = spec.child("podCIDRs");
+    let texts: Vec<&str> = ranges.items().iter().map(Value::text).collect();
+    for (at, text) in texts.iter().enumerate() {
+        valid_cidr(&field.index(at), text, errors);
+    }
+    let family =
+        |text: &str| validation::parse_cidr_sloppy(text).map(|(address, _)| address.to_canonical().is_ipv4());
+    let families: Vec<Option<bool>> = texts.iter().map(|text| family(text)).collect();
+    let unreadable = |at: usize| {
+        format!(
+            "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{at}]: <nil> (invalid CIDR \
+             address: {})",
+            texts[at]
+        )
+    };
+    one_of_each_family(&field, ranges, &families, unreadable, "CIDR", errors);
+}
+
+fn validate_change(object: &Value, old: &Value, errors: &mut Errors) {
+    let (spec, status) = (Path::Root.child("spec"), Path::Root.child("status"));
+    let (addresses, field) = (object["status"]["addresses"].items(), status.child("addresses"));
+    for (at, address) in addresses.iter().enumerate() {
+        if addresses[..at].contains(address) {
+            errors.duplicate(&field.index(at), internal::of("NodeAddress", address));
+        }
+    }
+    let (ranges, before) = (object["spec"]["podCIDRs"].items(), old["spec"]["podCIDRs"].items());
+    if !before.is_empty() && ranges != before {
+        let why = "node updates may not change podCIDR except from \"\" to valid";
+        errors.forbidden(&spec.child("podCIDRs"), why);
+    }
+    if object["spec"]["externalID"].text() != old["spec"]["externalID"].text() {
+        errors.forbidden(&spec.child("externalID"), "may not be updated");
+    }
+    let (provider, before) = (&object["spec"]["providerID"], old["spec"]["providerID"].text());
+    if !before.is_empty() && provider.text() != before {
+        errors.invalid(&spec.child("providerID"), Value::Null, "field cannot be modified once set");
     }
 }
 
@@ -86,10 +174,7 @@ fn validate_taints(object: &Value, errors: &mut Errors) {
         let twice =
             list[..at].iter().any(|other| other["key"].text() == key && other["effect"].text() == effect);
         if twice {
-            let told = value!({
-                "Key": key, "Value": taint["value"].text(), "Effect": effect,
-                "TimeAdded": taint["timeAdded"].clone()
-            });
+            let told = internal::of("Taint", taint);
             errors.duplicate_because(&path, told, "taints must be unique by key and effect pair");
         }
     }
@@ -135,5 +220,34 @@ mod tests {
         );
         assert_eq!(errors.len(), 1);
         assert!(errors.to_string().starts_with("metadata.taints[2]: Duplicate value: "), "{errors}");
+    }
+
+    #[test]
+    fn a_node_has_one_range_of_each_family() {
+        for (ranges, count) in [
+            (value!(["10.0.0.0/24"]), 0),
+            (value!(["10.0.0.0/24", "fd00::/64"]), 0),
+            (value!(["10.0.0.0/24", "10.0.1.0/24"]), 1),
+            (value!(["x"]), 1),
+            (value!(["x", "10.0.0.0/24"]), 3),
+        ] {
+            let mut errors = Errors::new();
+            validate_ranges(&ranges, &mut errors);
+            assert_eq!(errors.len(), count, "{errors}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_is_stays() {
+        let old = value!({"spec": {"podCIDRs": ["10.0.0.0/24"], "providerID": "a"}});
+        let mut errors = Errors::new();
+        let address = value!({"type": "InternalIP", "address": "1.1.1.1"});
+        let new = value!({
+            "spec": {"podCIDRs": ["10.0.1.0/24"], "providerID": "b", "externalID": "x"},
+            "status": {"addresses": vec![address.clone(), address]}
+        });
+        validate_change(&new, &old, &mut errors);
+        let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, ["status.addresses[1]", "spec.podCIDRs", "spec.externalID", "spec.providerID"]);
     }
 }

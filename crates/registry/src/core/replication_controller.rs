@@ -6,6 +6,7 @@ use apiserver::{Context, Orphaning, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::default_template;
+use crate::core::pod::gated::drop_from_template;
 
 /// ReplicationController.
 pub struct ReplicationController;
@@ -33,16 +34,24 @@ impl Strategy for ReplicationController {
         Orphaning::Orphan
     }
 
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_from_template(object, None);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        drop_from_template(object, Some(old));
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         crate::apps::validation::replication_controller(object)
     }
 
-    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
-        crate::apps::validation::replica_status(object)
+    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        crate::apps::status::replica_set(object, old)
     }
 
     fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
-        crate::changes::template_warnings(object, old)
+        crate::changes::workload_warnings(object, old)
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use apimachinery::field::{Errors, Path};
 use apimachinery::status::{GroupKind, GroupResource};
 use apimachinery::{Status, Value, meta, time, value};
-use apiserver::{Answer, Call, Handler, Stored, Strategy, View};
+use apiserver::{Answer, Call, Context, Handler, Stored, Strategy, View};
 use async_trait::async_trait;
 use edge::Random;
 use jiff::{SignedDuration, Timestamp};
@@ -22,9 +22,41 @@ const MOST_SECONDS: i64 = 1 << 32;
 /// ServiceAccount.
 pub struct ServiceAccount;
 
+/// Once kept pods to the secrets that their account names.
+const ENFORCE_MOUNTABLE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
+
 impl Strategy for ServiceAccount {
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        only_names(object);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, _: &Value) {
+        only_names(object);
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let has = |object: &Value| !object["metadata"]["annotations"][ENFORCE_MOUNTABLE_SECRETS].is_null();
+        if !has(object) || old.is_some_and(has) {
+            return Vec::new();
+        }
+        vec![format!(
+            "metadata.annotations[{ENFORCE_MOUNTABLE_SECRETS}]: deprecated in v1.32+; prefer separate namespaces to \
+             isolate access to mounted secrets"
+        )]
+    }
+
     fn returns_deleted(&self) -> bool {
         true
+    }
+}
+
+/// Secrets of an account are of its namespace: nothing but their names counts.
+fn only_names(object: &mut Value) {
+    for secret in crate::changes::items(object, "secrets") {
+        *secret = match secret["name"].as_str() {
+            Some(name) => value!({"name": name}),
+            None => Value::object(),
+        };
     }
 }
 

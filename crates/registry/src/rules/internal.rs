@@ -12,9 +12,9 @@ use apimachinery::{Object, Value};
 /// `*T` a pointer to one, `[T` a list of them, `+T` one whose fields are taken over.
 const SHAPES: &str = "\
 PodTemplateSpec +meta Spec:<PodSpec
-PodSpec Volumes:[Volume InitContainers:[Container Containers:[Container EphemeralContainers:[EphemeralContainer RestartPolicy:s TerminationGracePeriodSeconds:* ActiveDeadlineSeconds:* DNSPolicy=dnsPolicy:s NodeSelector:* ServiceAccountName:s DeprecatedServiceAccount=serviceAccount:s AutomountServiceAccountToken:* NodeName:s HostNetwork:b HostPID=hostPID:b HostIPC=hostIPC:b ShareProcessNamespace:* SecurityContext:*PodSecurityContext ImagePullSecrets:[Named Hostname:s Subdomain:s Affinity:*Affinity SchedulerName:s Tolerations:[Toleration HostAliases:[HostAlias PriorityClassName:s Priority:* DNSConfig=dnsConfig:*PodDNSConfig ReadinessGates:[PodReadinessGate RuntimeClassName:* EnableServiceLinks:* PreemptionPolicy:* Overhead:* TopologySpreadConstraints:[TopologySpreadConstraint SetHostnameAsFQDN=setHostnameAsFQDN:* OS=os:*Named HostUsers:* SchedulingGates:[Named ResourceClaims:[PodResourceClaim Resources:*ResourceRequirements HostnameOverride:* SchedulingGroup:* EvictionResponders:*
+PodSpec Volumes:[Volume InitContainers:[Container Containers:[Container EphemeralContainers:[EphemeralContainer RestartPolicy:s TerminationGracePeriodSeconds:* ActiveDeadlineSeconds:* DNSPolicy=dnsPolicy:s NodeSelector:* ServiceAccountName:s DeprecatedServiceAccount=serviceAccount:s AutomountServiceAccountToken:* NodeName:s HostNetwork:b HostPID=hostPID:b HostIPC=hostIPC:b ShareProcessNamespace:* SecurityContext:*PodSecurityContext ImagePullSecrets:[Named Hostname:s Subdomain:s Affinity:*Affinity SchedulerName:s Tolerations:[Toleration HostAliases:[HostAlias PriorityClassName:s Priority:* DNSConfig=dnsConfig:*PodDNSConfig ReadinessGates:[PodReadinessGate RuntimeClassName:* EnableServiceLinks:* PreemptionPolicy:* Overhead:* TopologySpreadConstraints:[TopologySpreadConstraint SetHostnameAsFQDN=setHostnameAsFQDN:* OS=os:*Named HostUsers:* SchedulingGates:[Named ResourceClaims:[PodResourceClaim Resources:*ResourceRequirements HostnameOverride:* SchedulingGroup:*PodSchedulingGroup EvictionResponders:[EvictionResponder
 Named Name:s
-Container Name:s Image:s Command:[ Args:[ WorkingDir:s Ports:[ContainerPort EnvFrom:[EnvFromSource Env:[EnvVar Resources:<ResourceRequirements ResizePolicy:[ContainerResizePolicy RestartPolicy:* RestartPolicyRules:* VolumeMounts:[VolumeMount VolumeDevices:[VolumeDevice LivenessProbe:*Probe ReadinessProbe:*Probe StartupProbe:*Probe Lifecycle:*Lifecycle TerminationMessagePath:s TerminationMessagePolicy:s ImagePullPolicy:s SecurityContext:*SecurityContext Stdin:b StdinOnce:b TTY=tty:b
+Container Name:s Image:s Command:[ Args:[ WorkingDir:s Ports:[ContainerPort EnvFrom:[EnvFromSource Env:[EnvVar Resources:<ResourceRequirements ResizePolicy:[ContainerResizePolicy RestartPolicy:* RestartPolicyRules:[ContainerRestartRule VolumeMounts:[VolumeMount VolumeDevices:[VolumeDevice LivenessProbe:*Probe ReadinessProbe:*Probe StartupProbe:*Probe Lifecycle:*Lifecycle TerminationMessagePath:s TerminationMessagePolicy:s ImagePullPolicy:s SecurityContext:*SecurityContext Stdin:b StdinOnce:b TTY=tty:b
 EphemeralContainer +Container TargetContainerName:s
 ContainerPort Name:s HostPort:i ContainerPort:i Protocol:s HostIP=hostIP:s
 ContainerResizePolicy ResourceName:s RestartPolicy:s
@@ -65,7 +65,7 @@ PodReadinessGate ConditionType:s
 TopologySpreadConstraint MaxSkew:i TopologyKey:s WhenUnsatisfiable:s LabelSelector:* MinDomains:* NodeAffinityPolicy:* NodeTaintsPolicy:* MatchLabelKeys:[
 PodResourceClaim Name:s ResourceClaimName:* ResourceClaimTemplateName:*
 Volume Name:s +VolumeSource
-VolumeSource HostPath:*HostPathVolumeSource EmptyDir:*EmptyDirVolumeSource GCEPersistentDisk=gcePersistentDisk:* AWSElasticBlockStore=awsElasticBlockStore:* GitRepo:* Secret:*SecretVolumeSource NFS=nfs:*NFSVolumeSource ISCSI=iscsi:* Glusterfs:* PersistentVolumeClaim:*ClaimVolumeSource RBD=rbd:* Quobyte:* FlexVolume:* Cinder:* CephFS=cephfs:* Flocker:* DownwardAPI=downwardAPI:*DownwardAPIVolumeSource FC=fc:* AzureFile:* ConfigMap:*ConfigMapVolumeSource VsphereVolume:* AzureDisk:* PhotonPersistentDisk:* Projected:*ProjectedVolumeSource PortworxVolume:* ScaleIO=scaleIO:* StorageOS=storageos:* CSI=csi:* Ephemeral:* Image:*
+VolumeSource HostPath:*HostPathVolumeSource EmptyDir:*EmptyDirVolumeSource GCEPersistentDisk=gcePersistentDisk:*GCEPersistentDisk AWSElasticBlockStore=awsElasticBlockStore:*AWSElasticBlockStore GitRepo:*GitRepo Secret:*SecretVolumeSource NFS=nfs:*NFSVolumeSource ISCSI=iscsi:*ISCSI Glusterfs:*Glusterfs PersistentVolumeClaim:*ClaimVolumeSource RBD=rbd:*RBD Quobyte:*Quobyte FlexVolume:*Flex Cinder:*Cinder CephFS=cephfs:*CephFS Flocker:*Flocker DownwardAPI=downwardAPI:*DownwardAPIVolumeSource FC=fc:*FC AzureFile:*AzureFile ConfigMap:*ConfigMapVolumeSource VsphereVolume:*Vsphere AzureDisk:*AzureDisk PhotonPersistentDisk:*Photon Projected:*ProjectedVolumeSource PortworxVolume:*Portworx ScaleIO=scaleIO:*ScaleIO StorageOS=storageos:*StorageOS CSI=csi:*CSI Ephemeral:*Ephemeral Image:*Image
 HostPathVolumeSource Path:s Type:*
 EmptyDirVolumeSource Medium:s SizeLimit:* Mode:*
 SecretVolumeSource SecretName:s Items:[KeyToPath DefaultMode:* Optional:* DefaultUser:*
@@ -76,11 +76,63 @@ ClaimVolumeSource ClaimName:s ReadOnly:b
 DownwardAPIVolumeSource Items:[DownwardAPIVolumeFile DefaultMode:* DefaultUser:*
 DownwardAPIVolumeFile Path:s FieldRef:*ObjectFieldSelector ResourceFieldRef:*ResourceFieldSelector Mode:* User:*
 ProjectedVolumeSource Sources:[VolumeProjection DefaultMode:* DefaultUser:*
-VolumeProjection Secret:*Projection DownwardAPI=downwardAPI:*DownwardAPIProjection ConfigMap:*Projection ServiceAccountToken:*TokenProjection ClusterTrustBundle:* PodCertificate:*
+VolumeProjection Secret:*Projection DownwardAPI=downwardAPI:*DownwardAPIProjection ConfigMap:*Projection ServiceAccountToken:*TokenProjection ClusterTrustBundle:*ClusterTrustBundleProjection PodCertificate:*PodCertificateProjection
 Projection Name:s Items:[KeyToPath Optional:*
 DownwardAPIProjection Items:[DownwardAPIVolumeFile
 TokenProjection Audience:s ExpirationSeconds:i Path:s User:*
-PersistentVolumeSource GCEPersistentDisk=gcePersistentDisk:* AWSElasticBlockStore=awsElasticBlockStore:* HostPath:*HostPathVolumeSource Glusterfs:* NFS=nfs:*NFSVolumeSource RBD=rbd:* Quobyte:* ISCSI=iscsi:* FlexVolume:* Cinder:* CephFS=cephfs:* FC=fc:* Flocker:* AzureFile:* VsphereVolume:* AzureDisk:* PhotonPersistentDisk:* PortworxVolume:* ScaleIO=scaleIO:* Local:* StorageOS=storageos:* CSI=csi:*
+ClusterTrustBundleProjection Name:* SignerName:* LabelSelector:* Optional:* Path:s User:*
+PodCertificateProjection SignerName:s KeyType:s MaxExpirationSeconds:* CredentialBundlePath:s KeyPath:s CertificateChainPath:s UserAnnotations:* User:*
+ContainerRestartRule Action:s ExitCodes:*ContainerRestartRuleOnExitCodes
+ContainerRestartRuleOnExitCodes Operator:s Values:[
+PodSchedulingGroup PodGroupName:*
+EvictionResponder Name:s Priority:*
+SecretReference Name:s Namespace:s
+ObjectReference Kind:s Namespace:s Name:s UID=uid:s APIVersion=apiVersion:s ResourceVersion:s FieldPath:s
+GCEPersistentDisk PDName=pdName:s FSType=fsType:s Partition:i ReadOnly:b
+AWSElasticBlockStore VolumeID=volumeID:s FSType=fsType:s Partition:i ReadOnly:b
+GitRepo Repository:s Revision:s Directory:s
+ISCSI TargetPortal:s IQN=iqn:s Lun:i ISCSIInterface=iscsiInterface:s FSType=fsType:s ReadOnly:b Portals:[ DiscoveryCHAPAuth=chapAuthDiscovery:b SessionCHAPAuth=chapAuthSession:b SecretRef:*Named InitiatorName:*
+PersistentISCSI TargetPortal:s IQN=iqn:s Lun:i ISCSIInterface=iscsiInterface:s FSType=fsType:s ReadOnly:b Portals:[ DiscoveryCHAPAuth=chapAuthDiscovery:b SessionCHAPAuth=chapAuthSession:b SecretRef:*SecretReference InitiatorName:*
+Glusterfs EndpointsName=endpoints:s Path:s ReadOnly:b
+PersistentGlusterfs EndpointsName=endpoints:s Path:s ReadOnly:b EndpointsNamespace:*
+RBD CephMonitors=monitors:[ RBDImage=image:s FSType=fsType:s RBDPool=pool:s RadosUser=user:s Keyring:s SecretRef:*Named ReadOnly:b
+PersistentRBD CephMonitors=monitors:[ RBDImage=image:s FSType=fsType:s RBDPool=pool:s RadosUser=user:s Keyring:s SecretRef:*SecretReference ReadOnly:b
+Quobyte Registry:s Volume:s ReadOnly:b User:s Group:s Tenant:s
+Flex Driver:s FSType=fsType:s SecretRef:*Named ReadOnly:b Options:*
+PersistentFlex Driver:s FSType=fsType:s SecretRef:*SecretReference ReadOnly:b Options:*
+Cinder VolumeID=volumeID:s FSType=fsType:s ReadOnly:b SecretRef:*Named
+PersistentCinder VolumeID=volumeID:s FSType=fsType:s ReadOnly:b SecretRef:*SecretReference
+CephFS Monitors:[ Path:s User:s SecretFile:s SecretRef:*Named ReadOnly:b
+PersistentCephFS Monitors:[ Path:s User:s SecretFile:s SecretRef:*SecretReference ReadOnly:b
+Flocker DatasetName:s DatasetUUID=datasetUUID:s
+FC TargetWWNs=targetWWNs:[ Lun:* FSType=fsType:s ReadOnly:b WWIDs=wwids:[
+AzureFile SecretName:s ShareName:s ReadOnly:b
+PersistentAzureFile SecretName:s ShareName:s ReadOnly:b SecretNamespace:*
+Vsphere VolumePath:s FSType=fsType:s StoragePolicyName:s StoragePolicyID=storagePolicyID:s
+AzureDisk DiskName:s DataDiskURI=diskURI:s CachingMode:* FSType=fsType:* ReadOnly:* Kind:*
+Photon PdID=pdID:s FSType=fsType:s
+Portworx VolumeID=volumeID:s FSType=fsType:s ReadOnly:b
+ScaleIO Gateway:s System:s SecretRef:*Named SSLEnabled=sslEnabled:b ProtectionDomain:s StoragePool:s StorageMode:s VolumeName:s FSType=fsType:s ReadOnly:b
+PersistentScaleIO Gateway:s System:s SecretRef:*SecretReference SSLEnabled=sslEnabled:b ProtectionDomain:s StoragePool:s StorageMode:s VolumeName:s FSType=fsType:s ReadOnly:b
+StorageOS VolumeName:s VolumeNamespace:s FSType=fsType:s ReadOnly:b SecretRef:*Named
+PersistentStorageOS VolumeName:s VolumeNamespace:s FSType=fsType:s ReadOnly:b SecretRef:*ObjectReference
+CSI Driver:s ReadOnly:* FSType=fsType:* VolumeAttributes:* NodePublishSecretRef:*Named
+PersistentCSI Driver:s VolumeHandle:s ReadOnly:b FSType=fsType:s VolumeAttributes:* ControllerPublishSecretRef:*SecretReference NodeStageSecretRef:*SecretReference NodePublishSecretRef:*SecretReference ControllerExpandSecretRef:*SecretReference NodeExpandSecretRef:*SecretReference
+Local Path:s FSType=fsType:*
+Ephemeral VolumeClaimTemplate:*PersistentVolumeClaimTemplate
+PersistentVolumeClaimTemplate +meta Spec:<PersistentVolumeClaimSpec
+Image Reference:s PullPolicy:s
+VolumeNodeAffinity Required:*NodeSelector
+EventSource Component:s Host:s
+Taint Key:s Value:s Effect:s TimeAdded:*
+NodeAddress Type:s Address:s
+PodIP IP=ip:s
+HostIP IP=ip:s
+NodeConfigSource ConfigMap:*ConfigMapNodeConfigSource
+ConfigMapNodeConfigSource Namespace:s Name:s UID=uid:s ResourceVersion:s KubeletConfigKey:s
+ScopeSelector MatchExpressions:[ScopedResourceSelectorRequirement
+ScopedResourceSelectorRequirement ScopeName:s Operator:s Values:[
+PersistentVolumeSource GCEPersistentDisk=gcePersistentDisk:*GCEPersistentDisk AWSElasticBlockStore=awsElasticBlockStore:*AWSElasticBlockStore HostPath:*HostPathVolumeSource Glusterfs:*PersistentGlusterfs NFS=nfs:*NFSVolumeSource RBD=rbd:*PersistentRBD Quobyte:*Quobyte ISCSI=iscsi:*PersistentISCSI FlexVolume:*PersistentFlex Cinder:*PersistentCinder CephFS=cephfs:*PersistentCephFS FC=fc:*FC Flocker:*Flocker AzureFile:*PersistentAzureFile VsphereVolume:*Vsphere AzureDisk:*AzureDisk PhotonPersistentDisk:*Photon PortworxVolume:*Portworx ScaleIO=scaleIO:*PersistentScaleIO Local:*Local StorageOS=storageos:*PersistentStorageOS CSI=csi:*PersistentCSI
 PersistentVolumeClaimSpec AccessModes:[ Selector:* Resources:<VolumeResourceRequirements VolumeName:s StorageClassName:* VolumeMode:* DataSource:*TypedReference DataSourceRef:*NamespacedReference VolumeAttributesClassName:*
 TypedReference APIGroup=apiGroup:* Kind:s Name:s
 NamespacedReference APIGroup=apiGroup:* Kind:s Name:s Namespace:*

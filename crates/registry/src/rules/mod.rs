@@ -1,14 +1,17 @@
 //! Rules that several kinds share: selectors, resource amounts, roll-outs,
-//! paths in a file system, and values as upstream's internal types write them.
+//! addresses, paths in a file system, and values as upstream's internal types
+//! write them.
 //!
 //! Pure functions on trees that add to a list of errors.
 
+pub mod addresses;
 pub mod diff;
 pub mod internal;
 pub mod paths;
 pub mod resources;
 pub mod rollout;
 pub mod selector;
+pub mod signer;
 
 use apimachinery::Value;
 use apimachinery::field::{Error, Errors, Kind, Path};
@@ -47,6 +50,7 @@ pub fn port(path: &Path<'_>, value: &Value, errors: &mut Errors) {
 /// (ValidateNonSpecialIP), where it is an address.
 pub fn non_special_ip(path: &Path<'_>, text: &str, errors: &mut Errors) {
     let Some(ip) = validation::parse_ip_sloppy(text) else { return };
+    let ip = ip.to_canonical();
     let (link_local, multicast) = match ip {
         std::net::IpAddr::V4(ip) => (ip.is_link_local(), ip.octets()[..3] == [224, 0, 0]),
         std::net::IpAddr::V6(ip) => {
@@ -54,7 +58,7 @@ pub fn non_special_ip(path: &Path<'_>, text: &str, errors: &mut Errors) {
         }
     };
     if ip.is_unspecified() {
-        errors.invalid(path, text, &format!("may not be unspecified ({ip})"));
+        errors.invalid(path, text, &format!("may not be unspecified ({text})"));
     }
     if ip.is_loopback() {
         errors.invalid(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
@@ -71,6 +75,16 @@ pub fn non_special_ip(path: &Path<'_>, text: &str, errors: &mut Errors) {
 pub fn not_found_because(path: &Path<'_>, value: &str, detail: &str, errors: &mut Errors) {
     let body = format!("Not found: {}: {detail}", apimachinery::field::quote(value));
     errors.push(Error { kind: Kind::NotFound, field: path.to_string(), body });
+}
+
+/// A qualified name, as it may be written in capitals or not.
+pub fn qualified(path: &Path<'_>, text: &str, errors: &mut Errors) {
+    errors.check(path, text, validation::qualified_name(text));
+}
+
+/// What a name of `rule` is warned of, in Go's form of a list.
+pub fn in_brackets(wrong: &[String]) -> String {
+    format!("[{}]", wrong.join(" "))
 }
 
 /// Errors told as they are, in a form that shows no value in quotes.

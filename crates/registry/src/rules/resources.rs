@@ -3,7 +3,7 @@
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::quantity::Quantity;
-use apimachinery::validation::qualified_name;
+use apimachinery::validation::{dns1123_label, qualified_name};
 
 use super::not_found_because;
 
@@ -60,6 +60,15 @@ pub fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
+/// What a quota may limit: all of the above but plain storage.
+pub fn is_quota_name(name: &str) -> bool {
+    (STANDARD.contains(&name) && name != "storage") || is_huge_pages_of_any_kind(name)
+}
+
+fn is_huge_pages_of_any_kind(name: &str) -> bool {
+    is_huge_pages(name) || name.strip_prefix("requests.").is_some_and(is_huge_pages)
+}
+
 /// A device or such of somebody else's domain.
 pub fn is_extended(name: &str) -> bool {
     !is_native(name)
@@ -67,17 +76,14 @@ pub fn is_extended(name: &str) -> bool {
         && qualified_name(&format!("requests.{name}")).is_empty()
 }
 
-fn may_overcommit(name: &str) -> bool {
+pub fn may_overcommit(name: &str) -> bool {
     is_native(name) && !is_huge_pages(name)
 }
 
 /// A resource that any object may name.
 pub fn name(path: &Path<'_>, name: &str, errors: &mut Errors) -> bool {
     let wrong = qualified_name(name);
-    let standard = name.contains('/')
-        || STANDARD.contains(&name)
-        || is_huge_pages(name)
-        || name.strip_prefix("requests.").is_some_and(is_huge_pages);
+    let standard = name.contains('/') || STANDARD.contains(&name) || is_huge_pages_of_any_kind(name);
     let fine = wrong.is_empty() && standard;
     if wrong.is_empty() && !standard {
         errors.invalid(path, name, "must be a standard resource type or fully qualified");
@@ -99,6 +105,26 @@ pub fn container_name(path: &Path<'_>, text: &str, errors: &mut Errors) {
     }
 }
 
+/// A resource that a pod as a whole may ask for (KEP-2837).
+pub fn pod_name(path: &Path<'_>, text: &str, errors: &mut Errors) {
+    if name(path, text, errors) && !at_pod_level(text) {
+        errors.not_supported(path, text, &["cpu", HUGE_PAGES, "memory"]);
+    }
+}
+
+/// Whether the resource may be set for a pod as a whole.
+pub fn at_pod_level(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || is_huge_pages(name)
+}
+
+/// A resource that a quota may limit.
+pub fn quota_name(path: &Path<'_>, text: &str, errors: &mut Errors) {
+    name(path, text, errors);
+    if !text.contains('/') && !is_quota_name(text) {
+        errors.invalid(path, text, "must be a standard resource for quota");
+    }
+}
+
 /// Not negative, and whole where the resource is counted.
 pub fn value(path: &Path<'_>, name: &str, value: &Value, errors: &mut Errors) {
     let amount = amount(value);
@@ -111,32 +137,44 @@ pub fn value(path: &Path<'_>, name: &str, value: &Value, errors: &mut Errors) {
 }
 
 fn huge_pages(path: &Path<'_>, name: &str, value: &Value, errors: &mut Errors) {
-    let Ok(page) = Quantity::parse(&name[HUGE_PAGES.len()..]) else {
-        errors.invalid(path, value.clone(), "quantities must match the regular expression");
-        return;
-    };
-    let bytes = amount(value).value();
-    if page.value() <= 0 || bytes % page.value() != 0 {
+    let page = Quantity::parse(&name[HUGE_PAGES.len()..]).unwrap_or(Quantity::ZERO);
+    let whole = !page.is_zero() && !page.is_negative() && page.milli_value() % 1000 == 0;
+    if !whole || amount(value).value() % page.value() != 0 {
         let why = format!("{} is not positive integer multiple of {name}", value.text());
         errors.invalid(path, value.clone(), &why);
     }
 }
 
+/// How resources may be called where they are asked for.
+pub type NameCheck = fn(&Path<'_>, &str, &mut Errors);
+
 /// ResourceRequirements of a container; `claims` are the names of the pod's
 /// resource claims.
 pub fn requirements(path: &Path<'_>, resources: &Value, claims: &[&str], errors: &mut Errors) {
+    requirements_named(path, resources, claims, container_name, errors);
+}
+
+/// As [`requirements`], of whoever may use the names that `named` accepts.
+pub fn requirements_named(
+    path: &Path<'_>,
+    resources: &Value,
+    claims: &[&str],
+    named: NameCheck,
+    errors: &mut Errors,
+) {
     let (limits, requests) = (path.child("limits"), path.child("requests"));
     let mut huge = false;
     let mut compute = false;
     for (name, limit) in resources["limits"].members() {
         let field = limits.key(name);
-        check(&field, name, limit, errors);
+        check(&field, name, limit, named, errors);
         huge |= is_huge_pages(name);
         compute |= matches!(name, "cpu" | "memory");
     }
     for (name, request) in resources["requests"].members() {
         let field = requests.key(name);
-        check(&field, name, request, errors);
+        named(&field, name, errors);
+        value(&field, name, request, errors);
         huge |= is_huge_pages(name);
         compute |= matches!(name, "cpu" | "memory");
         let limit = &resources["limits"][name];
@@ -152,6 +190,9 @@ pub fn requirements(path: &Path<'_>, resources: &Value, claims: &[&str], errors:
         } else if !may_overcommit(name) {
             errors.required(&limits, "Limit must be set for non overcommitable resources");
         }
+        if is_huge_pages(name) {
+            huge_pages(&field, name, request, errors);
+        }
     }
     if huge && !compute {
         errors.forbidden(path, "HugePages require cpu or memory");
@@ -159,27 +200,38 @@ pub fn requirements(path: &Path<'_>, resources: &Value, claims: &[&str], errors:
     claim_names(&path.child("claims"), &resources["claims"], claims, errors);
 }
 
-fn check(path: &Path<'_>, name: &str, amount: &Value, errors: &mut Errors) {
-    container_name(path, name, errors);
+fn check(path: &Path<'_>, name: &str, amount: &Value, named: NameCheck, errors: &mut Errors) {
+    named(path, name, errors);
     value(path, name, amount, errors);
     if is_huge_pages(name) {
         huge_pages(path, name, amount, errors);
     }
 }
 
+/// Each claim, or request of a claim, once; all of them known to the pod.
 fn claim_names(path: &Path<'_>, used: &Value, claims: &[&str], errors: &mut Errors) {
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
     for (at, claim) in used.items().iter().enumerate() {
         let here = path.index(at);
-        let name = claim["name"].text();
+        let (name, request) = (claim["name"].text(), claim["request"].text());
         if name.is_empty() {
             errors.required(&here, "");
             continue;
         }
-        let key = (name, claim["request"].text());
-        if seen.contains(&key) || (!key.1.is_empty() && seen.contains(&(name, ""))) {
+        if seen.iter().any(|known| known == name) {
             errors.duplicate(&here, name);
         } else {
+            let mut key = name.to_owned();
+            if !request.is_empty() {
+                errors.check(&here.child("request"), request, dns1123_label(request));
+                key = format!("{name}/{request}");
+            }
+            if seen.contains(&key) {
+                errors.duplicate(&here, key.as_str());
+            } else if request.is_empty() {
+                let parts = seen.iter().filter(|known| known.split('/').next() == Some(name));
+                parts.for_each(|_| errors.duplicate(&here, name));
+            }
             seen.push(key);
         }
         if !claims.contains(&name) {
@@ -192,5 +244,32 @@ fn claim_names(path: &Path<'_>, used: &Value, claims: &[&str], errors: &mut Erro
             };
             not_found_because(&here, name, &detail, errors);
         }
+    }
+}
+
+/// An amount that is a valid one at all, by its whole value.
+pub fn basic(path: &Path<'_>, value: &Value, errors: &mut Errors) {
+    let whole = amount(value).value();
+    if whole < 0 {
+        errors.invalid(path, whole, "must be a valid resource quantity");
+    }
+}
+
+/// More than nothing.
+pub fn positive(path: &Path<'_>, value: &Value, errors: &mut Errors) -> bool {
+    let wrong = amount(value) <= Quantity::ZERO;
+    if wrong {
+        errors.invalid(path, value.clone(), "must be greater than zero");
+    }
+    !wrong
+}
+
+/// Warns of an amount of bytes that is no whole number.
+pub fn warn_of_fraction(path: &Path<'_>, value: &Value, warnings: &mut Vec<String>) {
+    if !value.is_null() && amount(value).milli_value() % 1000 != 0 {
+        warnings.push(format!(
+            "{path}: fractional byte value {} is invalid, must be an integer",
+            apimachinery::field::quote(value.text())
+        ));
     }
 }

@@ -16,6 +16,9 @@ impl Handler for Binding {
     async fn call(&self, call: Call<'_>) -> Result<Answer, Status> {
         let body = &call.body;
         let name = if call.name.is_empty() { meta::name(body) } else { call.name };
+        if name != meta::name(body) {
+            return Err(Status::bad_request("name in URL does not match name in Binding object"));
+        }
         let target = &body["target"];
         if !matches!(target["kind"].text(), "" | "Node") || target["name"].text().is_empty() {
             return Err(refuse_target(target));

@@ -26,9 +26,11 @@ pub fn pod(pod: &mut Value) {
     }
     for list in ["initContainers", "containers"] {
         for container in items(spec, list) {
+            round_resources(container.get_mut("resources"));
             request_limits(container);
         }
     }
+    limit_huge_pages(spec);
     request_for_pod(spec);
     pod_spec(spec);
 }
@@ -40,9 +42,41 @@ pub fn template(template: &mut Value) {
     }
 }
 
+/// Amounts are kept in thousandths: finer ones are rounded up (v1
+/// SetDefaults_ResourceList).
+fn round_up(amounts: &mut Value) {
+    let fine = |text: &str| text.bytes().any(|byte| matches!(byte, b'.' | b'u' | b'n' | b'e'));
+    let rounded: Vec<(String, String)> = amounts
+        .members()
+        .filter(|(_, amount)| fine(amount.text()))
+        .filter_map(|(name, amount)| {
+            let exact = Quantity::parse(amount.text()).ok()?;
+            let whole = Quantity::from_milli(exact.milli_value());
+            (whole > exact).then(|| (name.to_owned(), whole.to_string()))
+        })
+        .collect();
+    for (name, amount) in rounded {
+        amounts.set(name, amount);
+    }
+}
+
+fn round_resources(resources: Option<&mut Value>) {
+    let Some(resources) = resources else { return };
+    for field in ["limits", "requests"] {
+        if let Some(amounts) = resources.get_mut(field) {
+            round_up(amounts);
+        }
+    }
+}
+
 fn pod_spec(spec: &mut Value) {
+    round_resources(spec.get_mut("resources"));
+    if let Some(overhead) = spec.get_mut("overhead") {
+        round_up(overhead);
+    }
     for list in CONTAINERS {
         for container in items(spec, list) {
+            round_resources(container.get_mut("resources"));
             if container["imagePullPolicy"].text().is_empty() {
                 let policy = image::pull_policy(container["image"].text());
                 container.set("imagePullPolicy", policy);
@@ -115,6 +149,27 @@ fn request_limits(container: &mut Value) {
         requests.set(name, limit);
     }
     sort(requests);
+}
+
+/// Huge pages that containers limit and the pod does not, where it limits or
+/// requests anything as a whole: what the containers limit together.
+fn limit_huge_pages(spec: &mut Value) {
+    let own = &spec["resources"];
+    if ["requests", "limits"].iter().all(|field| own[*field].members().next().is_none()) {
+        return;
+    }
+    let missing: Vec<_> = requests::over_containers(spec, "limits")
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("hugepages-") && own["limits"][name.as_str()].is_null())
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let limits = spec.entry("resources").entry("limits");
+    for (name, amount) in missing {
+        limits.set(name, amount.to_string());
+    }
+    sort(limits);
 }
 
 /// Requests of the pod as a whole, where limits of it are set: what its
@@ -319,5 +374,29 @@ mod tests {
         }});
         pod(&mut made);
         assert_eq!(made["spec"]["resources"]["requests"], value!({"cpu": "750m", "memory": "1Gi"}));
+    }
+
+    #[test]
+    fn huge_pages_of_containers_are_the_pods() {
+        let pages = value!({"limits": {"hugepages-2Mi": "2Mi", "memory": "1Gi"}});
+        let mut made = value!({"spec": {
+            "resources": {"limits": {"memory": "4Gi"}},
+            "containers": [
+                {"name": "a", "image": "a:1", "resources": pages.clone()},
+                {"name": "b", "image": "a:1", "resources": pages}
+            ]
+        }});
+        pod(&mut made);
+        assert_eq!(made["spec"]["resources"]["limits"], value!({"hugepages-2Mi": "4Mi", "memory": "4Gi"}));
+    }
+
+    #[test]
+    fn amounts_are_kept_in_thousandths() {
+        let mut made =
+            with(value!({"limits": {"cpu": "100u", "memory": "1.5Gi"}, "requests": {"cpu": "0.0001"}}));
+        pod(&mut made);
+        let resources = &made["spec"]["containers"][0]["resources"];
+        assert_eq!(resources["limits"], value!({"cpu": "1m", "memory": "1.5Gi"}));
+        assert_eq!(resources["requests"]["cpu"].text(), "1m");
     }
 }

@@ -37,7 +37,7 @@ impl Handler for Eviction {
         let mut options = delete_options(&body["deleteOptions"])?;
         options.dry_run |= call.dry_run;
         if !ignores_budgets(&pod) {
-            spend(&call, &pod).await?;
+            spend(&call, &pod, options.dry_run).await?;
             mark(&call, options.dry_run).await?;
         }
         call.server.delete_as(call.user, ("", "pods"), (call.namespace, call.name), &options).await?;
@@ -65,7 +65,7 @@ fn ignores_budgets(pod: &Value) -> bool {
 }
 
 /// Takes one disruption from the pod's budget, where it has one.
-async fn spend(call: &Call<'_>, pod: &Value) -> Result<(), Status> {
+async fn spend(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<(), Status> {
     let budgets = budgets_of(&call.view, call.namespace, pod);
     let budget = match budgets.as_slice() {
         [] => return Ok(()),
@@ -87,7 +87,7 @@ async fn spend(call: &Call<'_>, pod: &Value) -> Result<(), Status> {
         Ok(Vec::new())
     };
     let place = (call.namespace, budget.as_str());
-    call.server.modify(("policy", "poddisruptionbudgets"), place, call.dry_run, &mut take).await?;
+    call.server.modify(("policy", "poddisruptionbudgets"), place, dry_run, &mut take).await?;
     Ok(())
 }
 
@@ -156,7 +156,36 @@ fn charge(budget: &mut Value, pod: &str, now: Timestamp) -> Result<(), Status> {
     let status = budget.entry("status");
     status.set("disruptionsAllowed", allowed - 1);
     status.entry("disruptedPods").set(pod.to_owned(), time::format(now));
+    if allowed == 1 {
+        none_left(status, &time::format(now));
+    }
     Ok(())
+}
+
+/// Says in the condition that no disruption is left.
+fn none_left(status: &mut Value, now: &str) {
+    const TYPE: &str = "DisruptionAllowed";
+    let generation = status["observedGeneration"].clone();
+    let mut condition = value!({
+        "type": TYPE, "status": "False", "lastTransitionTime": now, "reason": "InsufficientPods", "message": ""
+    });
+    if !generation.is_null() {
+        condition.set("observedGeneration", generation);
+    }
+    let conditions = status.entry("conditions");
+    if !matches!(conditions, Value::Array(_)) {
+        *conditions = Value::Array(Vec::new());
+    }
+    let Value::Array(list) = conditions else { return };
+    match list.iter_mut().find(|known| known["type"].text() == TYPE) {
+        Some(known) => {
+            if known["status"].text() == "False" {
+                condition.set("lastTransitionTime", known["lastTransitionTime"].clone());
+            }
+            *known = condition;
+        }
+        None => list.push(condition),
+    }
 }
 
 fn too_many(why: String, retry: i32) -> Status {
@@ -205,6 +234,11 @@ mod tests {
         assert!(charge(&mut one, "p", now).is_ok());
         assert_eq!(one["status"]["disruptionsAllowed"].as_i64(), Some(0));
         assert!(!one["status"]["disruptedPods"]["p"].is_null());
+        let condition = &one["status"]["conditions"][0];
+        assert_eq!(
+            (condition["status"].text(), condition["observedGeneration"].as_i64()),
+            ("False", Some(1))
+        );
         let refused = charge(&mut one, "q", now).expect_err("no disruption left");
         assert_eq!(refused.code, 429);
         let causes = refused.details.expect("details").causes;

@@ -3,19 +3,19 @@
 pub mod binding;
 pub mod defaults;
 pub mod eviction;
+pub mod gated;
 mod image;
+mod label_keys;
 pub mod requests;
 pub mod validation;
 
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::Errors;
 use apimachinery::{Value, meta, value};
 use apiserver::{Context, DeleteOptions, Grace, Strategy, Version};
 use jiff::Timestamp;
 
+use self::validation::APP_ARMOR;
 use crate::changes::{keep, keep_in};
-
-/// The grace of a pod that says nothing, in seconds.
-const DEFAULT_GRACE: i64 = 30;
 
 /// Pod.
 pub struct Pod;
@@ -41,6 +41,11 @@ impl Strategy for Pod {
     }
 
     fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {
+        if let Some(spec) = object.get_mut("spec") {
+            gated::drop_from(spec, &Value::Null);
+        }
+        label_keys::merge(object);
+        share_profiles(object);
         let now = apimachinery::time::format(context.now);
         let status = defaults::first_status(&object["spec"], &now);
         object.set("status", status);
@@ -49,6 +54,9 @@ impl Strategy for Pod {
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         keep(object, old, "status");
         keep_in(object, old, "spec", "ephemeralContainers");
+        if let Some(spec) = object.get_mut("spec") {
+            gated::drop_from(spec, &old["spec"]);
+        }
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
@@ -59,51 +67,43 @@ impl Strategy for Pod {
         validation::update(object, old)
     }
 
-    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
-        // A change of metadata alone repeats no warning.
-        if old.is_some_and(|old| old["spec"] == object["spec"]) {
-            Vec::new()
-        } else {
-            validation::pod_warnings(object)
+    /// Of a new pod, and of what a node says; other changes repeat nothing.
+    fn warnings(&self, context: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        match (old, context.subresource) {
+            (None, _) => validation::pod_warnings(object),
+            (Some(_), "status") => validation::status_warnings(object),
+            (Some(_), _) => Vec::new(),
         }
     }
 
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        if let Some(metadata) = object.get_mut("metadata") {
+            keep(metadata, &old["metadata"], "ownerReferences");
+        }
         // The class follows from the spec; a client that leaves it out does not change it.
         if object["status"]["qosClass"].text().is_empty() {
             keep_in(object, old, "status", "qosClass");
         }
         share_addresses(object);
+        keep_observed_generations(object, old);
     }
 
     fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = Errors::new();
-        let status = Path::Root.child("status");
-        let nominated = object["status"]["nominatedNodeName"].text();
-        if !nominated.is_empty() {
-            for why in apimachinery::validation::dns1123_subdomain(nominated) {
-                errors.invalid(&status.child("nominatedNodeName"), nominated, &why);
-            }
-        }
-        let class = &object["status"]["qosClass"];
-        if !old["status"]["qosClass"].is_null() && *class != old["status"]["qosClass"] {
-            errors.invalid(&status.child("qosClass"), class.clone(), "field is immutable");
-        }
-        errors
+        validation::status(object, old)
     }
 
     /// A pod on a node ends there, within its grace; any other ends at once.
     fn grace(&self, _: &Context<'_>, object: &Value, options: &DeleteOptions) -> Grace {
-        let asked = options.grace_period_seconds;
         let own = object["spec"]["terminationGracePeriodSeconds"].as_i64();
-        let seconds = match asked.or(own).unwrap_or(DEFAULT_GRACE) {
-            // KEP: a negative grace means one second.
-            negative if negative < 0 => 1,
-            seconds => seconds,
-        };
         let bound = !object["spec"]["nodeName"].text().is_empty();
         let ended = matches!(object["status"]["phase"].text(), "Succeeded" | "Failed");
-        if seconds == 0 || !bound || ended { Grace::None } else { Grace::Seconds(seconds) }
+        match options.grace_period_seconds.or(own).unwrap_or(0) {
+            _ if !bound || ended => Grace::None,
+            0 => Grace::None,
+            // A negative grace means one second.
+            negative if negative < 0 => Grace::Seconds(1),
+            seconds => Grace::Seconds(seconds),
+        }
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -155,29 +155,7 @@ impl Strategy for EphemeralContainers {
     }
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = Errors::new();
-        let path = Path::Root.child("spec");
-        let path = path.child("ephemeralContainers");
-        validation::ephemeral(&object["spec"], &path, &mut errors);
-        if !errors.is_empty() {
-            return errors;
-        }
-        let now = object["spec"]["ephemeralContainers"].items();
-        for before in old["spec"]["ephemeralContainers"].items() {
-            let name = before["name"].text();
-            match now.iter().find(|container| container["name"].text() == name) {
-                None => errors.forbidden(
-                    &path,
-                    &format!("existing ephemeral containers {name:?} may not be removed\n"),
-                ),
-                Some(container) if container != before => errors.forbidden(
-                    &path,
-                    &format!("existing ephemeral containers {name:?} may not be changed\n"),
-                ),
-                Some(_) => {}
-            }
-        }
-        errors
+        validation::update_ephemeral_containers(object, old)
     }
 }
 
@@ -194,7 +172,8 @@ impl Strategy for Resize {
         object["spec"] != old["spec"]
     }
 
-    /// Takes over resources and resize policies of containers that are there already.
+    /// Takes over resources and resize policies of containers that are there
+    /// already, and the resources of the pod.
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         let mut spec = old["spec"].clone();
         for list in ["containers", "initContainers"] {
@@ -202,42 +181,96 @@ impl Strategy for Resize {
                 let name = container["name"].text().to_owned();
                 let wanted = object["spec"][list].items().iter().find(|other| other["name"].text() == name);
                 for field in ["resources", "resizePolicy"] {
-                    if let Some(value) = wanted.map(|wanted| &wanted[field]).filter(|value| !value.is_null())
-                    {
-                        container.set(field, value.clone());
+                    if let Some(wanted) = wanted {
+                        keep(container, wanted, field);
                     }
                 }
             }
         }
+        keep(&mut spec, &object["spec"], "resources");
         object.set("spec", spec);
         keep(object, old, "status");
     }
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = Errors::new();
-        let spec = Path::Root.child("spec");
-        let class = defaults::qos_class(&old["spec"]);
-        if !only_cpu_and_memory(object, old) {
-            errors.forbidden(&spec, "only cpu and memory resources are mutable");
-        }
-        if defaults::qos_class(&object["spec"]) != class {
-            errors.invalid(&spec, class, "Pod QOS Class may not change as a result of resizing");
-        }
-        errors
+        validation::resize(object, old)
     }
 }
 
-/// Whether nothing but cpu and memory of containers differs.
-fn only_cpu_and_memory(object: &Value, old: &Value) -> bool {
-    ["containers", "initContainers"].into_iter().all(|list| {
-        object["spec"][list].items().iter().zip(old["spec"][list].items()).all(|(new, old)| {
-            ["requests", "limits"].into_iter().all(|field| {
-                let (new, old) = (&new["resources"][field], &old["resources"][field]);
-                let names = new.members().chain(old.members()).map(|(name, _)| name);
-                names.filter(|name| !matches!(*name, "cpu" | "memory")).all(|name| new[name] == old[name])
-            })
-        })
-    })
+/// What AppArmor annotations and fields say of a new pod's containers, each
+/// where only the other says it (KEP-24).
+fn share_profiles(pod: &mut Value) {
+    if pod["spec"]["os"]["name"].text() == "windows" {
+        return;
+    }
+    let annotated = pod["metadata"]["annotations"].members().any(|(key, _)| key.starts_with(APP_ARMOR));
+    let own = pod["spec"]["securityContext"]["appArmorProfile"].clone();
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    let with_field = !own.is_null()
+        || lists.iter().any(|list| {
+            let containers = pod["spec"][*list].items();
+            containers.iter().any(|container| !container["securityContext"]["appArmorProfile"].is_null())
+        });
+    if !annotated && !with_field {
+        return;
+    }
+    let mut annotations = pod["metadata"]["annotations"].clone();
+    let Some(spec) = pod.get_mut("spec") else { return };
+    for list in lists {
+        for container in crate::changes::items(spec, list) {
+            let key = format!("{APP_ARMOR}{}", container["name"].text());
+            let field = &container["securityContext"]["appArmorProfile"];
+            match annotations[key.as_str()].as_str() {
+                None => {
+                    let profile = if field.is_null() { &own } else { field };
+                    if let Some(text) = annotation_of(profile) {
+                        if annotations.is_null() {
+                            annotations = Value::object();
+                        }
+                        annotations.set(key, text);
+                    }
+                }
+                Some(text) if field.is_null() => {
+                    let profile = validation::app_armor_profile(text);
+                    if !profile.is_null() && profile != own {
+                        container.entry("securityContext").set("appArmorProfile", profile);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    if annotations.members().next().is_some() {
+        pod.entry("metadata").set("annotations", annotations);
+    }
+}
+
+/// The annotation that stands for a profile.
+fn annotation_of(profile: &Value) -> Option<String> {
+    match profile["type"].text() {
+        "Unconfined" => Some("unconfined".to_owned()),
+        "RuntimeDefault" => Some("runtime/default".to_owned()),
+        "Localhost" => profile["localhostProfile"].as_str().map(|name| format!("localhost/{name}")),
+        _ => None,
+    }
+}
+
+/// Who writes a status without generations does not take them back.
+fn keep_observed_generations(object: &mut Value, old: &Value) {
+    const FIELD: &str = "observedGeneration";
+    let unset = |value: &Value| value[FIELD].as_i64().unwrap_or(0) == 0;
+    if unset(&object["status"]) {
+        keep_in(object, old, "status", FIELD);
+    }
+    let Some(status) = object.get_mut("status") else { return };
+    let mut before: Vec<&Value> = old["status"]["conditions"].items().iter().collect();
+    for condition in crate::changes::items(status, "conditions") {
+        let Some(at) = before.iter().position(|known| known["type"] == condition["type"]) else { continue };
+        let known = before.remove(at);
+        if unset(condition) && !unset(known) {
+            condition.set(FIELD, known[FIELD].clone());
+        }
+    }
 }
 
 /// Whether the pod waits for somebody to lift a gate.
@@ -292,10 +325,31 @@ mod tests {
     }
 
     #[test]
-    fn resizing_is_about_cpu_and_memory() {
-        let pod = |requests: Value| value!({"spec": {"containers": [{"name": "c", "resources": {"requests": requests}}]}});
-        let before = pod(value!({"cpu": "1"}));
-        assert!(only_cpu_and_memory(&pod(value!({"cpu": "2", "memory": "1Gi"})), &before));
-        assert!(!only_cpu_and_memory(&pod(value!({"cpu": "1", "ephemeral-storage": "1Gi"})), &before));
+    fn generations_of_conditions_outlast_those_who_know_none() {
+        let old = value!({"status": {"observedGeneration": 2, "conditions": [
+            {"type": "A", "observedGeneration": 1}, {"type": "B"}
+        ]}});
+        let mut new = value!({"status": {"conditions": [{"type": "B"}, {"type": "A"}]}});
+        keep_observed_generations(&mut new, &old);
+        assert_eq!(new["status"]["observedGeneration"].as_i64(), Some(2));
+        assert_eq!(
+            new["status"]["conditions"],
+            value!([{"type": "B"}, {"type": "A", "observedGeneration": 1}])
+        );
+    }
+
+    #[test]
+    fn profiles_of_app_armor_are_shared() {
+        let key = format!("{APP_ARMOR}a");
+        let mut annotations = value!({});
+        annotations.set(key, "localhost/p");
+        let mut pod = value!({"metadata": {"annotations": annotations}, "spec": {"containers": [
+            {"name": "a"}, {"name": "b", "securityContext": {"appArmorProfile": {"type": "Unconfined"}}}
+        ]}});
+        share_profiles(&mut pod);
+        let profile = &pod["spec"]["containers"][0]["securityContext"]["appArmorProfile"];
+        assert_eq!(*profile, value!({"type": "Localhost", "localhostProfile": "p"}));
+        let key = format!("{APP_ARMOR}b");
+        assert_eq!(pod["metadata"]["annotations"][key.as_str()].text(), "unconfined");
     }
 }

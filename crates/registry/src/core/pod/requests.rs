@@ -39,7 +39,7 @@ fn raise(most: &mut Amounts, other: &Amounts) {
 
 /// The sum over containers and sidecars, or what an init container needs at
 /// its time if that is more; `of` is `requests` or `limits`.
-fn over_containers(spec: &Value, of: &str) -> Amounts {
+pub fn over_containers(spec: &Value, of: &str) -> Amounts {
     let mut sum = Amounts::new();
     for container in spec["containers"].items() {
         add(&mut sum, &read(&container["resources"][of]));

@@ -6,7 +6,8 @@
 
 use std::net::IpAddr;
 
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Path, quote};
+use apimachinery::validation::parse_ip_sloppy;
 use apimachinery::{Status, Value, meta, value};
 use apiserver::{Change, Companion, Context, View};
 
@@ -19,6 +20,25 @@ use super::node_ports::{NodePorts, in_range};
 const NETWORKING: &str = "networking.k8s.io";
 /// The RangeAllocation of node ports, as kube-apiserver names it.
 pub const NODE_PORTS: &str = "servicenodeports";
+
+/// Why a Service gets nothing.
+enum Refusal {
+    /// What it says of addresses or ports cannot be.
+    Invalid(Errors),
+    /// The cluster has none left.
+    Failed(Status),
+}
+
+/// The Service with what it would be given, which is not taken yet; an error
+/// is what is wrong with what it asks for.
+pub fn tried(context: &Context<'_>, object: &Value, old: Option<&Value>) -> Result<Value, Errors> {
+    let mut given = object.clone();
+    match give(context, &mut given, old, &mut Vec::new()) {
+        Err(Refusal::Invalid(errors)) => Err(errors),
+        // Whether one is left is seen at the commit.
+        Ok(()) | Err(Refusal::Failed(_)) => Ok(given),
+    }
+}
 
 /// Gives, keeps and releases; `old` is None for a create, `object` null for a deletion.
 pub fn allocate(
@@ -33,14 +53,24 @@ pub fn allocate(
         }
         return Ok(());
     }
+    give(context, object, old, companions).map_err(|refusal| match refusal {
+        Refusal::Invalid(errors) => {
+            Status::invalid(context.definition.group_kind(), meta::name(object), &errors)
+        }
+        Refusal::Failed(status) => status,
+    })
+}
+
+fn give(
+    context: &Context<'_>,
+    object: &mut Value,
+    old: Option<&Value>,
+    companions: &mut Vec<Companion>,
+) -> Result<(), Refusal> {
     let ranges = ranges(context.view);
-    let available = families_of(&ranges);
-    let refuse = |errors: &Errors, object: &Value| {
-        Status::invalid(context.definition.group_kind(), meta::name(object), errors)
-    };
-    let errors = families::choose(object, &available, old);
+    let errors = families::choose(object, &families_of(&ranges), old);
     if !errors.is_empty() {
-        return Err(refuse(&errors, object));
+        return Err(Refusal::Invalid(errors));
     }
     give_addresses(context, object, old, &ranges, companions)?;
     give_ports(context, object, old, companions)
@@ -86,7 +116,7 @@ fn give_addresses(
     old: Option<&Value>,
     ranges: &[AddressRange],
     companions: &mut Vec<Companion>,
-) -> Result<(), Status> {
+) -> Result<(), Refusal> {
     let before = old.map(cluster_ips).unwrap_or_default();
     if !needs_cluster_ip(object) || is_headless(object) {
         for address in &before {
@@ -94,21 +124,30 @@ fn give_addresses(
         }
         return Ok(());
     }
+    // A Service that has addresses gets none in their place: that they stay is for validation to say.
+    let first_new = match old {
+        Some(old) if needs_cluster_ip(old) => old["spec"]["ipFamilies"].items().len(),
+        _ => 0,
+    };
     let wanted: Vec<String> =
         object["spec"]["ipFamilies"].items().iter().map(|family| family.text().to_owned()).collect();
     let mut given: Vec<String> = Vec::new();
     for (at, family) in wanted.iter().enumerate() {
         let asked = object["spec"]["clusterIPs"][at].text().to_owned();
+        if at < first_new || before.contains(&asked) {
+            if !asked.is_empty() {
+                given.push(asked);
+            }
+            continue;
+        }
         let address = if asked.is_empty() {
             choose_address(context, family, ranges, companions, object)?
-        } else if before.contains(&asked) {
-            given.push(asked);
-            continue;
         } else {
             check_asked(context, &asked, ranges, object)?
         };
         companions.push(take_address(object, context.namespace, &address));
-        given.push(address.to_string());
+        // What was asked for stays as it was written.
+        given.push(if asked.is_empty() { address.to_string() } else { asked });
     }
     for address in before.iter().filter(|address| !given.contains(address)) {
         release_address(context.view, address, companions);
@@ -116,15 +155,15 @@ fn give_addresses(
     let spec = object.entry("spec");
     if let Some(first) = given.first() {
         spec.set("clusterIP", first.as_str());
+        spec.set("clusterIPs", given.iter().map(Value::from).collect::<Vec<_>>());
     }
-    spec.set("clusterIPs", given.iter().map(Value::from).collect::<Vec<_>>());
     Ok(())
 }
 
-fn refuse(context: &Context<'_>, object: &Value, fill: impl FnOnce(&mut Errors)) -> Status {
+fn refused(path: &Path<'_>, value: Value, why: &str) -> Refusal {
     let mut errors = Errors::new();
-    fill(&mut errors);
-    Status::invalid(context.definition.group_kind(), meta::name(object), &errors)
+    errors.invalid(path, value, why);
+    Refusal::Invalid(errors)
 }
 
 fn is_taken(view: &View, address: IpAddr) -> bool {
@@ -137,7 +176,7 @@ fn choose_address(
     ranges: &[AddressRange],
     companions: &[Companion],
     object: &Value,
-) -> Result<IpAddr, Status> {
+) -> Result<IpAddr, Refusal> {
     let ours = |address: &IpAddr| companions.iter().any(|companion| companion.name == address.to_string());
     for range in ranges.iter().filter(|range| range.net().addr().is_ipv4() == (family == "IPv4")) {
         let mut candidates = range.candidates(context.random.next_u64());
@@ -145,11 +184,11 @@ fn choose_address(
             return Ok(free);
         }
     }
-    Err(Status::internal(format!(
+    Err(Refusal::Failed(Status::internal(format!(
         "failed to allocate a serviceIP: range is full ({family} for service {}/{})",
         context.namespace,
         meta::name(object)
-    )))
+    ))))
 }
 
 fn check_asked(
@@ -157,28 +196,29 @@ fn check_asked(
     asked: &str,
     ranges: &[AddressRange],
     object: &Value,
-) -> Result<IpAddr, Status> {
-    let list = object["spec"]["clusterIPs"].clone();
-    let failed = |why: String| {
-        refuse(context, object, |errors| {
-            let spec = Path::Root.child("spec");
-            errors.invalid(
-                &spec.child("clusterIPs"),
-                list.clone(),
-                &format!("failed to allocate IP {asked}: {why}"),
-            );
-        })
+) -> Result<IpAddr, Refusal> {
+    let failed = |why: &str| {
+        let spec = Path::Root.child("spec");
+        let list = object["spec"]["clusterIPs"].clone();
+        refused(&spec.child("clusterIPs"), list, &format!("failed to allocate IP {asked}: {why}"))
     };
-    let address: IpAddr = asked.parse().map_err(|_| failed("not a valid IP address".into()))?;
-    if !ranges.iter().any(|range| range.contains(address)) {
-        let nets: Vec<String> = ranges.iter().map(|range| range.net().to_string()).collect();
-        return Err(failed(format!(
-            "the provided IP is not in the valid range. The range of valid IPs is {}",
-            nets.join(",")
+    let Some(address) = parse_ip_sloppy(asked).map(|address| address.to_canonical()) else {
+        return Err(Refusal::Failed(Status::internal(format!(
+            "failed to parse service IP {}",
+            quote(asked)
+        ))));
+    };
+    let Some(range) = ranges.iter().find(|range| range.net().contains(&address)) else {
+        return Err(failed("the provided network does not match the current range"));
+    };
+    if !range.contains(address) {
+        return Err(failed(&format!(
+            "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}",
+            range.net()
         )));
     }
     if is_taken(context.view, address) {
-        return Err(failed("provided IP is already allocated".into()));
+        return Err(failed("provided IP is already allocated"));
     }
     Ok(address)
 }
@@ -299,12 +339,16 @@ fn rebuilt(view: &View) -> NodePorts {
     ports
 }
 
+fn failed(why: &str) -> Refusal {
+    Refusal::Failed(Status::internal(why))
+}
+
 fn give_ports(
     context: &Context<'_>,
     object: &mut Value,
     old: Option<&Value>,
     companions: &mut Vec<Companion>,
-) -> Result<(), Status> {
+) -> Result<(), Refusal> {
     let before = old.map(all_ports).unwrap_or_default();
     let wanted = needs_node_ports(object);
     let explicit = node_ports(object).next().is_some();
@@ -335,7 +379,7 @@ fn give_service_ports(
     object: &mut Value,
     ports: &mut NodePorts,
     wanted: bool,
-) -> Result<(), Status> {
+) -> Result<(), Refusal> {
     // Two ports may share a node port where their protocols differ.
     let mut taken: Vec<(String, i64)> = Vec::new();
     for (at, port) in object["spec"]["ports"].items().iter().enumerate() {
@@ -343,12 +387,10 @@ fn give_service_ports(
         let protocol = port["protocol"].text().to_owned();
         let shared = taken.iter().any(|(other, known)| *known == number && *other != protocol);
         let refused = |why: &str| {
-            refuse(context, object, |errors| {
-                let spec = Path::Root.child("spec");
-                let list = spec.child("ports");
-                let one = list.index(at);
-                errors.invalid(&one.child("nodePort"), number, why);
-            })
+            let spec = Path::Root.child("spec");
+            let list = spec.child("ports");
+            let one = list.index(at);
+            refused(&one.child("nodePort"), number.into(), why)
         };
         if !in_range(number) {
             return Err(refused(&format!(
@@ -393,7 +435,7 @@ fn give_service_ports(
             None => ports
                 .take_any(context.random.next_u64(), |_| true)
                 .map(i64::from)
-                .ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?,
+                .ok_or_else(|| failed("failed to allocate a nodePort: range is full"))?,
         };
         port.set("nodePort", node);
         by_number.push((number, protocol, node));
@@ -401,15 +443,15 @@ fn give_service_ports(
     Ok(())
 }
 
-fn give_health_port(context: &Context<'_>, object: &mut Value, ports: &mut NodePorts) -> Result<(), Status> {
+fn give_health_port(context: &Context<'_>, object: &mut Value, ports: &mut NodePorts) -> Result<(), Refusal> {
     let asked = object["spec"]["healthCheckNodePort"].as_i64().unwrap_or(0);
     let port = if asked == 0 {
         let port = ports.take_any(context.random.next_u64(), |_| true);
-        port.ok_or_else(|| Status::internal("failed to allocate a health check nodePort: range is full"))?
+        port.ok_or_else(|| failed("failed to allocate a health check nodePort: range is full"))?
     } else {
         let port = u16::try_from(asked).ok().filter(|&port| ports.take(port));
         port.ok_or_else(|| {
-            Status::internal(format!(
+            failed(&format!(
                 "failed to allocate requested HealthCheck NodePort {asked}: provided port is already allocated"
             ))
         })?

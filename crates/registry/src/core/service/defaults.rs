@@ -39,6 +39,9 @@ pub fn is_external(service: &Value) -> bool {
 /// v1 SetDefaults_Service, as far as it depends on the object.
 pub fn service(service: &mut Value) {
     let external = is_external(service);
+    if service["spec"]["type"].text() == "LoadBalancer" {
+        address_modes(service);
+    }
     let spec = service.entry("spec");
     match spec["sessionAffinity"].text() {
         "ClientIP" if spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].is_null() => {
@@ -68,6 +71,18 @@ pub fn service(service: &mut Value) {
     }
     if spec["type"].text() == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"].is_null() {
         spec.set("allocateLoadBalancerNodePorts", true);
+    }
+}
+
+/// A balancer's address is meant for everybody, unless its status says otherwise.
+fn address_modes(service: &mut Value) {
+    let Some(balancer) = service.get_mut("status").and_then(|status| status.get_mut("loadBalancer")) else {
+        return;
+    };
+    for entry in crate::changes::items(balancer, "ingress") {
+        if !entry["ip"].text().is_empty() && entry["ipMode"].is_null() {
+            entry.set("ipMode", "VIP");
+        }
     }
 }
 

@@ -2,12 +2,15 @@
 
 pub mod addresses;
 pub mod allocation;
+pub mod cluster_ips;
 pub mod defaults;
 pub mod families;
 pub mod node_ports;
+mod status;
 pub mod validation;
+mod warnings;
 
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::Errors;
 use apimachinery::{Status, Value};
 use apiserver::{Companion, Context, NameRule, Strategy, Version};
 use jiff::Timestamp;
@@ -35,21 +38,27 @@ impl Strategy for Service {
         defaults::keep_allocated(object, old);
     }
 
-    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
-        validation::service(object)
+    /// As upstream, addresses are given first: what stands against that is told alone.
+    fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
+        match allocation::tried(context, object, None) {
+            Ok(given) => validation::service(&given),
+            Err(errors) => errors,
+        }
     }
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = self.validate_create(context, object);
-        let (new, before) = (object["spec"]["clusterIPs"].items(), old["spec"]["clusterIPs"].items());
-        let stays = defaults::needs_cluster_ip(object) && defaults::needs_cluster_ip(old);
-        if stays && !before.is_empty() && new.first() != before.first() {
-            let spec = Path::Root.child("spec");
-            let list = spec.child("clusterIPs");
-            errors.invalid(&list.index(0), object["spec"]["clusterIPs"].clone(), "may not change once set");
+        match allocation::tried(context, object, Some(old)) {
+            Ok(given) => validation::update(&given, old),
+            Err(errors) => errors,
         }
-        validation::same_class(object, old, &mut errors);
-        errors
+    }
+
+    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
+        status::validate(object)
+    }
+
+    fn warnings(&self, context: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+        if context.subresource.is_empty() { warnings::of(object) } else { Vec::new() }
     }
 
     fn allocate(

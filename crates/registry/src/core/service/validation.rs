@@ -2,11 +2,10 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::{
-    dns1123_label, dns1123_subdomain, in_range, ip, meta, parse_cidr_sloppy, qualified_name,
-};
+use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, ip, meta, qualified_name};
 
-use super::defaults;
+use super::{cluster_ips, defaults};
+use crate::rules::addresses::valid_cidr;
 use crate::rules::{internal, non_special_ip, port};
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
@@ -14,9 +13,29 @@ const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 /// The longest time that a client sticks to a pod, in seconds.
 const MOST_STICKY: i64 = 86_400;
 
-/// Everything of a Service but its metadata.
+/// How traffic may prefer what is near, as messages list it.
+const DISTRIBUTIONS: [&str; 3] = ["PreferClose", "PreferSameNode", "PreferSameZone"];
+/// The port of the kubelet, which no load balancer may offer.
+const KUBELET_PORT: i64 = 10_250;
+const FOR_BALANCERS: &str = "may only be used when `type` is 'LoadBalancer'";
+
+pub(super) const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+pub(super) const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
+const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+/// Everything of a Service but its metadata, with the addresses it is given.
 pub fn service(object: &Value) -> Errors {
     let mut errors = Errors::new();
+    let annotations = &object["metadata"]["annotations"];
+    if let (Some(mode), Some(hints)) =
+        (annotations[TOPOLOGY_MODE].as_str(), annotations[TOPOLOGY_HINTS].as_str())
+        && mode != hints
+    {
+        let metadata = Path::Root.child("metadata");
+        let field = metadata.child("annotations");
+        let why = format!("must match annotations[{TOPOLOGY_HINTS}] when both are specified");
+        errors.invalid(&field.key(TOPOLOGY_MODE), mode, &why);
+    }
     let (spec, path) = (&object["spec"], Path::Root.child("spec"));
     let kind = spec["type"].text();
     let ports = path.child("ports");
@@ -28,12 +47,13 @@ pub fn service(object: &Value) -> Errors {
     let many = spec["ports"].items().len() > 1;
     for (at, entry) in spec["ports"].items().iter().enumerate() {
         let here = ports.index(at);
-        service_port(entry, many, defaults::is_headless(object), &mut names, &here, &mut errors);
+        service_port(entry, many, &mut names, &here, &mut errors);
     }
     if !spec["selector"].is_null() {
         meta::labels(&spec["selector"], &path.child("selector"), &mut errors);
     }
     affinity(spec, &path, &mut errors);
+    cluster_ips::validate(object, &mut errors);
     external_ips(spec, &path.child("externalIPs"), &mut errors);
     match kind {
         "" => errors.required(&path.child("type"), ""),
@@ -41,15 +61,28 @@ pub fn service(object: &Value) -> Errors {
     }
     unused_node_ports(object, &ports, &mut errors);
     same_ports(spec, &ports, &mut errors);
-    source_ranges(spec, &path, &mut errors);
+    source_ranges(object, &path, &mut errors);
     balancer_fields(spec, &path, &mut errors);
     external_policy(object, &path, &mut errors);
     internal_policy(spec, &path.child("internalTrafficPolicy"), &mut errors);
+    if let Some(preference) = spec["trafficDistribution"].as_str() {
+        errors.one_of(&path.child("trafficDistribution"), preference, &DISTRIBUTIONS);
+    }
     errors
 }
 
 fn by_type(object: &Value, path: &Path<'_>, errors: &mut Errors) {
     let spec = &object["spec"];
+    if spec["type"].text() == "LoadBalancer" {
+        let ports = path.child("ports");
+        for (at, entry) in spec["ports"].items().iter().enumerate() {
+            if entry["port"].as_i64() == Some(KUBELET_PORT) {
+                let why =
+                    format!("may not expose port {KUBELET_PORT} externally since it is used by kubelet");
+                errors.invalid(&ports.index(at), KUBELET_PORT, &why);
+            }
+        }
+    }
     match spec["type"].text() {
         "LoadBalancer" | "NodePort" if defaults::is_headless(object) => {
             let list = path.child("clusterIPs");
@@ -81,7 +114,6 @@ fn by_type(object: &Value, path: &Path<'_>, errors: &mut Errors) {
 fn service_port<'a>(
     entry: &'a Value,
     named: bool,
-    headless: bool,
     names: &mut Vec<&'a str>,
     path: &Path<'_>,
     errors: &mut Errors,
@@ -106,7 +138,6 @@ fn service_port<'a>(
         "" => errors.required(&path.child("protocol"), ""),
         protocol => errors.one_of(&path.child("protocol"), protocol, &PROTOCOLS),
     }
-    let _ = headless;
     port(&path.child("targetPort"), &entry["targetPort"], errors);
     if let Some(protocol) = entry["appProtocol"].as_str() {
         errors.check(&path.child("appProtocol"), protocol, qualified_name(protocol));
@@ -121,17 +152,22 @@ fn affinity(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     let (config, field) = (&spec["sessionAffinityConfig"], path.child("sessionAffinityConfig"));
     if affinity == "ClientIP" {
+        let why = "when session affinity type is ClientIP";
         let client = field.child("clientIP");
-        let seconds = config["clientIP"]["timeoutSeconds"].as_i64();
-        match seconds {
-            None => {
-                errors.required(&client.child("timeoutSeconds"), "when session affinity type is ClientIP")
+        let place = client.child("timeoutSeconds");
+        if config.is_null() {
+            errors.required(&field, why);
+        } else if config["clientIP"].is_null() {
+            errors.required(&client, why);
+        } else {
+            match config["clientIP"]["timeoutSeconds"].as_i64() {
+                None => errors.required(&place, why),
+                Some(seconds) if seconds <= 0 || seconds > MOST_STICKY => {
+                    let why = format!("must be greater than 0 and less than {MOST_STICKY}");
+                    errors.invalid(&place, seconds, &why);
+                }
+                Some(_) => {}
             }
-            Some(seconds) if seconds <= 0 || seconds > MOST_STICKY => {
-                let why = format!("must be greater than 0 and less than {MOST_STICKY}");
-                errors.invalid(&client.child("timeoutSeconds"), seconds, &why);
-            }
-            Some(_) => {}
         }
     } else if affinity == "None" && !config.is_null() {
         errors.forbidden(&field, "must not be set when session affinity is None");
@@ -187,39 +223,51 @@ fn same_ports(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn source_ranges(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+/// Ranges of clients, in the field or, where that is empty, in an annotation.
+fn source_ranges(object: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let spec = &object["spec"];
+    let balances = spec["type"].text() == "LoadBalancer";
     let ranges = spec["loadBalancerSourceRanges"].items();
-    let field = path.child("LoadBalancerSourceRanges");
-    if ranges.is_empty() {
+    if !ranges.is_empty() {
+        let field = path.child("LoadBalancerSourceRanges");
+        if !balances {
+            errors.forbidden(&field, FOR_BALANCERS);
+        }
+        for (at, range) in ranges.iter().enumerate() {
+            valid_cidr(&field.index(at), range.text().trim(), errors);
+        }
         return;
     }
-    if spec["type"].text() != "LoadBalancer" {
-        errors.forbidden(&field, "may only be used when `type` is 'LoadBalancer'");
-    }
-    for (at, range) in ranges.iter().enumerate() {
-        let text = range.text().trim();
-        if parse_cidr_sloppy(text).is_none() {
-            errors.check(&field.index(at), range.text(), apimachinery::validation::cidr(text));
+    let Some(annotation) = object["metadata"]["annotations"][SOURCE_RANGES].as_str() else { return };
+    let metadata = Path::Root.child("metadata");
+    let annotations = metadata.child("annotations");
+    let field = annotations.key(SOURCE_RANGES);
+    if !balances {
+        errors.forbidden(&field, FOR_BALANCERS);
+    } else if !annotation.trim().is_empty() {
+        for range in annotation.trim().split(',') {
+            valid_cidr(&field, range.trim(), errors);
         }
     }
 }
 
 fn balancer_fields(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let balances = spec["type"].text() == "LoadBalancer";
-    let (allocate, class) = (&spec["allocateLoadBalancerNodePorts"], &spec["loadBalancerClass"]);
+    let allocates = &spec["allocateLoadBalancerNodePorts"];
     let field = path.child("allocateLoadBalancerNodePorts");
-    if balances && allocate.is_null() {
+    if !balances && !allocates.is_null() {
+        errors.forbidden(&field, FOR_BALANCERS);
+    }
+    if balances && allocates.is_null() {
         errors.required(&field, "");
     }
-    if !balances && !allocate.is_null() {
-        errors.forbidden(&field, "may only be used when `type` is 'LoadBalancer'");
-    }
-    if let Some(name) = class.as_str() {
+    if let Some(name) = spec["loadBalancerClass"].as_str() {
         let field = path.child("loadBalancerClass");
-        if !balances {
-            errors.forbidden(&field, "may only be used when `type` is 'LoadBalancer'");
+        if balances {
+            errors.check(&field, name, qualified_name(name));
+        } else {
+            errors.forbidden(&field, FOR_BALANCERS);
         }
-        errors.check(&field, name, qualified_name(name));
     }
 }
 
@@ -236,9 +284,17 @@ fn external_policy(object: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     let (port, field) =
         (spec["healthCheckNodePort"].as_i64().unwrap_or(0), path.child("healthCheckNodePort"));
-    if !defaults::needs_health_check_port(object) && port != 0 {
-        let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
-        errors.invalid(&field, port, why);
+    if !defaults::needs_health_check_port(object) {
+        if port != 0 {
+            let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            errors.invalid(&field, port, why);
+        }
+    } else if port == 0 {
+        errors.required(&field, "");
+    } else {
+        for why in in_range(port, 1, 65535) {
+            errors.invalid(&field, port, &why);
+        }
     }
 }
 
@@ -253,14 +309,23 @@ fn internal_policy(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     errors.one_of(path, policy, &["Cluster", "Local"]);
 }
 
-/// The class of a load balancer stays as long as it is one.
-pub fn same_class(object: &Value, old: &Value, errors: &mut Errors) {
+/// Everything of a changed Service but its metadata.
+pub fn update(object: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let spec = Path::Root.child("spec");
+    cluster_ips::validate_change(object, old, &mut errors);
     let balances = |service: &Value| service["spec"]["type"].text() == "LoadBalancer";
-    let (new, before) = (&object["spec"]["loadBalancerClass"], &old["spec"]["loadBalancerClass"]);
-    if balances(object) && balances(old) && new != before {
-        let field = Path::Root.child("spec");
-        errors.invalid(&field.child("loadBalancerClass"), new.clone(), "may not change once set");
+    let (class, before) = (&object["spec"]["loadBalancerClass"], &old["spec"]["loadBalancerClass"]);
+    if balances(object) && balances(old) && class != before {
+        errors.invalid(&spec.child("loadBalancerClass"), class.clone(), "may not change once set");
     }
+    let port = |service: &Value| service["spec"]["healthCheckNodePort"].as_i64().unwrap_or(0);
+    let checked = defaults::needs_health_check_port(object) && defaults::needs_health_check_port(old);
+    if checked && port(object) != port(old) {
+        errors.forbidden(&spec.child("healthCheckNodePort"), "field is immutable");
+    }
+    errors.append(service(object));
+    errors
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) fn validate(affinity: &Value, path: &Path<'_>, errors: &mut Errors) {
     for (at, term) in node[PREFERRED].items().iter().enumerate() {
         let here = terms.index(at);
         weight(&here, term, errors);
-        node_selector_term(&here.child("preference"), &term["preference"], errors);
+        node_selector_term(&here.child("preference"), &term["preference"], Values::Any, errors);
     }
     for field in ["podAffinity", "podAntiAffinity"] {
         pods(&affinity[field], &path.child(field), errors);
@@ -42,14 +42,22 @@ pub fn node_selector(path: &Path<'_>, selector: &Value, errors: &mut Errors) {
         errors.required(&field, "must have at least one node selector term");
     }
     for (at, term) in terms.iter().enumerate() {
-        node_selector_term(&field.index(at), term, errors);
+        node_selector_term(&field.index(at), term, Values::OfLabels, errors);
     }
 }
 
-pub fn node_selector_term(path: &Path<'_>, term: &Value, errors: &mut Errors) {
+/// Which values a requirement may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Values {
+    OfLabels,
+    /// What is only preferred was never checked; it matches nothing.
+    Any,
+}
+
+fn node_selector_term(path: &Path<'_>, term: &Value, values: Values, errors: &mut Errors) {
     let expressions = path.child("matchExpressions");
     for (at, requirement) in term["matchExpressions"].items().iter().enumerate() {
-        by_label(&expressions.index(at), requirement, errors);
+        by_label(&expressions.index(at), requirement, values, errors);
     }
     let fields = path.child("matchFields");
     for (at, requirement) in term["matchFields"].items().iter().enumerate() {
@@ -57,7 +65,7 @@ pub fn node_selector_term(path: &Path<'_>, term: &Value, errors: &mut Errors) {
     }
 }
 
-fn by_label(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
+fn by_label(path: &Path<'_>, requirement: &Value, checked: Values, errors: &mut Errors) {
     let values = requirement["values"].items();
     let field = path.child("values");
     match requirement["operator"].text() {
@@ -82,8 +90,10 @@ fn by_label(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
     }
     let key = requirement["key"].text();
     errors.check(&path.child("key"), key, label_key(key));
-    for (at, value) in values.iter().enumerate() {
-        errors.check(&field.index(at), value.text(), label_value(value.text()));
+    if checked == Values::OfLabels {
+        for (at, value) in values.iter().enumerate() {
+            errors.check(&field.index(at), value.text(), label_value(value.text()));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{environment, mounts, ports, probes, security};
 use crate::rules::resources;
 
 const RESTART_POLICIES: [&str; 3] = ["Always", "Never", "OnFailure"];
-const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
+pub(super) const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 const SIDECARS_ONLY: &str = "may not be set for init containers without restartPolicy=Always";
 
 /// The containers proper: at least one.
@@ -96,12 +96,35 @@ fn any(around: &Around<'_>, container: &Value, path: &Path<'_>, errors: &mut Err
     );
 }
 
+/// The most rules of a container, and the most exit codes of one.
+const MOST_RULES: usize = 20;
+const MOST_EXIT_CODES: usize = 255;
+
 fn restart_policy(container: &Value, path: &Path<'_>, errors: &mut Errors) {
     let field = path.child("restartPolicy");
+    let rules = container["restartPolicyRules"].items();
     if let Some(policy) = container["restartPolicy"].as_str() {
         errors.one_of(&field, policy, &RESTART_POLICIES);
-    } else if !container["restartPolicyRules"].items().is_empty() {
+    } else if !rules.is_empty() {
         errors.required(&field, "must specify restartPolicy when restart rules are used");
+    }
+    let list = path.child("restartPolicyRules");
+    if rules.len() > MOST_RULES {
+        errors.too_many(&list, rules.len(), MOST_RULES);
+    }
+    for (at, rule) in rules.iter().enumerate() {
+        let here = list.index(at);
+        errors.one_of(&here.child("action"), rule["action"].text(), &["Restart", "RestartAllContainers"]);
+        let (codes, place) = (&rule["exitCodes"], here.child("exitCodes"));
+        if codes.is_null() {
+            errors.required(&place, "must be specified");
+            continue;
+        }
+        errors.one_of(&place.child("operator"), codes["operator"].text(), &["In", "NotIn"]);
+        let values = codes["values"].items().len();
+        if values > MOST_EXIT_CODES {
+            errors.too_many(&place.child("values"), values, MOST_EXIT_CODES);
+        }
     }
 }
 
@@ -129,23 +152,29 @@ fn resize_policy(around: &Around<'_>, container: &Value, path: &Path<'_>, errors
     }
 }
 
-/// Fields that an ephemeral container may have (the others of a container are forbidden).
-const FORBIDDEN_EPHEMERAL: [&str; 6] =
-    ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resizePolicy"];
+/// Fields that an ephemeral container may not have, in the order of the internal struct.
+const FORBIDDEN_EPHEMERAL: [&str; 9] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
 
 /// Ephemeral containers of a pod.
-pub fn ephemeral(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+pub(super) fn ephemeral(around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
+    const WHY: &str = "cannot be set for an Ephemeral Container";
+    let spec = around.spec;
     let others = || ["containers", "initContainers"].into_iter().flat_map(|list| spec[list].items());
     let mut names: Vec<&str> = others().map(|container| container["name"].text()).collect();
     for (at, container) in spec["ephemeralContainers"].items().iter().enumerate() {
         let here = path.index(at);
-        let around = Around {
-            spec,
-            volumes: spec["volumes"].items().iter().map(|volume| (volume["name"].text(), volume)).collect(),
-            claims: Vec::new(),
-            grace: 0,
-        };
-        any(&around, container, &here, errors);
+        any(around, container, &here, errors);
+        image_without_spaces(container, &here, errors);
         let name = container["name"].text();
         if names.contains(&name) {
             errors.duplicate(&here.child("name"), name);
@@ -157,23 +186,30 @@ pub fn ephemeral(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
             errors.not_found(&here.child("targetContainerName"), target);
         }
         for field in FORBIDDEN_EPHEMERAL {
-            if !container[field].is_null() {
-                errors.forbidden(&here.child(field), "cannot be set for an Ephemeral Container");
+            let set = match field {
+                "resources" => !crate::rules::is_empty(&container[field]),
+                _ => !container[field].is_null(),
+            };
+            if set {
+                errors.forbidden(&here.child(field), WHY);
             }
         }
-        if !crate::rules::is_empty(&container["resources"]) {
-            errors.forbidden(&here.child("resources"), "cannot be set for an Ephemeral Container");
-        }
+        let mounts = here.child("volumeMounts");
         for (nth, mount) in container["volumeMounts"].items().iter().enumerate() {
-            let mounts = here.child("volumeMounts");
             for field in ["subPath", "subPathExpr"] {
                 if !mount[field].text().is_empty() {
-                    errors.forbidden(
-                        &mounts.index(nth).child(field),
-                        "cannot be set for an Ephemeral Container",
-                    );
+                    errors.forbidden(&mounts.index(nth).child(field), WHY);
                 }
             }
         }
+    }
+}
+
+/// What templates may have had for ever and pods may not.
+pub(super) fn image_without_spaces(container: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let image = container["image"].text();
+    if image.trim() != image {
+        let why = "must not have leading or trailing whitespace";
+        errors.invalid(&path.child("image"), image, why);
     }
 }

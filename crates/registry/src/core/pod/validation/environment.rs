@@ -173,6 +173,12 @@ pub(super) fn resource_reference(reference: &Value, in_volume: bool, path: &Path
 
 const BYTES: [&str; 13] = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
 
+fn is_huge_pages(resource: &str) -> bool {
+    resource
+        .split_once('.')
+        .is_some_and(|(of, name)| matches!(of, "limits" | "requests") && name.starts_with("hugepages-"))
+}
+
 fn divisor(resource: &str, divisor: &Value, path: &Path<'_>, errors: &mut Errors) {
     let text = divisor.text();
     if text.is_empty() || Quantity::parse(text).is_ok_and(|amount| amount.is_zero()) {
@@ -189,6 +195,9 @@ fn divisor(resource: &str, divisor: &Value, path: &Path<'_>, errors: &mut Errors
             "only divisor's values {} are supported with the local ephemeral storage resource",
             BYTES.join(", ")
         ),
+        huge if is_huge_pages(huge) && !BYTES.contains(&text) => {
+            format!("only divisor's values {} are supported with the hugepages resource", BYTES.join(", "))
+        }
         _ => return,
     };
     errors.invalid(path, resource, &told);

@@ -4,31 +4,45 @@
 //! Pure functions on trees: they add to a list of errors and change nothing.
 
 mod affinity;
+mod annotations;
 mod containers;
 mod environment;
 mod mounts;
 mod network;
 mod pod;
+mod pod_resources;
 mod ports;
 mod probes;
+mod resize;
 mod scheduling;
 mod security;
 mod spec;
+mod status;
 mod update;
-mod volume_sources;
+pub mod volume_sources;
 mod volumes;
 mod warnings;
 mod windows;
 
-pub use affinity::{node_selector, node_selector_term};
-pub use containers::ephemeral;
+pub use affinity::node_selector;
+pub use annotations::{APP_ARMOR, profile as app_armor_profile};
 pub use network::hostname_rule;
 pub use pod::{create, template};
 pub use scheduling::{TAINT_EFFECTS, spread_constraints, tolerations};
-pub use spec::spec;
-pub use update::update;
-pub use volume_sources::{host_path, nfs};
-pub use warnings::{of_pod as pod_warnings, of_template as template_warnings};
+pub use status::status;
+pub use update::{ephemeral_containers as update_ephemeral_containers, resize, take_node_affinity, update};
+pub use warnings::{
+    of_claim as claim_warnings, of_nodes as node_terms_warnings, of_pod as pod_warnings,
+    of_status as status_warnings, of_template as template_warnings,
+};
+
+/// Whose spec it is that is looked at.
+#[derive(Clone, Copy)]
+pub enum Owner<'a> {
+    /// A pod, by its name.
+    Pod(&'a str),
+    Template,
+}
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@ use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{dns1123_subdomain, dns1123_subdomain_with_underscore, ip};
 
+use super::Owner;
+
 /// DNS policies, as messages list them.
 pub(super) const DNS_POLICIES: [&str; 4] = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
 
@@ -16,28 +18,44 @@ pub fn hostname_rule(name: &str) -> Vec<String> {
     dns1123_subdomain(name)
 }
 
-/// On the host's network a port of a container is that of the host.
-pub(super) fn host_ports(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+/// On the host's network a port of a container is that of the host. A template
+/// may leave it to the pods.
+pub(super) fn host_ports(spec: &Value, owner: Owner<'_>, path: &Path<'_>, errors: &mut Errors) {
     if !spec["hostNetwork"].is_true() {
         return;
     }
-    for list in ["containers", "initContainers"] {
-        let field = path.child(list);
-        for (at, container) in spec[list].items().iter().enumerate() {
-            let here = field.index(at);
-            let ports = here.child("ports");
-            for (nth, port) in container["ports"].items().iter().enumerate() {
-                let host = port["hostPort"].as_i64().unwrap_or(0);
-                if host != port["containerPort"].as_i64().unwrap_or(0) {
-                    errors.invalid(
-                        &ports.index(nth).child("hostPort"),
-                        host,
-                        "must match `containerPort` when `hostNetwork` is true",
-                    );
-                }
+    let field = path.child("containers");
+    for (at, container) in spec["containers"].items().iter().enumerate() {
+        let here = field.index(at);
+        let ports = here.child("ports");
+        for (nth, port) in container["ports"].items().iter().enumerate() {
+            let host = port["hostPort"].as_i64().unwrap_or(0);
+            let may_differ = host == 0 && matches!(owner, Owner::Template);
+            if !may_differ && host != port["containerPort"].as_i64().unwrap_or(0) {
+                let why = "must match `containerPort` when `hostNetwork` is true";
+                errors.invalid(&ports.index(nth).child("hostPort"), host, why);
             }
         }
     }
+}
+
+/// The most letters that a host's name has in the kernel.
+const MOST_HOSTNAME_BYTES: usize = 64;
+
+/// `hostnameOverride`: a name, on a network of the pod's own.
+pub(super) fn hostname_override(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let Some(name) = spec["hostnameOverride"].as_str() else { return };
+    let field = path.child("hostnameOverride");
+    if spec["setHostnameAsFQDN"].is_true() {
+        errors.forbidden(&field, "may not be specified when setHostnameAsFQDN is true");
+    }
+    if spec["hostNetwork"].is_true() {
+        errors.forbidden(&field, "may not be specified when hostNetwork is true");
+    }
+    if name.len() > MOST_HOSTNAME_BYTES {
+        errors.too_long(&field, MOST_HOSTNAME_BYTES);
+    }
+    errors.check(&field, name, dns1123_subdomain(name));
 }
 
 pub(super) fn dns_config(spec: &Value, path: &Path<'_>, errors: &mut Errors) {

@@ -1,8 +1,11 @@
 //! A new pod, and a template.
 
-use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::meta;
+use apimachinery::{Value, meta as object_meta};
+
+use super::containers::image_without_spaces;
+use super::{Owner, annotations};
 
 /// Everything of a new pod but its metadata.
 pub fn create(pod: &Value) -> Errors {
@@ -16,27 +19,23 @@ pub fn create(pod: &Value) -> Errors {
         errors
             .forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
     }
+    annotations::agree(&pod["metadata"]["annotations"], spec, &path, &mut errors);
     errors
 }
 
 /// What holds of new and changed pods, and not of templates.
 pub(super) fn metadata_and_spec(pod: &Value, errors: &mut Errors) {
     let (spec, path) = (&pod["spec"], Path::Root.child("spec"));
-    super::spec(spec, &path, errors);
+    let metadata = Path::Root.child("metadata");
+    annotations::validate(&pod["metadata"]["annotations"], spec, &metadata.child("annotations"), errors);
+    super::spec::spec(spec, Owner::Pod(object_meta::name(pod)), &path, errors);
     if spec["serviceAccountName"].text().is_empty() {
         tokens_need_an_account(spec, &path, errors);
     }
     for list in ["containers", "initContainers"] {
         let field = path.child(list);
         for (at, container) in spec[list].items().iter().enumerate() {
-            let image = container["image"].text();
-            if image.trim() != image {
-                errors.invalid(
-                    &field.index(at).child("image"),
-                    image,
-                    "must not have leading or trailing whitespace",
-                );
-            }
+            image_without_spaces(container, &field.index(at), errors);
         }
     }
 }
@@ -60,12 +59,15 @@ fn tokens_need_an_account(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
 
 /// A pod template (PodTemplateSpec) at `path`.
 pub fn template(template: &Value, path: &Path<'_>, errors: &mut Errors) {
-    meta::labels(&template["metadata"]["labels"], &path.child("labels"), errors);
-    meta::annotations(&template["metadata"]["annotations"], &path.child("annotations"), errors);
-    super::spec(&template["spec"], &path.child("spec"), errors);
+    let (metadata, spec) = (&template["metadata"], path.child("spec"));
+    meta::labels(&metadata["labels"], &path.child("labels"), errors);
+    meta::annotations(&metadata["annotations"], &path.child("annotations"), errors);
+    annotations::validate(&metadata["annotations"], &template["spec"], &path.child("annotations"), errors);
+    super::spec::spec(&template["spec"], Owner::Template, &spec, errors);
+    annotations::agree(&metadata["annotations"], &template["spec"], &spec, errors);
     if !template["spec"]["ephemeralContainers"].items().is_empty() {
         errors.forbidden(
-            &path.child("spec").child("ephemeralContainers"),
+            &spec.child("ephemeralContainers"),
             "ephemeral containers not allowed in pod template",
         );
     }

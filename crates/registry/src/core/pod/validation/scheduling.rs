@@ -116,6 +116,7 @@ pub(super) fn label_keys(path: &Path<'_>, keys: &Value, labels: &Value, errors: 
     }
     if labels.is_null() {
         errors.forbidden(path, "must not be specified when labelSelector is not set");
+        return;
     }
     for (at, key) in keys.items().iter().enumerate() {
         errors.check(&path.index(at), key.text(), label_key(key.text()));

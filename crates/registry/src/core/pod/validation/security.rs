@@ -4,6 +4,7 @@ use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::in_range;
 
+use super::windows;
 use crate::rules::internal;
 use crate::rules::paths::descending;
 
@@ -45,6 +46,7 @@ pub(super) fn of_pod(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let field = "fsGroupChangePolicy";
     optional(&here.child(field), &context[field], &["Always", "OnRootMismatch"], errors);
     seccomp(&here.child("seccompProfile"), &context["seccompProfile"], errors);
+    windows::options(&context["windowsOptions"], &here.child("windowsOptions"), errors);
     app_armor(&here.child("appArmorProfile"), &context["appArmorProfile"], errors);
     let field = "supplementalGroupsPolicy";
     optional(&here.child(field), &context[field], &["Merge", "Strict"], errors);
@@ -126,6 +128,7 @@ pub(super) fn of_container(context: &Value, host_users: bool, path: &Path<'_>, e
             errors.invalid(path, told(), why);
         }
     }
+    windows::options(&context["windowsOptions"], &path.child("windowsOptions"), errors);
     app_armor(&path.child("appArmorProfile"), &context["appArmorProfile"], errors);
 }
 

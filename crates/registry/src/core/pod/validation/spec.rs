@@ -4,7 +4,7 @@ use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, meta};
 
-use super::{affinity, containers, network, scheduling, security, volumes, windows};
+use super::{Owner, affinity, containers, network, pod_resources, scheduling, security, volumes, windows};
 use crate::rules::resources;
 
 /// The seconds that a pod without a word has to end.
@@ -28,18 +28,16 @@ impl Around<'_> {
 }
 
 /// A PodSpec at `path`.
-pub fn spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let volumes = volumes::validate(&spec["volumes"], &path.child("volumes"), errors);
+pub(super) fn spec(spec: &Value, owner: Owner<'_>, path: &Path<'_>, errors: &mut Errors) {
+    let volumes = volumes::validate(&spec["volumes"], owner, &path.child("volumes"), errors);
     let claims = scheduling::resource_claims(&spec["resourceClaims"], &path.child("resourceClaims"), errors);
     let grace = spec["terminationGracePeriodSeconds"].as_i64().unwrap_or(DEFAULT_GRACE);
     let around = Around { spec, volumes, claims, grace };
     containers::regular(&around, &path.child("containers"), errors);
     containers::init(&around, &path.child("initContainers"), errors);
-    containers::ephemeral(spec, &path.child("ephemeralContainers"), errors);
-    if !spec["resources"].is_null() {
-        resources::requirements(&path.child("resources"), &spec["resources"], &around.claims, errors);
-    }
-    network::host_ports(spec, path, errors);
+    containers::ephemeral(&around, &path.child("ephemeralContainers"), errors);
+    pod_resources::validate(spec, &around.claims, &path.child("resources"), errors);
+    network::host_ports(spec, owner, path, errors);
     enumerated(
         &path.child("restartPolicy"),
         &spec["restartPolicy"],
@@ -58,9 +56,11 @@ pub fn spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         &path.child("topologySpreadConstraints"),
         errors,
     );
+    windows::host_processes(spec, path, errors);
     security::host_users(spec, path, errors);
     names_and_numbers(spec, path, errors);
     operating_system(spec, path, errors);
+    network::hostname_override(spec, path, errors);
 }
 
 fn names_and_numbers(spec: &Value, path: &Path<'_>, errors: &mut Errors) {

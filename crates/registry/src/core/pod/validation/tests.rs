@@ -157,8 +157,56 @@ fn duplicates_are_warned_of() {
     assert_eq!(
         told,
         [
-            "spec.imagePullSecrets[0].name: invalid empty name \"\"",
-            "spec.imagePullSecrets[2].name: duplicate name \"a\""
+            "spec.imagePullSecrets[2].name: duplicate name \"a\"",
+            "spec.imagePullSecrets[0].name: invalid empty name \"\""
         ]
     );
+}
+
+#[test]
+fn what_hides_something_is_warned_of() {
+    let with = |fields: Value| pod(value!({"containers": vec![container(fields)]}));
+    let files = |paths: &[&str]| {
+        let items: Vec<Value> = paths.iter().map(|path| value!({"key": "k", "path": *path})).collect();
+        pod(value!({"volumes": [{"name": "v", "configMap": {"name": "n", "items": items}}]}))
+    };
+    for (pod, told) in [
+        (
+            with(value!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]})),
+            vec![
+                "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
+            ],
+        ),
+        (with(value!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "$(A)2"}]})), vec![]),
+        (
+            with(value!({"ports": [{"containerPort": 80}, {"containerPort": 80}]})),
+            vec!["spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]"],
+        ),
+        (
+            with(value!({"ports": [{"containerPort": 80}, {"containerPort": 80, "hostPort": 1}]})),
+            vec!["spec.containers[0].ports[1]: overlapping port definition with spec.containers[0].ports[0]"],
+        ),
+        (
+            with(value!({"resources": {"limits": {"memory": "500m"}}})),
+            vec![
+                "spec.containers[0].resources.limits[memory]: fractional byte value \"500m\" is invalid, must be an integer",
+            ],
+        ),
+        (files(&["a", "b"]), vec![]),
+        (files(&["a", "a/b"]), vec!["volume \"v\" (ConfigMap \"n\"): overlapping paths: \"a/b\" with \"a\""]),
+        (
+            pod(value!({"nodeSelector": {"beta.kubernetes.io/os": "linux"}})),
+            vec![
+                "spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use \"kubernetes.io/os\" instead",
+            ],
+        ),
+        (
+            pod(value!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z"}]})),
+            vec![
+                "spec.topologySpreadConstraints[0].labelSelector: a null labelSelector results in matching no pod",
+            ],
+        ),
+    ] {
+        assert_eq!(pod_warnings(&pod), told);
+    }
 }

@@ -1,10 +1,13 @@
 //! What may change in the spec of a pod that is there.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Path, quote};
 use apimachinery::validation::in_range;
 
+use super::annotations::{self, MIRROR};
 use crate::rules::{diff, internal};
+
+pub use super::resize::resize;
 
 const FORBIDDEN: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
                          `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only \
@@ -15,6 +18,7 @@ const FORBIDDEN: &str = "pod updates may not change fields other than `spec.cont
 pub fn update(pod: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     super::pod::metadata_and_spec(pod, &mut errors);
+    unchanged_annotations(pod, old, &mut errors);
     let path = Path::Root.child("spec");
     let (spec, before) = (&pod["spec"], &old["spec"]);
     for list in ["containers", "initContainers"] {
@@ -34,12 +38,54 @@ pub fn update(pod: &Value, old: &Value) -> Errors {
     if super::super::is_gated(old) {
         node_selector(&path.child("nodeSelector"), spec, before, &mut errors);
         take(&mut munged, before, "nodeSelector");
-        take(&mut munged, before, "affinity");
-        take(&mut munged, before, "schedulingGates");
+        let field = path.child("affinity");
+        node_affinity(&field.child("nodeAffinity"), &spec["affinity"], &before["affinity"], &mut errors);
+        take_node_affinity(&mut munged, before);
     }
     if munged != *before {
         let lines = diff::unified(&internal::of("PodSpec", before), &internal::of("PodSpec", &munged));
         errors.forbidden(&path, &format!("{FORBIDDEN}\n{lines}"));
+    }
+    errors
+}
+
+fn unchanged_annotations(pod: &Value, old: &Value, errors: &mut Errors) {
+    let metadata = Path::Root.child("metadata");
+    let (own, before) = (&pod["metadata"]["annotations"], &old["metadata"]["annotations"]);
+    annotations::unchanged(own, before, &metadata.child("annotations"), errors);
+}
+
+/// A pod whose ephemeral containers alone differ: they are valid, and none that
+/// was there is gone or another.
+pub fn ephemeral_containers(pod: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    if !old["metadata"]["annotations"][MIRROR].is_null() {
+        errors.forbidden(&Path::Root.key(""), "static pods do not support ephemeral containers");
+        return errors;
+    }
+    super::pod::metadata_and_spec(pod, &mut errors);
+    unchanged_annotations(pod, old, &mut errors);
+    let path = Path::Root.child("spec");
+    let path = path.child("ephemeralContainers");
+    let now = pod["spec"]["ephemeralContainers"].items();
+    for before in old["spec"]["ephemeralContainers"].items() {
+        let name = before["name"].text();
+        let quoted = quote(name);
+        match now.iter().find(|container| container["name"].text() == name) {
+            None => {
+                errors.forbidden(
+                    &path,
+                    &format!("existing ephemeral containers {quoted} may not be removed\n"),
+                );
+            }
+            Some(container) if container != before => {
+                let form = |container: &Value| internal::of("EphemeralContainer", container);
+                let lines = diff::unified(&form(before), &form(container));
+                let why = format!("existing ephemeral containers {quoted} may not be changed\n{lines}");
+                errors.forbidden(&path, &why);
+            }
+            Some(_) => {}
+        }
     }
     errors
 }
@@ -58,8 +104,9 @@ fn munge(spec: &Value, before: &Value) -> Value {
             take(container, old, "image");
         }
     }
-    take(&mut munged, before, "activeDeadlineSeconds");
-    take(&mut munged, before, "tolerations");
+    for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
+        take(&mut munged, before, field);
+    }
     let grace = |spec: &Value| spec["terminationGracePeriodSeconds"].as_i64();
     if grace(before).is_some_and(|seconds| seconds < 0) && grace(&munged) == Some(1) {
         take(&mut munged, before, "terminationGracePeriodSeconds");
@@ -137,7 +184,7 @@ fn gates(path: &Path<'_>, new: &Value, old: &Value, errors: &mut Errors) {
         if !before.contains(gate) {
             let why =
                 format!("only deletion is allowed, but found new scheduling gate '{}'", gate["name"].text());
-            errors.forbidden(&path.index(at), &why);
+            errors.forbidden(&path.index(at).child("name"), &why);
         }
     }
 }
@@ -148,5 +195,61 @@ fn node_selector(path: &Path<'_>, new: &Value, old: &Value, errors: &mut Errors)
     if !kept {
         let why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
         errors.invalid(path, new["nodeSelector"].clone(), why);
+    }
+}
+
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+
+/// A gated pod's affinity to nodes may only become narrower, too.
+fn node_affinity(path: &Path<'_>, new: &Value, old: &Value, errors: &mut Errors) {
+    let terms = |affinity: &Value| affinity["nodeAffinity"][REQUIRED]["nodeSelectorTerms"].clone();
+    let (now, before) = (terms(new), terms(old));
+    if before.items().is_empty() {
+        return;
+    }
+    let parent = path.child(REQUIRED);
+    let field = parent.child("nodeSelectorTerms");
+    let told = |term: &Value| internal::of("NodeSelectorTerm", term);
+    if before.items().len() != now.items().len() {
+        let shown = match &now {
+            Value::Array(terms) => Value::Array(terms.iter().map(told).collect()),
+            _ => Value::Null,
+        };
+        let why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        errors.invalid(&field, shown, why);
+        return;
+    }
+    for (at, (now, before)) in now.items().iter().zip(before.items()).enumerate() {
+        if !only_adds(now, before) {
+            let why = "only additions are allowed (no mutations or deletions)";
+            errors.invalid(&field.index(at), told(now), why);
+        }
+    }
+}
+
+fn only_adds(now: &Value, before: &Value) -> bool {
+    let lists = ["matchExpressions", "matchFields"];
+    let empty = |term: &Value| lists.iter().all(|list| term[*list].items().is_empty());
+    // A term without requirements matches nothing, and goes on to.
+    if empty(before) {
+        return empty(now);
+    }
+    lists.iter().all(|list| now[*list].items().starts_with(before[*list].items()))
+}
+
+/// Sets the affinity to nodes to what it was, and leaves no empty shell.
+pub fn take_node_affinity(munged: &mut Value, before: &Value) {
+    let was = &before["affinity"]["nodeAffinity"];
+    match (was.is_null(), munged["affinity"].is_null()) {
+        (true, true) => {}
+        (true, false) => {
+            if let Some(affinity) = munged.get_mut("affinity") {
+                affinity.remove("nodeAffinity");
+            }
+            if before["affinity"].is_null() && crate::rules::is_empty(&munged["affinity"]) {
+                munged.remove("affinity");
+            }
+        }
+        (false, _) => munged.set_at(&["affinity", "nodeAffinity"], was.clone()),
     }
 }

@@ -1,50 +1,69 @@
 //! Volumes of a pod: names, and one source each.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
-use apimachinery::validation::dns1123_label;
+use apimachinery::field::{Errors, Path, quote};
+use apimachinery::validation::{dns1123_label, dns1123_subdomain};
 
+use super::Owner;
 use super::volume_sources as sources;
 
 /// Checks a source of one type, at its path.
 type Check = fn(&Value, &Path<'_>, &mut Errors);
 
-/// Sources in the order in which upstream looks for them.
-const SOURCES: [(&str, Check); 29] = [
-    ("emptyDir", sources::empty_dir),
-    ("hostPath", sources::host_path),
-    ("gitRepo", sources::git_repo),
-    ("gcePersistentDisk", sources::disk),
-    ("awsElasticBlockStore", sources::block_store),
-    ("secret", sources::secret),
-    ("nfs", sources::nfs),
-    ("iscsi", sources::iscsi),
-    ("glusterfs", sources::glusterfs),
-    ("flocker", sources::nothing),
-    ("persistentVolumeClaim", sources::claim),
-    ("rbd", sources::rbd),
-    ("cinder", sources::cinder),
-    ("cephfs", sources::cephfs),
-    ("quobyte", sources::nothing),
-    ("downwardAPI", sources::downward),
-    ("fc", sources::nothing),
-    ("configMap", sources::config_map),
-    ("azureFile", sources::azure_file),
-    ("flexVolume", sources::flex),
-    ("vsphereVolume", sources::vsphere),
-    ("photonPersistentDisk", sources::nothing),
-    ("portworxVolume", sources::nothing),
-    ("azureDisk", sources::nothing),
-    ("storageos", sources::nothing),
-    ("projected", sources::projected),
-    ("scaleIO", sources::nothing),
-    ("csi", sources::csi),
-    ("ephemeral", sources::ephemeral),
+/// A type of volume.
+struct Source {
+    field: &'static str,
+    /// How messages name it: where it is one too many, and in itself.
+    shown: (&'static str, &'static str),
+    check: Check,
+}
+
+const fn source(field: &'static str, check: Check) -> Source {
+    Source { field, shown: (field, field), check }
+}
+
+/// Sources in the order in which upstream looks for them. Three are misnamed
+/// in its messages.
+const SOURCES: [Source; 29] = [
+    source("emptyDir", sources::empty_dir),
+    source("hostPath", sources::host_path),
+    source("gitRepo", sources::git_repo),
+    Source {
+        field: "gcePersistentDisk",
+        shown: ("gcePersistentDisk", "persistentDisk"),
+        check: sources::disk,
+    },
+    source("awsElasticBlockStore", sources::block_store),
+    source("secret", sources::secret),
+    source("nfs", sources::nfs),
+    source("iscsi", |_, _, _| {}),
+    source("glusterfs", sources::glusterfs),
+    source("flocker", sources::flocker),
+    source("persistentVolumeClaim", sources::claim),
+    source("rbd", sources::rbd),
+    source("cinder", |source, path, errors| sources::cinder(source, false, path, errors)),
+    Source { field: "cephfs", shown: ("cephFS", "cephfs"), check: sources::cephfs },
+    source("quobyte", sources::quobyte),
+    Source { field: "downwardAPI", shown: ("downwarAPI", "downwardAPI"), check: sources::downward },
+    source("fc", sources::fc),
+    source("flexVolume", sources::flex),
+    source("configMap", sources::config_map),
+    source("azureFile", |source, path, errors| sources::azure_file(source, false, path, errors)),
+    source("vsphereVolume", sources::vsphere),
+    source("photonPersistentDisk", sources::photon),
+    source("portworxVolume", sources::portworx),
+    source("azureDisk", sources::azure_disk),
+    source("storageos", |source, path, errors| sources::storage_os(source, false, path, errors)),
+    source("projected", sources::projected),
+    source("scaleIO", sources::scale_io),
+    source("csi", sources::csi),
+    source("ephemeral", sources::ephemeral),
 ];
 
 /// Checks the list; the volumes that are right, by name.
 pub(super) fn validate<'a>(
     volumes: &'a Value,
+    owner: Owner<'_>,
     path: &Path<'_>,
     errors: &mut Errors,
 ) -> Vec<(&'a str, &'a Value)> {
@@ -53,7 +72,7 @@ pub(super) fn validate<'a>(
         let here = path.index(at);
         let name = volume["name"].text();
         let mut found = Errors::new();
-        source(volume, &here, &mut found);
+        of_one_type(volume, owner, &here, &mut found);
         if name.is_empty() {
             found.required(&here.child("name"), "");
         } else {
@@ -66,32 +85,67 @@ pub(super) fn validate<'a>(
             right.push((name, volume));
         }
         errors.append(found);
+        let claim = volume["persistentVolumeClaim"]["claimName"].text();
+        if is_made_for_pod(claim, volumes, owner) {
+            let why = "must not reference a PVC that gets created for an ephemeral volume";
+            errors.invalid(&here.child("persistentVolumeClaim").child("claimName"), claim, why);
+        }
     }
     right
 }
 
-fn source(volume: &Value, path: &Path<'_>, errors: &mut Errors) {
+/// Whether the claim is one that the pod's own ephemeral volume will have.
+fn is_made_for_pod(claim: &str, volumes: &Value, owner: Owner<'_>) -> bool {
+    let Owner::Pod(pod) = owner else { return false };
+    let Some(volume) = claim.strip_prefix(pod).and_then(|rest| rest.strip_prefix('-')) else { return false };
+    !pod.is_empty()
+        && volumes.items().iter().any(|other| !other["ephemeral"].is_null() && other["name"].text() == volume)
+}
+
+fn of_one_type(volume: &Value, owner: Owner<'_>, path: &Path<'_>, errors: &mut Errors) {
     let mut one = false;
-    for (field, check) in SOURCES {
-        let source = &volume[field];
+    for Source { field, shown: (surplus, own), check } in &SOURCES {
+        let source = &volume[*field];
         if source.is_null() {
             continue;
         }
-        let here = path.child(field);
         if one {
-            errors.forbidden(&here, "may not specify more than 1 volume type");
-        } else {
-            one = true;
-            check(source, &here, errors);
+            errors.forbidden(&path.child(surplus), "may not specify more than 1 volume type");
+            continue;
+        }
+        one = true;
+        let here = path.child(own);
+        match *field {
+            "iscsi" => sources::iscsi(source, volume["name"].text(), false, &here, errors),
+            "ephemeral" => {
+                check(source, &here, errors);
+                claim_name(volume["name"].text(), owner, path, errors);
+            }
+            _ => check(source, &here, errors),
         }
     }
     if !volume["image"].is_null() {
+        let here = path.child("image");
         if one {
-            errors.forbidden(&path.child("image"), "may not specify more than 1 volume type");
+            errors.forbidden(&here, "may not specify more than 1 volume type");
+        } else {
+            sources::image(&volume["image"], owner, &here, errors);
         }
         one = true;
     }
     if !one {
         errors.required(path, "must specify a volume type");
+    }
+}
+
+/// The claim of an ephemeral volume is called by pod and volume.
+fn claim_name(volume: &str, owner: Owner<'_>, path: &Path<'_>, errors: &mut Errors) {
+    let Owner::Pod(pod) = owner else { return };
+    if pod.is_empty() || volume.is_empty() {
+        return;
+    }
+    let claim = format!("{pod}-{volume}");
+    for why in dns1123_subdomain(&claim) {
+        errors.invalid(&path.child("name"), volume, &format!("PVC name {}: {why}", quote(&claim)));
     }
 }

@@ -1,0 +1,66 @@
+//! Resources of a pod as a whole (KEP-2837): allowed names, and amounts that
+//! agree with those of the containers.
+
+use apimachinery::Value;
+use apimachinery::field::{Errors, Path};
+
+use super::super::requests;
+use crate::rules::resources::{self, amount};
+
+pub(super) fn validate(spec: &Value, claims: &[&str], path: &Path<'_>, errors: &mut Errors) {
+    let own = &spec["resources"];
+    if own.is_null() {
+        return;
+    }
+    if !own["claims"].is_null() {
+        errors.forbidden(&path.child("claims"), "claims cannot be set for Resources at pod-level");
+    }
+    resources::requirements_named(path, own, claims, resources::pod_name, errors);
+    let asked = path.child("requests");
+    for (name, sum) in requests::of_containers(spec) {
+        let own = &own["requests"][name.as_str()];
+        if sum > amount(own) {
+            let told = if own.is_null() { "0" } else { own.text() };
+            let why = format!("must be greater than or equal to aggregate container requests of {sum}");
+            errors.invalid(&asked.key(&name), told, &why);
+        }
+    }
+    let containers = path.child("containers");
+    for (at, container) in spec["containers"].items().iter().enumerate() {
+        let here = containers.index(at);
+        for (name, limit) in container["resources"]["limits"].members() {
+            let most = &own["limits"][name];
+            if !most.is_null() && amount(limit) > amount(most) {
+                let why = format!("must be less than or equal to pod limits of {}", most.text());
+                errors.invalid(&here.key(name).child("limits"), limit.clone(), &why);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_asks_for_no_less_than_its_containers() {
+        let spec = value!({
+            "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2"}},
+            "containers": [
+                {"name": "a", "resources": {"requests": {"cpu": "800m"}}},
+                {"name": "b", "resources": {"requests": {"cpu": "800m"}, "limits": {"cpu": "3"}}}
+            ]
+        });
+        let mut errors = Errors::new();
+        validate(&spec, &[], &Path::Root.child("r"), &mut errors);
+        assert_eq!(
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "r.requests[cpu]: Invalid value: \"1\": must be greater than or equal to aggregate container requests of 1600m",
+                "r.containers[1][cpu].limits: Invalid value: \"3\": must be less than or equal to pod limits of 2",
+            ]
+        );
+    }
+}

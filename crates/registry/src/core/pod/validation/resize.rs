@@ -1,0 +1,163 @@
+//! What the subresource `resize` may change: cpu and memory of containers and
+//! of the pod as a whole.
+
+use apimachinery::field::{Errors, Path};
+use apimachinery::{Object, Value};
+
+use super::super::defaults;
+use super::annotations::MIRROR;
+use crate::rules::resources::amount;
+
+const ONLY: &str = "only cpu and memory resources are mutable";
+const ONLY_OF_SIDECARS: &str = "only cpu and memory resources for sidecar containers are mutable";
+const NOT_OF_INIT: &str = "resources for non-sidecar init containers are immutable";
+
+/// Everything of a pod that is resized but its metadata.
+pub fn resize(pod: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let root = Path::Root.key("");
+    if !old["metadata"]["annotations"][MIRROR].is_null() {
+        errors.forbidden(&root, "static pods cannot be resized");
+        return errors;
+    }
+    if old["spec"]["os"]["name"].text() == "windows" {
+        errors.forbidden(&root, "windows pods cannot be resized");
+        return errors;
+    }
+    super::pod::metadata_and_spec(pod, &mut errors);
+    let path = Path::Root.child("spec");
+    let class = match old["status"]["qosClass"].text() {
+        "" => defaults::qos_class(&old["spec"]).to_owned(),
+        class => class.to_owned(),
+    };
+    if defaults::qos_class(&pod["spec"]) != class {
+        errors.invalid(&path, class.as_str(), "Pod QOS Class may not change as a result of resizing");
+    }
+    if !is_supported(old) {
+        errors.forbidden(&path, "Pod running on node without support for resize");
+    }
+    let (spec, before) = (&pod["spec"], &old["spec"]);
+    for list in ["initContainers", "containers"] {
+        let field = path.child(list);
+        for (at, (new, old)) in spec[list].items().iter().zip(before[list].items()).enumerate() {
+            if list == "containers" || is_sidecar(old) {
+                let here = field.index(at);
+                nothing_removed(&new["resources"], &old["resources"], &here.child("resources"), &mut errors);
+            }
+        }
+    }
+    for (new, old) in spec["containers"].items().iter().zip(before["containers"].items()) {
+        if without_cpu_and_memory(new, old) != *old {
+            errors.forbidden(&path, ONLY);
+        }
+    }
+    for (new, old) in spec["initContainers"].items().iter().zip(before["initContainers"].items()) {
+        if is_sidecar(new) {
+            if without_cpu_and_memory(new, old) != *old {
+                errors.forbidden(&path, ONLY_OF_SIDECARS);
+            }
+        } else if new != old {
+            errors.forbidden(&path, NOT_OF_INIT);
+        }
+    }
+    if errors.is_empty() && !rest_is_same(spec, before) {
+        errors.forbidden(&path, ONLY);
+    }
+    errors
+}
+
+fn is_sidecar(container: &Value) -> bool {
+    container["restartPolicy"].text() == "Always"
+}
+
+/// A node that tells of the resources of what runs can change them.
+fn is_supported(pod: &Value) -> bool {
+    pod["status"]["containerStatuses"]
+        .items()
+        .iter()
+        .find(|status| !status["state"]["running"].is_null())
+        .is_none_or(|status| !status["resources"].is_null())
+}
+
+/// Requests and limits change, and do not go.
+fn nothing_removed(new: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for (field, why) in
+        [("requests", "resource requests cannot be removed"), ("limits", "resource limits cannot be removed")]
+    {
+        if old[field].members().any(|(name, _)| new[field][name].is_null()) {
+            errors.forbidden(&path.child(field), why);
+        }
+    }
+}
+
+/// The new container with cpu and memory, and its policies for them, as they were.
+fn without_cpu_and_memory(new: &Value, old: &Value) -> Value {
+    let mut munged = new.clone();
+    crate::changes::keep(&mut munged, old, "resizePolicy");
+    for field in ["requests", "limits"] {
+        let mut amounts = Object::new();
+        for (name, value) in munged["resources"][field].members() {
+            if !matches!(name, "cpu" | "memory") {
+                amounts.insert(name.to_owned(), value.clone());
+            }
+        }
+        for name in ["cpu", "memory"] {
+            let was = &old["resources"][field][name];
+            if !was.is_null() {
+                amounts.insert(name, was.clone());
+            }
+        }
+        if amounts.is_empty() {
+            if let Some(resources) = munged.get_mut("resources") {
+                resources.remove(field);
+            }
+        } else {
+            munged.entry("resources").set(field, amounts);
+        }
+    }
+    munged
+}
+
+/// Whether nothing outside of containers differs, the pod's own cpu and memory apart.
+fn rest_is_same(new: &Value, old: &Value) -> bool {
+    let apart = |name: &str| matches!(name, "containers" | "initContainers" | "resources");
+    let differs =
+        |one: &Value, other: &Value| one.members().any(|(name, value)| !apart(name) && other[name] != *value);
+    let amounts_differ = ["requests", "limits"].iter().any(|field| {
+        let (new, old) = (&new["resources"][*field], &old["resources"][*field]);
+        let names = new.members().chain(old.members()).map(|(name, _)| name);
+        names
+            .filter(|name| !matches!(*name, "cpu" | "memory"))
+            .any(|name| amount(&new[name]) != amount(&old[name]))
+    });
+    !differs(new, old) && !differs(old, new) && !amounts_differ
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn resizing_is_about_cpu_and_memory() {
+        let container = |requests: Value| value!({"name": "c", "resources": {"requests": requests}});
+        let before = container(value!({"cpu": "1"}));
+        let now = container(value!({"cpu": "2", "memory": "1Gi"}));
+        assert_eq!(without_cpu_and_memory(&now, &before), before);
+        let other = container(value!({"cpu": "1", "ephemeral-storage": "1Gi"}));
+        assert_ne!(without_cpu_and_memory(&other, &before), before);
+    }
+
+    #[test]
+    fn what_was_asked_for_stays_asked_for() {
+        let mut errors = Errors::new();
+        let old = value!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}});
+        nothing_removed(&value!({"requests": {"memory": "1"}}), &old, &Path::Root.child("r"), &mut errors);
+        assert_eq!(
+            errors.to_string(),
+            "[r.requests: Forbidden: resource requests cannot be removed, r.limits: Forbidden: resource limits cannot be \
+             removed]"
+        );
+    }
+}
