@@ -13,6 +13,7 @@ mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
 mod persistent_volume_claim_resize;
+mod pod_security;
 pub mod policies;
 mod priority;
 mod quota;

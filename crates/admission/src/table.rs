@@ -13,6 +13,7 @@ use crate::limit_ranger::LimitRanger;
 use crate::namespace_lifecycle::NamespaceLifecycle;
 use crate::node_restriction::NodeRestriction;
 use crate::persistent_volume_claim_resize::PersistentVolumeClaimResize;
+use crate::pod_security::PodSecurity;
 use crate::policies::{MutatingAdmissionPolicy, ValidatingAdmissionPolicy};
 use crate::priority::Priority;
 use crate::quota::ResourceQuota;
@@ -38,6 +39,7 @@ pub fn plugins(
         ServiceAccount.into(),
         NodeRestriction.into(),
         TaintNodesByCondition.into(),
+        PodSecurity.into(),
         Priority.into(),
         DefaultTolerationSeconds.into(),
         DefaultStorageClass.into(),

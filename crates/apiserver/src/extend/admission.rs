@@ -66,8 +66,8 @@ impl Admission<'_> {
 
     /// The refusal of a plugin in upstream's words: `pods "x" is forbidden: why`.
     pub fn forbid(&self, object: &Value, why: impl std::fmt::Display) -> Status {
-        let own = apimachinery::meta::name(object);
-        let name = if self.name.is_empty() { own } else { self.name };
+        let own = [apimachinery::meta::name(object), object["metadata"]["generateName"].text()];
+        let name = std::iter::once(self.name).chain(own).find(|name| !name.is_empty()).unwrap_or("Unknown");
         Status::forbidden(self.definition.group_resource(), name, &why.to_string())
     }
 

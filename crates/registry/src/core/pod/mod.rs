@@ -1,5 +1,6 @@
 //! Pod.
 
+mod app_armor;
 pub mod binding;
 pub mod defaults;
 pub mod eviction;
@@ -49,6 +50,7 @@ impl Strategy for Pod {
         let now = apimachinery::time::format(context.now);
         let status = defaults::first_status(&object["spec"], &now);
         object.set("status", status);
+        app_armor::from_annotations(object);
     }
 
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
@@ -70,7 +72,11 @@ impl Strategy for Pod {
     /// Of a new pod, and of what a node says; other changes repeat nothing.
     fn warnings(&self, context: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
         match (old, context.subresource) {
-            (None, _) => validation::pod_warnings(object),
+            (None, _) => {
+                let mut warnings = validation::pod_warnings(object);
+                warnings.extend(app_armor::warnings(object));
+                warnings
+            }
             (Some(_), "status") => validation::status_warnings(object),
             (Some(_), _) => Vec::new(),
         }
