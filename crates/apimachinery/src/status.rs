@@ -17,6 +17,8 @@ pub struct Status {
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Details>,
+    /// `metadata.continue`: how a list whose token expired may go on all the same.
+    pub continue_token: Option<Box<str>>,
 }
 
 /// meta/v1 StatusDetails.
@@ -71,7 +73,7 @@ qualified!(GroupKind<'_>, kind);
 
 impl Status {
     pub fn failure(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, status: "Failure", reason, message: message.into(), details: None }
+        Self { code, status: "Failure", reason, message: message.into(), details: None, continue_token: None }
     }
 
     fn about(mut self, resource: GroupResource<'_>, name: &str) -> Self {
@@ -285,7 +287,7 @@ impl Status {
 
     /// `Success` (a deletion's answer, say), about an object.
     pub fn success(code: u16, details: Option<Details>) -> Self {
-        Self { code, status: "Success", reason: "", message: String::new(), details }
+        Self { code, status: "Success", reason: "", message: String::new(), details, continue_token: None }
     }
 
     /// Whether this is a refusal for `reason`.
@@ -309,7 +311,9 @@ impl Status {
         let mut object = Object::with_capacity(8);
         add_text(&mut object, "kind", "Status");
         add_text(&mut object, "apiVersion", "v1");
-        object.push_new("metadata", Value::object());
+        let mut metadata = Object::default();
+        add_text(&mut metadata, "continue", self.continue_token.as_deref().unwrap_or(""));
+        object.push_new("metadata", Value::Object(metadata));
         add_text(&mut object, "status", self.status);
         add_text(&mut object, "message", &self.message);
         add_text(&mut object, "reason", self.reason);
@@ -338,6 +342,7 @@ impl Status {
                 Value::Null => None,
                 details => Some(Details::from_value(details)),
             },
+            continue_token: value["metadata"]["continue"].as_str().map(Into::into),
         })
     }
 

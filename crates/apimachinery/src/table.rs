@@ -45,24 +45,42 @@ impl IncludeObject {
     }
 }
 
+/// The version of meta.k8s.io in which tables and partial objects are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetaVersion {
+    #[default]
+    V1,
+    V1Beta1,
+}
+
+impl MetaVersion {
+    fn api_version(self) -> &'static str {
+        match self {
+            MetaVersion::V1 => "meta.k8s.io/v1",
+            MetaVersion::V1Beta1 => "meta.k8s.io/v1beta1",
+        }
+    }
+}
+
 /// A Table. `metadata` is a ListMeta; `columns` are left out in all events of a
 /// watch but the first.
-pub fn table(metadata: Value, columns: &[Column], rows: Vec<Value>) -> Value {
+pub fn table(version: MetaVersion, metadata: Value, columns: Option<&[Column]>, rows: Vec<Value>) -> Value {
     let mut table = Object::with_capacity(5);
     table.push_new("kind", "Table");
-    table.push_new("apiVersion", "meta.k8s.io/v1");
+    table.push_new("apiVersion", version.api_version());
     table.push_new("metadata", metadata);
-    table.push_new("columnDefinitions", columns.iter().map(Column::to_value).collect::<Vec<_>>());
+    let columns = columns.map(|columns| columns.iter().map(Column::to_value).collect::<Vec<_>>());
+    table.push_new("columnDefinitions", columns.map_or(Value::Null, Value::Array));
     table.push_new("rows", rows);
     Value::Object(table)
 }
 
 /// A row of a Table: its cells and what it shows of `object`.
-pub fn row(cells: Vec<Value>, object: &Value, include: IncludeObject) -> Value {
+pub fn row(version: MetaVersion, cells: Vec<Value>, object: &Value, include: IncludeObject) -> Value {
     let mut row = Object::with_capacity(2);
     row.push_new("cells", cells);
     let shown = match include {
-        IncludeObject::Metadata => partial_object_metadata(object),
+        IncludeObject::Metadata => partial_object_metadata(version, object),
         IncludeObject::Object => object.clone(),
         IncludeObject::None => Value::Null,
     };
@@ -83,25 +101,27 @@ impl Column {
 }
 
 /// The metadata of `object` alone, as its own kind.
-pub fn partial_object_metadata(object: &Value) -> Value {
-    partial("PartialObjectMetadata", object["metadata"].clone())
+pub fn partial_object_metadata(version: MetaVersion, object: &Value) -> Value {
+    partial(version, "PartialObjectMetadata", object["metadata"].clone())
 }
 
 /// A list of metadata alone; `metadata` is a ListMeta.
 pub fn partial_object_metadata_list<'a>(
+    version: MetaVersion,
     metadata: Value,
     objects: impl IntoIterator<Item = &'a Value>,
 ) -> Value {
-    let mut list = partial("PartialObjectMetadataList", metadata);
-    let items: Vec<Value> = objects.into_iter().map(partial_object_metadata).collect();
+    let mut list = partial(version, "PartialObjectMetadataList", metadata);
+    let items: Vec<Value> =
+        objects.into_iter().map(|object| partial_object_metadata(version, object)).collect();
     list.set("items", items);
     list
 }
 
-fn partial(kind: &str, metadata: Value) -> Value {
+fn partial(version: MetaVersion, kind: &str, metadata: Value) -> Value {
     let mut object = Object::with_capacity(4);
     object.push_new("kind", kind);
-    object.push_new("apiVersion", "meta.k8s.io/v1");
+    object.push_new("apiVersion", version.api_version());
     object.push_new("metadata", if metadata.is_null() { Value::object() } else { metadata });
     Value::Object(object)
 }
@@ -185,12 +205,19 @@ mod tests {
             "metadata": {"name": "a"}});
         let cells = || vec![Value::from("a")];
         assert_eq!(
-            row(cells(), &pod, IncludeObject::Metadata),
+            row(MetaVersion::V1, cells(), &pod, IncludeObject::Metadata),
             value!({"cells": ["a"], "object": (metadata.clone())})
         );
-        assert_eq!(row(cells(), &pod, IncludeObject::None), value!({"cells": ["a"], "object": null}));
         assert_eq!(
-            partial_object_metadata_list(value!({"resourceVersion": "5"}), [&pod]),
+            row(MetaVersion::V1, cells(), &pod, IncludeObject::None),
+            value!({"cells": ["a"], "object": null})
+        );
+        assert_eq!(
+            partial_object_metadata(MetaVersion::V1Beta1, &pod)["apiVersion"].text(),
+            "meta.k8s.io/v1beta1"
+        );
+        assert_eq!(
+            partial_object_metadata_list(MetaVersion::V1, value!({"resourceVersion": "5"}), [&pod]),
             value!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
                 "metadata": {"resourceVersion": "5"}, "items": [metadata]})
         );

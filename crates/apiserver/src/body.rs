@@ -21,9 +21,31 @@ impl Body {
         Body::Full(Bytes::new())
     }
 
+    /// Keeps `guard` until the body is sent; one that is there already needs no guard.
+    pub(crate) fn guarded<G: Send + Unpin + 'static>(self, guard: G) -> Self {
+        match self {
+            Body::Stream(stream) => Body::Stream(Guarded { stream, _guard: guard }.boxed()),
+            full => full,
+        }
+    }
+
     /// A stream that cannot fail.
     pub(crate) fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
         Body::Stream(stream.map(Ok).boxed())
+    }
+}
+
+/// A stream that keeps `guard` as long as it lives.
+struct Guarded<G> {
+    stream: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    _guard: G,
+}
+
+impl<G: Unpin> Stream for Guarded<G> {
+    type Item = Result<Bytes, std::io::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().stream.poll_next_unpin(context)
     }
 }
 

@@ -400,7 +400,8 @@ impl ApiServer {
 
 /// A discovery document in the format that the client wants.
 fn document(value: &Value, headers: &HeaderMap) -> Response<Body> {
-    match negotiate::accept(headers, true, false) {
+    let served = negotiate::Served { answer: negotiate::Answer::Document, protobuf: true };
+    match negotiate::accept(headers, served) {
         Ok(wanted) => {
             let media_type = output::media_type(wanted.format, false);
             // These kinds of the old form lie in group "", version v1.

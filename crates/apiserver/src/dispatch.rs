@@ -6,7 +6,7 @@ use api::facts;
 use apimachinery::field::{Errors, Path};
 use apimachinery::schema::{self, Strictness};
 use apimachinery::status::GroupKind;
-use apimachinery::{Status, Value, json, protobuf, validation};
+use apimachinery::{Status, Value, fields, json, protobuf, validation};
 use bytes::Bytes;
 use client::{DeleteOptions, PatchKind, Preconditions, Propagation};
 
@@ -84,12 +84,12 @@ impl ApiServer {
                 self.get(&target)
             }
             "list" => {
-                let selection = Selection::of(&query.list_options()?, &target.resource, false)?;
+                let selection = self.selection(&target, &query, false)?;
                 Ok(Outcome::List(self.list(&target, &selection).await?))
             }
             "watch" => {
-                let selection = Selection::of(&query.list_options()?, &target.resource, true)?;
-                Ok(Outcome::Watch(Box::new(self.watch(&target, selection)?)))
+                let selection = self.selection(&target, &query, true)?;
+                Ok(Outcome::Watch(Box::new(self.watch(&target, selection).await?)))
             }
             "create" => {
                 let options = options_of("CreateOptions", false)?;
@@ -120,11 +120,25 @@ impl ApiServer {
             }
             "deletecollection" => {
                 let options = delete_options(&query, input)?;
-                let selection = Selection::of(&query.list_options()?, &target.resource, false)?;
+                let selection = self.selection(&target, &query, false)?;
                 self.delete_collection(&target, &caller, &selection, &options, warnings).await
             }
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    fn selection(&self, target: &Target, query: &Query, is_watch: bool) -> Result<Selection, Status> {
+        let mut selection =
+            Selection::of(&query.list_options()?, &target.resource, target.version, is_watch)?;
+        // The old paths of watches may name one object.
+        if !target.name.is_empty() {
+            if selection.fields.is_everything() {
+                selection.fields = fields::Selector::exact("metadata.name", &target.name);
+            } else if selection.required_name() != Some(target.name.as_str()) {
+                return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+            }
+        }
+        Ok(selection)
     }
 
     /// A get with a resourceVersion waits until that is there.

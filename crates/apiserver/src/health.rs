@@ -1,6 +1,6 @@
 //! /healthz, /livez and /readyz.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use parking_lot::Mutex;
@@ -77,8 +77,12 @@ impl ApiServer {
             };
             let _ = writeln!(text, "{line}");
         }
-        for name in exclude.iter().filter(|name| !checks.iter().any(|(have, _)| have == **name)) {
-            let _ = writeln!(text, "warn: some health checks cannot be excluded: no matches for {name:?}");
+        let unknown: BTreeSet<&str> =
+            exclude.iter().copied().filter(|name| !checks.iter().any(|(have, _)| have == name)).collect();
+        if !unknown.is_empty() {
+            let unknown: Vec<String> = unknown.iter().map(|name| format!("{name:?}")).collect();
+            let unknown = unknown.join(",");
+            let _ = writeln!(text, "warn: some health checks cannot be excluded: no matches for {unknown}");
         }
         if failed {
             let _ = writeln!(text, "{endpoint} check failed");

@@ -114,13 +114,19 @@ fn report(
     }
     match validation {
         FieldValidation::Ignore => {}
-        FieldValidation::Warn => warnings.extend(problems),
+        FieldValidation::Warn => warnings.extend(problems.iter().flat_map(|problem| each_problem(problem))),
         FieldValidation::Strict => {
             let why = format!("strict decoding error: {}", problems.join(", "));
             return Err(expected.refuse(value["kind"].text(), expected.version, &why));
         }
     }
     Ok(())
+}
+
+/// What the YAML reader says at once is warned about one by one.
+fn each_problem(problem: &str) -> impl Iterator<Item = String> {
+    let lines = problem.strip_prefix("yaml: unmarshal errors:\n").unwrap_or(problem);
+    lines.split('\n').map(|line| line.trim().to_owned()).collect::<Vec<_>>().into_iter()
 }
 
 fn decode_json(

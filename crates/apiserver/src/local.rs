@@ -143,7 +143,7 @@ impl Transport for LocalTransport {
                 server.delete(&target, caller, &options, &mut warnings).await?
             }
             Verb::DeleteCollection { list, delete } => {
-                let selection = Selection::of(&list, &target.resource, false)?;
+                let selection = Selection::of(&list, &target.resource, target.version, false)?;
                 server.delete_collection(&target, caller, &selection, &delete, &mut warnings).await?
             }
             other => {
@@ -177,7 +177,7 @@ impl Transport for LocalTransport {
     ) -> Result<List, Error> {
         let target = self.target(resource, namespace, None, "")?;
         self.authorize(&target, "list", Some(options))?;
-        let selection = Selection::of(options, &target.resource, false)?;
+        let selection = Selection::of(options, &target.resource, target.version, false)?;
         let listed = self.server.list(&target, &selection).await?;
         let items: Result<Vec<Document>, Status> = listed
             .entries
@@ -199,8 +199,8 @@ impl Transport for LocalTransport {
     ) -> Result<WatchStream, Error> {
         let target = self.target(resource, namespace, None, "")?;
         self.authorize(&target, "watch", Some(options))?;
-        let selection = Selection::of(options, &target.resource, true)?;
-        let watching = self.server.watch(&target, selection)?;
+        let selection = Selection::of(options, &target.resource, target.version, true)?;
+        let watching = self.server.watch(&target, selection).await?;
         let events = futures::stream::unfold(watching, |mut watching: Watching| async move {
             let items = watching.next().await?;
             let events: Vec<Result<WatchEvent, Error>> =

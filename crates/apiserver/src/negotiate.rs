@@ -1,7 +1,7 @@
 //! Media types: what the client sends and what it wants.
 
 use apimachinery::Status;
-use apimachinery::table::IncludeObject;
+use apimachinery::table::{IncludeObject, MetaVersion};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -13,6 +13,8 @@ pub(crate) const YAML: &str = "application/yaml";
 pub(crate) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// In the order of upstream's messages.
 const SERVED: [&str; 3] = [JSON, YAML, PROTOBUF];
+const STREAMS: [&str; 2] =
+    ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -25,9 +27,9 @@ pub(crate) enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Object,
-    Table(IncludeObject),
+    Table(MetaVersion, IncludeObject),
     /// PartialObjectMetadata and its list.
-    Metadata,
+    Metadata(MetaVersion),
 }
 
 /// What the answer should be.
@@ -42,6 +44,36 @@ impl Wanted {
     pub const JSON: Self = Self { format: Format::Json, shape: Shape::Object, pretty: false };
 }
 
+/// What a request is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// A document of no resource (discovery).
+    Document,
+    Object,
+    List,
+    /// The events of a list.
+    Watch,
+}
+
+/// What a request can be answered with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served {
+    pub answer: Answer,
+    /// Whether its own kind has a protobuf form. Metadata always has one.
+    pub protobuf: bool,
+}
+
+impl Served {
+    /// The media types that messages name.
+    fn media_types(self) -> &'static [&'static str] {
+        if self.protobuf { &SERVED } else { &SERVED[..2] }
+    }
+
+    fn streams(self) -> &'static [&'static str] {
+        if self.protobuf { &STREAMS } else { &STREAMS[..1] }
+    }
+}
+
 /// One clause of an Accept header.
 struct Clause<'a> {
     media: &'a str,
@@ -49,6 +81,56 @@ struct Clause<'a> {
     quality: f32,
 }
 
+impl Clause<'_> {
+    /// How much of the media type is left open.
+    fn wildcards(&self) -> usize {
+        self.media.split('/').filter(|part| *part == "*").count()
+    }
+
+    fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(have, _)| *have == name).map_or("", |(_, value)| value)
+    }
+
+    /// The form that the clause asks for; None where that cannot be served.
+    fn wanted(&self, served: Served) -> Option<Wanted> {
+        let format = match self.media {
+            JSON | "*/*" | "application/*" => Format::Json,
+            // A stream of YAML there is none.
+            YAML if served.answer != Answer::Watch => Format::Yaml,
+            PROTOBUF => Format::Protobuf,
+            _ => return None,
+        };
+        if !matches!(self.parameter("stream"), "" | "watch") {
+            return None;
+        }
+        let asks = ["as", "g", "v"].iter().any(|name| !self.parameter(name).is_empty());
+        let shape = if asks { self.shape(served, format)? } else { Shape::Object };
+        if format == Format::Protobuf && shape == Shape::Object && !served.protobuf {
+            return None;
+        }
+        Some(Wanted { format, shape, pretty: self.parameter("pretty") == "1" })
+    }
+
+    fn shape(&self, served: Served, format: Format) -> Option<Shape> {
+        let version = match (self.parameter("g"), self.parameter("v")) {
+            ("meta.k8s.io", "v1") => MetaVersion::V1,
+            ("meta.k8s.io", "v1beta1") => MetaVersion::V1Beta1,
+            _ => return None,
+        };
+        match self.parameter("as") {
+            "Table" if served.answer != Answer::Document && format != Format::Protobuf => {
+                Some(Shape::Table(version, IncludeObject::Metadata))
+            }
+            "PartialObjectMetadata" | "PartialObjectMetadataList" if served.answer != Answer::Document => {
+                Some(Shape::Metadata(version))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Best first: by quality, then what is exact before what is open, then in
+/// their order.
 fn clauses(header: &str) -> Vec<Clause<'_>> {
     let mut clauses: Vec<Clause<'_>> = header
         .split(',')
@@ -67,13 +149,15 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
             Some(Clause { media, parameters, quality })
         })
         .collect();
-    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality).then(a.wildcards().cmp(&b.wildcards())));
     clauses
 }
 
-/// Chooses the answer's form. `tables` says whether the request has a table
-/// form, `protobuf` whether its kind has one in protobuf.
-pub(crate) fn accept(headers: &HeaderMap, protobuf: bool, tables: bool) -> Result<Wanted, Status> {
+/// Chooses the answer's form.
+///
+/// # Errors
+/// 406 where nothing that the client takes is served.
+pub(crate) fn accept(headers: &HeaderMap, served: Served) -> Result<Wanted, Status> {
     let mut text = String::new();
     for header in headers.get_all(ACCEPT) {
         if !text.is_empty() {
@@ -84,38 +168,42 @@ pub(crate) fn accept(headers: &HeaderMap, protobuf: bool, tables: bool) -> Resul
     if text.is_empty() {
         return Ok(Wanted::JSON);
     }
-    for clause in clauses(&text) {
-        let format = match clause.media {
-            JSON | "*/*" => Format::Json,
-            YAML => Format::Yaml,
-            PROTOBUF if protobuf => Format::Protobuf,
-            _ => continue,
-        };
-        let parameter = |name: &str| {
-            clause.parameters.iter().find(|(have, _)| *have == name).map(|(_, value)| *value).unwrap_or("")
-        };
-        let meta = parameter("g") == "meta.k8s.io" && matches!(parameter("v"), "v1" | "v1beta1");
-        let shape = match parameter("as") {
-            "" => Shape::Object,
-            "Table" if meta && tables => Shape::Table(IncludeObject::Metadata),
-            "PartialObjectMetadata" | "PartialObjectMetadataList" if meta => Shape::Metadata,
-            _ => continue,
-        };
-        let pretty = parameter("pretty") == "1";
-        return Ok(Wanted { format, shape, pretty });
+    let clauses = clauses(&text);
+    // Before the resource itself looks, the router wants one type by its name.
+    let routed = served.answer == Answer::Document
+        || clauses.iter().any(|clause| clause.media == "*/*" || SERVED.contains(&clause.media));
+    if !routed {
+        let streams: &[&str] = if served.answer == Answer::Object { &[] } else { served.streams() };
+        let served = [served.media_types(), streams].concat().join(", ");
+        let mut status = Status::failure(
+            406,
+            "NotAcceptable",
+            format!("406: Not Acceptable\n\nAvailable representations: {served}"),
+        );
+        status.details = Some(apimachinery::status::Details::default());
+        return Err(status);
     }
-    let served: &[&str] = if protobuf { &SERVED } else { &SERVED[..2] };
-    if !tables || clauses(&text).iter().any(|clause| served.contains(&clause.media)) {
-        return Err(Status::not_acceptable(served));
+    let found = clauses.iter().find_map(|clause| clause.wanted(served));
+    found.ok_or_else(|| {
+        let streams = served.answer == Answer::Watch;
+        Status::not_acceptable(if streams { served.streams() } else { served.media_types() })
+    })
+}
+
+/// Which of the media types the client likes best; None where it takes none.
+/// Without an Accept header it is the first.
+pub(crate) fn preferred(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
+    let text = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if text.is_empty() {
+        return (!offers.is_empty()).then_some(0);
     }
-    // Nothing of it is known here: the answer comes from before the resource.
-    let mut status = Status::failure(
-        406,
-        "NotAcceptable",
-        format!("406: Not Acceptable\n\nAvailable representations: {}", served.join(", ")),
-    );
-    status.details = Some(apimachinery::status::Details::default());
-    Err(status)
+    clauses(text).iter().find_map(|clause| {
+        let (kind, subtype) = clause.media.split_once('/')?;
+        offers.iter().position(|offer| {
+            let (offered, offered_subtype) = offer.split_once('/').unwrap_or((offer, ""));
+            (kind == "*" || kind == offered) && (subtype == "*" || subtype == offered_subtype)
+        })
+    })
 }
 
 /// The media type of the request's body, without parameters; "" without one.
@@ -138,30 +226,74 @@ pub(crate) fn input(headers: &HeaderMap, body: Bytes, protobuf: bool) -> Result<
 mod tests {
     use super::*;
 
+    const ALL: Served = Served { answer: Answer::Object, protobuf: true };
+
+    fn asked(header: &str, served: Served) -> Result<Wanted, Status> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, header.parse().unwrap());
+        accept(&headers, served)
+    }
+
     #[test]
-    fn the_first_clause_that_can_be_served_counts() {
+    fn the_best_clause_that_can_be_served_counts() {
+        let table = |version| Shape::Table(version, IncludeObject::Metadata);
         let cases = [
             ("", Format::Json, Shape::Object),
             ("*/*", Format::Json, Shape::Object),
             ("application/vnd.kubernetes.protobuf,application/json", Format::Protobuf, Shape::Object),
             ("text/html, application/yaml", Format::Yaml, Shape::Object),
             ("application/json;q=0.5, application/yaml", Format::Yaml, Shape::Object),
+            ("*/*, application/yaml", Format::Yaml, Shape::Object),
+            ("application/*;q=0.9, application/yaml;q=0.1", Format::Json, Shape::Object),
             (
                 "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
                 Format::Json,
-                Shape::Table(IncludeObject::Metadata),
+                table(MetaVersion::V1),
             ),
+            ("application/yaml;as=Table;v=v1beta1;g=meta.k8s.io", Format::Yaml, table(MetaVersion::V1Beta1)),
             ("application/json;as=Table;v=v9;g=meta.k8s.io,application/json", Format::Json, Shape::Object),
-            ("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", Format::Json, Shape::Metadata),
+            (
+                "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json",
+                Format::Json,
+                Shape::Object,
+            ),
+            (
+                "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+                Format::Json,
+                Shape::Metadata(MetaVersion::V1),
+            ),
         ];
         for (header, format, shape) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT, header.parse().unwrap());
-            let wanted = accept(&headers, true, true).unwrap();
+            let wanted = asked(header, ALL).unwrap();
             assert_eq!((wanted.format, wanted.shape), (format, shape), "{header}");
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, "text/html".parse().unwrap());
-        assert_eq!(accept(&headers, true, true).unwrap_err().code, 406);
+    }
+
+    #[test]
+    fn metadata_has_protobuf_whatever_the_kind() {
+        let custom = Served { answer: Answer::List, protobuf: false };
+        let header = "application/vnd.kubernetes.protobuf";
+        assert_eq!(asked(header, custom).unwrap_err().code, 406);
+        let partial = format!("{header};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
+        assert_eq!(asked(&partial, custom).unwrap().shape, Shape::Metadata(MetaVersion::V1));
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused() {
+        for header in [
+            "text/html",
+            "application/*",
+            "application/json;as=Odd;v=v1;g=meta.k8s.io",
+            "application/json;g=x",
+        ] {
+            let status = asked(header, ALL).unwrap_err();
+            assert_eq!((status.code, status.details.is_some()), (406, !header.contains("json")), "{header}");
+        }
+        let watch = Served { answer: Answer::Watch, protobuf: true };
+        assert_eq!(
+            asked("application/yaml", watch).unwrap_err().message,
+            "only the following media types are accepted: application/json;stream=watch, \
+             application/vnd.kubernetes.protobuf;stream=watch"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::facts;
 use apimachinery::schema::{self, Strictness, TypeId};
-use apimachinery::table::{self, IncludeObject};
+use apimachinery::table;
 use apimachinery::{Status, Value, json, protobuf, yaml};
 use bytes::Bytes;
 use edge::Clock;
@@ -64,6 +64,10 @@ impl serde::Serialize for Pretty<'_> {
 
 fn type_of(value: &Value) -> Option<TypeId> {
     let (api_version, kind) = (value["apiVersion"].text(), value["kind"].text());
+    if api_version.starts_with("meta.k8s.io/") {
+        // One shape for all versions, registered in none.
+        return facts::types().by_name(&format!("apimachinery/pkg/apis/meta/v1.{kind}"));
+    }
     facts::types().kind_of(api_version, kind).or_else(|| facts::types().kind_of("v1", kind))
 }
 
@@ -132,29 +136,19 @@ fn shaped(
 ) -> Value {
     match shape {
         Shape::Object => tree,
-        Shape::Metadata => table::partial_object_metadata(&tree),
-        Shape::Table(include) => {
+        Shape::Metadata(meta) => table::partial_object_metadata(meta, &tree),
+        Shape::Table(meta, include) => {
             let mut metadata = Value::object();
             metadata.set("resourceVersion", tree["metadata"]["resourceVersion"].clone());
-            let rows = vec![row(resource, version, &tree, include, now)];
-            let mut made = table::table(metadata, &columns(resource, version, with_columns), rows);
-            if !with_columns {
-                made.set("columnDefinitions", Value::Null);
-            }
-            made
+            let cells = resource.strategy.cells(&resource.versions[version], &tree, now);
+            let rows = vec![table::row(meta, cells, &tree, include)];
+            let columns = with_columns.then(|| columns(resource, version));
+            table::table(meta, metadata, columns.as_deref(), rows)
         }
     }
 }
 
-fn row(resource: &Resource, version: usize, tree: &Value, include: IncludeObject, now: Timestamp) -> Value {
-    let cells = resource.strategy.cells(&resource.versions[version], tree, now);
-    table::row(cells, tree, include)
-}
-
-fn columns(resource: &Resource, version: usize, with: bool) -> Vec<table::Column> {
-    if !with {
-        return Vec::new();
-    }
+fn columns(resource: &Resource, version: usize) -> Vec<table::Column> {
     let column = |column: &crate::Column| table::Column {
         name: column.name.to_string(),
         ty: column.kind.to_string(),
@@ -195,15 +189,16 @@ pub(crate) fn list(
     });
     let metadata = list_head(&listed);
     let whole = match wanted.shape {
-        Shape::Table(include) => {
-            let rows: Result<Vec<Value>, Status> = trees
-                .map(|tree| tree.map(|tree| row(&resource, listed.version, &tree, include, now)))
-                .collect();
-            table::table(metadata, &columns(&resource, listed.version, true), rows?)
+        Shape::Table(meta, include) => {
+            let served = &resource.versions[listed.version];
+            let row =
+                |tree: Value| table::row(meta, resource.strategy.cells(served, &tree, now), &tree, include);
+            let rows: Result<Vec<Value>, Status> = trees.map(|tree| tree.map(row)).collect();
+            table::table(meta, metadata, Some(&columns(&resource, listed.version)), rows?)
         }
-        Shape::Metadata => {
+        Shape::Metadata(meta) => {
             let trees: Vec<Value> = trees.collect::<Result<_, _>>()?;
-            table::partial_object_metadata_list(metadata, &trees)
+            table::partial_object_metadata_list(meta, metadata, &trees)
         }
         Shape::Object => {
             let items: Vec<Value> = trees
@@ -357,8 +352,10 @@ fn event(
             ("DELETED", Published { revision, ..Published::of(resource, &entry) })
         }
         Item::Bookmark { revision, ends_initial_events } => {
-            let bookmark = bookmark(resource, version, revision, ends_initial_events, wanted.shape);
-            return tree_event("BOOKMARK", &bookmark, wanted, out);
+            let bookmark = bookmark(resource, version, revision, ends_initial_events);
+            let shown = shaped(resource, version, bookmark, wanted.shape, now, *first);
+            *first = false;
+            return tree_event("BOOKMARK", &shown, wanted, out);
         }
         Item::Error(status) => return tree_event("ERROR", &status.to_value(), wanted, out),
     };
@@ -394,23 +391,13 @@ fn tree_event(kind: &str, tree: &Value, wanted: Wanted, out: &mut Vec<u8>) {
 }
 
 /// An object of the kind that has a revision and nothing else.
-fn bookmark(resource: &Resource, version: usize, revision: u64, ends: bool, shape: Shape) -> Value {
+fn bookmark(resource: &Resource, version: usize, revision: u64, ends: bool) -> Value {
     let mut metadata = Value::object();
     metadata.set("resourceVersion", revision.to_string());
     if ends {
         metadata.set_at(&["annotations", "k8s.io/initial-events-end"], "true");
     }
-    match shape {
-        Shape::Metadata => {
-            let mut object = Value::object();
-            object.set("metadata", metadata);
-            table::partial_object_metadata(&object)
-        }
-        Shape::Table(_) => table::table(metadata, &[], Vec::new()),
-        Shape::Object => {
-            let mut object = resource.zero(version).clone();
-            object.set("metadata", metadata);
-            object
-        }
-    }
+    let mut object = resource.zero(version).clone();
+    object.set("metadata", metadata);
+    object
 }

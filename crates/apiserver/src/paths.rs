@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api::facts;
 use apimachinery::Status;
+use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{Method, Response};
 
 use crate::body::Body;
@@ -50,18 +51,32 @@ impl ApiServer {
             ["metrics"] => respond::plain(
                 200,
                 "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-                self.metrics.write(),
+                self.metrics.write(&self.stored_objects()),
             ),
             ["openapi", ..] => self.serve_openapi(head, &parts[1..]),
             ["api" | "apis", ..] => self.discover(path, &head.headers).unwrap_or_else(respond::no_such_page),
             _ => match self.pages.iter().find(|(page, _)| *page == path.trim_end_matches('/')) {
                 Some((_, page)) => {
                     let (media_type, body) = page(&self.view());
-                    respond::plain(200, media_type, body)
+                    let mut response = respond::plain(200, media_type, body);
+                    let shared = HeaderValue::from_static("public, max-age=3600");
+                    response.headers_mut().insert(CACHE_CONTROL, shared);
+                    response
                 }
                 None => respond::no_such_page(),
             },
         }
+    }
+
+    /// Group, resource and count of everything that is stored.
+    fn stored_objects(&self) -> Vec<(String, String, usize)> {
+        let view = self.view();
+        let resources = view.catalogue().resources().iter();
+        let counted = resources.filter_map(|resource| {
+            let count = view.snapshot().count(resource.prefix()?, None);
+            Some((resource.group.to_string(), resource.resource.to_string(), count))
+        });
+        counted.collect()
     }
 
     fn health(&self, head: &Head, endpoint: &str, check: &[&str]) -> Response<Body> {

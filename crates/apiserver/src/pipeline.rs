@@ -14,7 +14,7 @@ use apimachinery::Status;
 use bytes::Bytes;
 use client::PatchKind;
 use futures::FutureExt;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -25,8 +25,8 @@ use tokio::time::Instant;
 use crate::body::Body;
 use crate::dispatch::{PatchBody, Work};
 use crate::generic::{Caller, Target};
-use crate::metrics::Counted;
-use crate::negotiate::{self, Wanted};
+use crate::metrics::{Counted, Proof};
+use crate::negotiate::{self, Answer, Served, Shape, Wanted};
 use crate::query::Query;
 use crate::route::{self, Route};
 use crate::{
@@ -113,44 +113,67 @@ impl ApiServer {
         let writes = !matches!(verb, "get" | "list" | "watch");
         let gauge = self.metrics.enter(writes);
         let counted = route.clone();
+        let dry_run = head.query.get("dryRun").is_some();
+        let head_method = head.method.clone();
         let response = match route {
             None => self.serve_path(&head, &user).await,
             Some(route) if is_long => self.serve_resource(head, route, verb, user, body).await,
             Some(route) => {
+                let allotted = match head.query.timeout() {
+                    Ok(asked) => asked.unwrap_or(REQUEST_TIMEOUT).min(REQUEST_TIMEOUT),
+                    Err(status) => return respond::status(&status, self.wanted_or_json(&head)),
+                };
                 let serving = self.serve_resource(head, route, verb, user, body);
-                match tokio::time::timeout(REQUEST_TIMEOUT, serving).await {
+                match tokio::time::timeout(allotted, serving).await {
                     Ok(response) => response,
-                    Err(_) => respond::status(
-                        &Status::timeout("request did not complete within the allotted timeout", 0),
-                        Wanted::JSON,
-                    ),
+                    Err(_) => {
+                        self.metrics.aborted();
+                        let why = "request did not complete within the allotted timeout";
+                        respond::status(&Status::timeout(why, 0), Wanted::JSON)
+                    }
                 }
             }
         };
         drop(gauge);
-        let route = counted.unwrap_or_default();
-        self.metrics.count(
-            &Counted {
-                verb: if verb.is_empty() { "get" } else { verb },
-                group: &route.group,
-                version: &route.version,
-                resource: &route.resource,
-                subresource: &route.subresource,
-                scope: match (&*route.resource, &*route.name, &*route.namespace) {
-                    ("", _, _) => "",
-                    (_, "", "") => "cluster",
-                    (_, "", _) => "namespace",
-                    _ => "resource",
-                },
+        // Only what is served has series of its own: clients make up names without end.
+        let route = counted.filter(|route| self.serves(route)).unwrap_or_default();
+        let counted = Counted {
+            verb: metrics_verb(verb, &route, &head_method),
+            group: &route.group,
+            version: &route.version,
+            resource: &route.resource,
+            subresource: &route.subresource,
+            scope: match (&*route.resource, &*route.name, &*route.namespace) {
+                ("", _, _) => "",
+                (_, "", "") => "cluster",
+                (_, "", _) => "namespace",
+                _ => "resource",
             },
-            response.status().as_u16(),
-            (!is_long).then(|| started.elapsed()),
-        );
+            dry_run,
+        };
+        self.metrics.count(&counted, response.status().as_u16(), (!is_long).then(|| started.elapsed()));
+        if is_long {
+            let open = self.metrics.open(&counted);
+            return response.map(|body| body.guarded(open));
+        }
+        if !writes && let Some(bytes) = response.body().size_hint().exact() {
+            self.metrics.sent(&counted, usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
         response
     }
 
+    /// Whether there is such a resource, and such a subresource of it.
+    fn serves(&self, route: &Route) -> bool {
+        let catalogue = self.catalogue.load();
+        let found = catalogue.find(&route.group, &route.version, &route.resource);
+        found.is_some_and(|(resource, _)| {
+            route.subresource.is_empty() || resource.subresource(&route.subresource).is_some()
+        })
+    }
+
     fn wanted_or_json(&self, head: &Head) -> Wanted {
-        let wanted = negotiate::accept(&head.headers, true, false).unwrap_or(Wanted::JSON);
+        let served = Served { answer: Answer::Document, protobuf: true };
+        let wanted = negotiate::accept(&head.headers, served).unwrap_or(Wanted::JSON);
         Wanted { shape: negotiate::Shape::Object, ..wanted }
     }
 
@@ -176,6 +199,7 @@ impl ApiServer {
             match authenticator.authenticate(&credentials, view) {
                 Ok(Some(mut identity)) => {
                     with_group(&mut identity.user, "system:authenticated");
+                    self.metrics.authenticated(Proof::Success);
                     if !has_own_proof {
                         // Another request of this connection may have been first.
                         let _ = peer.memo.set(Arc::new(identity.clone()));
@@ -185,6 +209,7 @@ impl ApiServer {
                 Ok(None) => {}
                 Err(why) => {
                     failed = true;
+                    self.metrics.authenticated(Proof::Failure);
                     tracing::debug!(why, "a proof of identity does not hold");
                 }
             }
@@ -265,6 +290,7 @@ impl ApiServer {
     /// The refusal in upstream's words, unless the action is allowed.
     pub(crate) fn allow(&self, action: &Action<'_>, view: &View) -> Result<(), Status> {
         let decision = self.authorize(action, view);
+        self.metrics.authorized(&action.user.name, decision.verdict);
         if decision.verdict == Verdict::Allow {
             return Ok(());
         }
@@ -322,21 +348,23 @@ impl ApiServer {
         if matches!(kind, Some(SubresourceKind::PodStream | SubresourceKind::Proxy)) {
             return self.connect(head, &route, &target, user, body).await;
         }
-        let wanted = match negotiate::accept(&head.headers, has_protobuf, true) {
+        let answer = match verb {
+            "list" => Answer::List,
+            "watch" => Answer::Watch,
+            _ => Answer::Object,
+        };
+        let wanted = match negotiate::accept(&head.headers, Served { answer, protobuf: has_protobuf }) {
             Ok(wanted) => wanted,
             Err(status) => return respond::status(&status, Wanted::JSON),
         };
-        if let Err(status) = fits_list(wanted, verb, &target, &head.headers) {
-            return respond::status(&status, Wanted { shape: negotiate::Shape::Object, ..wanted });
-        }
         let wanted = Wanted { pretty: wanted.pretty || is_pretty(&head), ..wanted };
-        let wanted = with_include(wanted, &head);
-        let refused = Wanted { shape: negotiate::Shape::Object, ..wanted };
-        let gzip = head
-            .headers
-            .get(ACCEPT_ENCODING)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|text| text.split(',').any(|coding| coding.trim().starts_with("gzip")));
+        let refused = Wanted { shape: Shape::Object, ..wanted };
+        let checked = fits_list(wanted, verb, &target, &head.headers);
+        let wanted = match checked.and_then(|()| with_include(wanted, &head)) {
+            Ok(wanted) => wanted,
+            Err(status) => return respond::status(&status, refused),
+        };
+        let gzip = respond::takes_gzip(&head.headers);
         let mut warnings = Vec::new();
         let outcome = self.run(head, target, verb, user, body, has_protobuf, &mut warnings).await;
         let mut response = outcome
@@ -446,6 +474,27 @@ fn verb(head: &Head, route: Option<&Route>) -> &'static str {
     }
 }
 
+/// The verb as metrics write it.
+fn metrics_verb(verb: &'static str, route: &Route, method: &Method) -> &'static str {
+    if !route.subresource.is_empty() && is_stream(route) && route.subresource != "log" {
+        return "CONNECT";
+    }
+    match (verb, method) {
+        ("get", _) => "GET",
+        ("list", _) => "LIST",
+        ("watch", _) => "WATCH",
+        ("create", _) => "POST",
+        ("update", _) => "PUT",
+        ("patch", _) => "PATCH",
+        ("delete", _) => "DELETE",
+        ("deletecollection", _) => "DELETECOLLECTION",
+        (_, &Method::GET) => "GET",
+        (_, &Method::POST) => "POST",
+        (_, &Method::PUT) => "PUT",
+        _ => "other",
+    }
+}
+
 /// Requests without an end in sight.
 fn is_stream(route: &Route) -> bool {
     matches!(&*route.subresource, "exec" | "attach" | "portforward" | "log" | "proxy")
@@ -508,7 +557,7 @@ fn patch_kind(head: &Head, target: &Target) -> Result<PatchKind, Status> {
 
 /// Metadata of one object is no form of a list, nor the other way round.
 fn fits_list(wanted: Wanted, verb: &str, target: &Target, headers: &HeaderMap) -> Result<(), Status> {
-    if wanted.shape != negotiate::Shape::Metadata || verb == "watch" {
+    if !matches!(wanted.shape, Shape::Metadata(_)) || verb == "watch" {
         return Ok(());
     }
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -540,15 +589,11 @@ fn is_pretty(head: &Head) -> bool {
 }
 
 /// `includeObject` of a table.
-fn with_include(wanted: Wanted, head: &Head) -> Wanted {
-    let include =
-        head.query.get("includeObject").and_then(|text| apimachinery::table::IncludeObject::parse(text).ok());
-    match (wanted.shape, include) {
-        (negotiate::Shape::Table(_), Some(include)) => {
-            Wanted { shape: negotiate::Shape::Table(include), ..wanted }
-        }
-        _ => wanted,
-    }
+fn with_include(wanted: Wanted, head: &Head) -> Result<Wanted, Status> {
+    let Shape::Table(version, _) = wanted.shape else { return Ok(wanted) };
+    let asked = head.query.get("includeObject").unwrap_or("");
+    let include = apimachinery::table::IncludeObject::parse(asked).map_err(Status::bad_request)?;
+    Ok(Wanted { shape: Shape::Table(version, include), ..wanted })
 }
 
 /// The bearer token of the header, or of a WebSocket's protocols.

@@ -1,9 +1,12 @@
 //! The query of a request, as options.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use apimachinery::Status;
+use apimachinery::{Status, time};
 use client::ListOptions;
+
+use crate::generic::ListRules;
 
 /// Names and values in the order of the query, decoded.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +67,8 @@ impl Query {
                 None | Some("") => None,
                 Some("Exact") => Some("Exact"),
                 Some("NotOlderThan") => Some("NotOlderThan"),
-                Some(other) => return Err(unknown_match(other, self)),
+                // Refused for that, and for whatever else is wrong with the options.
+                Some(other) => return Err(self.refuse_match(other)),
             },
             allow_watch_bookmarks: self.is_set("allowWatchBookmarks"),
             send_initial_events: self.get("sendInitialEvents").map(truth),
@@ -72,30 +76,30 @@ impl Query {
         })
     }
 
+    fn refuse_match(&self, matching: &str) -> Status {
+        let asked = ListRules {
+            is_watch: self.is_set("watch"),
+            matching,
+            revision: self.get("resourceVersion").unwrap_or(""),
+            continues: self.get("continue").is_some_and(|token| !token.is_empty()),
+            initial_events: self.get("sendInitialEvents").is_some(),
+        };
+        asked.check().err().unwrap_or_else(|| Status::bad_request("unknown resourceVersionMatch"))
+    }
+
+    /// `timeout` of any request that is no watch.
+    pub fn timeout(&self) -> Result<Option<Duration>, Status> {
+        let Some(text) = self.get("timeout").filter(|text| !text.is_empty()) else { return Ok(None) };
+        let nanos = time::parse_duration(text).map_err(|why| {
+            Status::bad_request(format!("invalid timeout specified in the request URI - {why}"))
+        })?;
+        Ok(u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos))
+    }
+
     /// `gracePeriodSeconds` of a deletion.
     pub fn grace_period(&self) -> Result<Option<i64>, Status> {
         self.number("gracePeriodSeconds")
     }
-}
-
-/// 422 for a resourceVersionMatch that is none.
-fn unknown_match(value: &str, query: &Query) -> Status {
-    use apimachinery::field::{Errors, Path};
-    let mut errors = Errors::new();
-    let path = Path::child(&Path::Root, "resourceVersionMatch");
-    if query.get("resourceVersion").unwrap_or("").is_empty() {
-        errors.forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
-    }
-    if query.is_set("watch") {
-        errors.not_supported(&path, value, &["NotOlderThan"]);
-    } else {
-        errors.not_supported(&path, value, &["Exact", "NotOlderThan", ""]);
-    }
-    Status::invalid(
-        apimachinery::status::GroupKind { group: "meta.k8s.io", kind: "ListOptions" },
-        "",
-        &errors,
-    )
 }
 
 fn truth(value: &str) -> bool {

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    VARY,
 };
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
 use crate::body::Body;
 use crate::generic::Outcome;
@@ -25,6 +26,34 @@ pub(crate) fn plain(code: u16, media_type: &'static str, body: impl Into<Bytes>)
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     response
+}
+
+/// Whether the client reads gzip.
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let text = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
+    text.split(',').any(|coding| coding.trim() == "gzip")
+}
+
+/// As [`plain`], compressed where it is long and the client reads that.
+pub(crate) fn sized(
+    code: u16,
+    media_type: &'static str,
+    body: impl Into<Bytes>,
+    gzip: bool,
+) -> Response<Body> {
+    let body = body.into();
+    if !gzip || body.len() < COMPRESS_FROM {
+        return plain(code, media_type, body);
+    }
+    let mut response = plain(code, media_type, Bytes::new());
+    compress(&mut response, [body].into_iter());
+    response
+}
+
+fn compress(response: &mut Response<Body>, chunks: impl Iterator<Item = Bytes> + Send + 'static) {
+    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    *response.body_mut() = Body::stream(futures::stream::iter(compressed(chunks)));
 }
 
 /// A refusal.
@@ -87,23 +116,23 @@ impl ApiServer {
         let media_type = output::media_type(wanted.format, false);
         match outcome {
             Outcome::Object { code, object } => {
-                Ok(plain(code, media_type, output::object(&object, version, wanted, now)?))
+                Ok(sized(code, media_type, output::object(&object, version, wanted, now)?, gzip))
             }
-            Outcome::Tree { code, value } => Ok(plain(code, media_type, output::encode(&value, wanted))),
+            Outcome::Tree { code, value } => {
+                Ok(sized(code, media_type, output::encode(&value, wanted), gzip))
+            }
             Outcome::List(listed) => {
                 let mut chunks = output::list(listed, wanted, now)?;
                 let first = chunks.next().unwrap_or_default();
                 let second = chunks.next();
                 let total = first.len() + second.as_ref().map_or(0, Bytes::len);
-                if second.is_none() && (!gzip || total < COMPRESS_FROM) {
-                    return Ok(plain(200, media_type, first));
+                if second.is_none() {
+                    return Ok(sized(200, media_type, first, gzip));
                 }
                 let chunks = [first].into_iter().chain(second).chain(chunks);
                 let mut response = plain(200, media_type, Bytes::new());
                 if gzip && total >= COMPRESS_FROM.min(64 * 1024) {
-                    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
-                    *response.body_mut() = Body::stream(futures::stream::iter(compressed(chunks)));
+                    compress(&mut response, chunks);
                 } else {
                     *response.body_mut() = Body::stream(futures::stream::iter(chunks));
                 }
@@ -113,29 +142,11 @@ impl ApiServer {
                 let media_type = output::media_type(wanted.format, true);
                 let media_type = if wanted.format == Format::Yaml { "application/json" } else { media_type };
                 let mut response = plain(200, media_type, Bytes::new());
-                let gauge = self.metrics.watcher();
                 let events = output::watch(watching, wanted, self.edge.clock.clone());
-                *response.body_mut() = Body::stream(Counted { events: Box::pin(events), _gauge: gauge });
+                *response.body_mut() = Body::stream(events);
                 Ok(response)
             }
         }
-    }
-}
-
-/// A watch's events, counted as long as they come.
-struct Counted<S> {
-    events: std::pin::Pin<Box<S>>,
-    _gauge: crate::metrics::WatcherGauge,
-}
-
-impl<S: futures::Stream> futures::Stream for Counted<S> {
-    type Item = S::Item;
-
-    fn poll_next(
-        self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<S::Item>> {
-        self.get_mut().events.as_mut().poll_next(context)
     }
 }
 

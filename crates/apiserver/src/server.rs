@@ -164,7 +164,8 @@ impl Builder {
         self
     }
 
-    /// Serves a page beside the resources (`/openid/v1/jwks`), authorized as a path.
+    /// Serves a page beside the resources (`/openid/v1/jwks`), authorized as a path. Clients may
+    /// keep it for an hour.
     pub fn page(mut self, path: impl Into<String>, page: Page) -> Self {
         self.pages.push((path.into(), page));
         self

@@ -53,6 +53,7 @@ impl ControlPlane {
     pub async fn start(config: &Config, edge: &Edge) -> Result<Self> {
         // First, for it says soonest what is wrong.
         let listener = preflight::listen(config.bind)?;
+        preflight::raise_open_files();
         preflight::data_dir(&config.data_dir)?;
         let catalogue: SharedCatalogue = Default::default();
         // The database is read while keys and types are made ready.
@@ -84,6 +85,9 @@ impl ControlPlane {
             .authenticator(tokens);
         for authorizer in authorizers.iter() {
             builder = builder.authorizer(authorizer.clone());
+        }
+        for (path, media_type, body) in openid(&pki, config) {
+            builder = builder.page(path, Box::new(move |_| (media_type, body.clone())));
         }
         let caller = Arc::new(HttpsCaller::new(edge.clone()));
         let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller);
@@ -152,6 +156,19 @@ fn kinds(
         warn_ineffective,
     };
     (registry::definitions(&settings), authorizers, tokens)
+}
+
+/// What verifiers of service account tokens read: path, media type and body.
+fn openid(pki: &ClusterPki, config: &Config) -> [(&'static str, &'static str, Vec<u8>); 2] {
+    const KEYS: &str = "/openid/v1/jwks";
+    let host = config.advertise.first().copied().unwrap_or_else(|| config.bind.ip());
+    let address = SocketAddr::new(host, config.bind.port());
+    let keys = &pki.service_accounts;
+    let configuration = keys.openid_configuration(&format!("https://{address}{KEYS}"));
+    [
+        (KEYS, "application/jwk-set+json", keys.jwks().to_string().into_bytes()),
+        ("/.well-known/openid-configuration", "application/json", configuration.to_string().into_bytes()),
+    ]
 }
 
 /// Every name under which this server is reached.

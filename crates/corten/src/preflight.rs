@@ -37,6 +37,18 @@ fn has_file_system(known: &str, name: &str) -> bool {
     known.lines().any(|line| line.split_whitespace().next_back() == Some(name))
 }
 
+/// Lets this process open as many files as the system allows: a connection is
+/// one. The usual limit of 1024 is for programs that select(2). The spawner was
+/// forked before, so that containers keep the limit that they know.
+pub fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// Listens on the address of the API.
 pub fn listen(address: SocketAddr) -> Result<TcpListener> {
     let listener = TcpListener::bind(address).map_err(|error| {

@@ -164,6 +164,17 @@ impl ServiceAccountKeys {
         }
     }
 
+    /// What `/.well-known/openid-configuration` says; `keys` is the address of the key set.
+    pub fn openid_configuration(&self, keys: &str) -> serde_json::Value {
+        serde_json::json!({
+            "issuer": self.issuer,
+            "jwks_uri": keys,
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        })
+    }
+
     /// The JSON Web Key Set served at `/openid/v1/jwks`.
     pub fn jwks(&self) -> serde_json::Value {
         serde_json::json!({ "keys": self.verifying.iter().map(|key| &key.jwk).collect::<Vec<_>>() })

@@ -11,6 +11,7 @@ use apiserver::{
 use auth::ServiceAccountTokens;
 use pki::ServiceAccountKeys;
 
+use crate::printers::descriptions;
 use crate::reviews::access::{About, AccessReview};
 use crate::*;
 
@@ -28,12 +29,16 @@ pub struct Settings {
 /// Every built-in resource, in the order of discovery.
 pub fn definitions(settings: &Settings) -> Vec<Definition> {
     let mut columns = facts::table_columns();
+    let described = descriptions::data();
     let mut made: Vec<Definition> = Vec::new();
     for fact in facts::discovery() {
         let mut version = version_of(fact);
         let place = (fact.group.clone(), fact.version.clone(), fact.resource.clone());
         if let Some(at) = columns.iter().position(|(key, _)| *key == place) {
             version.columns = columns.swap_remove(at).1.into_iter().map(column).collect();
+            let (group, version_name, resource) = place;
+            let place = format!("{group}/{version_name}/{resource}");
+            descriptions::describe(&described, &place, &mut version.columns);
         }
         let known = made
             .iter_mut()
@@ -298,6 +303,8 @@ fn selectable(group: &str, resource: &str) -> Vec<Selectable> {
             Selectable::new("spec.hostNetwork").absent("false"),
             Selectable::new("status.phase"),
             Selectable::new("status.podIP"),
+            // Known to the scheme, but no pod has it: it reads as nothing.
+            Selectable { path: Vec::new(), ..Selectable::new("status.podIPs") },
             Selectable::new("status.nominatedNodeName"),
         ],
         ("", "nodes") => {
@@ -345,19 +352,12 @@ fn selectable(group: &str, resource: &str) -> Vec<Selectable> {
         ("", "namespaces") => fields(&["status.phase"]),
         ("", "services") => fields(&["spec.clusterIP", "spec.type"]),
         ("", "replicationcontrollers") => vec![Selectable::new("status.replicas").absent("0")],
-        ("apps", "replicasets") => vec![Selectable::new("status.replicas").absent("0")],
         ("batch", "jobs") => vec![at(Selectable::new("status.successful").absent("0"), "status.succeeded")],
         ("certificates.k8s.io", "certificatesigningrequests") => fields(&["spec.signerName"]),
         ("certificates.k8s.io", "clustertrustbundles") => fields(&["spec.signerName"]),
         ("certificates.k8s.io", "podcertificaterequests") => {
             fields(&["spec.signerName", "spec.podName", "spec.nodeName"])
         }
-        ("networking.k8s.io", "ipaddresses") => fields(&[
-            "spec.parentRef.group",
-            "spec.parentRef.resource",
-            "spec.parentRef.namespace",
-            "spec.parentRef.name",
-        ]),
         ("resource.k8s.io", "resourceslices") => fields(&["spec.nodeName", "spec.driver", "spec.pool.name"]),
         _ => Vec::new(),
     }

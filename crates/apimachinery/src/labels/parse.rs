@@ -180,7 +180,8 @@ impl<'a> Parser<'a> {
             }
             (Token::Close, _) => {
                 self.take_value();
-                Ok(Vec::new())
+                // Nothing between the brackets is the empty value.
+                Ok(vec![String::new()])
             }
             (_, found) => fail(format!("found '{found}', expected: ',', ')' or identifier")),
         }

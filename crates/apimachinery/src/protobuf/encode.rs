@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::MAGIC;
-use super::wire::{FIXED64, write_bytes, write_message, write_number, write_tag};
+use super::wire::{write_bytes, write_double, write_message, write_number};
 use crate::schema::{Field, Or, ProtoTarget, Type, TypeId, Types};
 use crate::value::NULL;
 use crate::{Value, json, time};
@@ -74,10 +74,7 @@ fn write_value(types: &Types, ty: Type, number: u32, value: &Value, out: &mut Ve
         Type::Bytes => write_bytes(number, &STANDARD.decode(value.text()).unwrap_or_default(), out),
         Type::Bool => write_number(number, value.is_true().into(), out),
         Type::Int32 | Type::Int64 => write_number(number, value.as_i64().unwrap_or(0) as u64, out),
-        Type::Float => {
-            write_tag(number, FIXED64, out);
-            out.extend_from_slice(&value.as_f64().unwrap_or(0.0).to_le_bytes());
-        }
+        Type::Float => write_double(number, value.as_f64().unwrap_or(0.0), out),
         Type::Struct(id) => write_message(number, out, |out| encode(types, id, value, out)),
         Type::Quantity => write_message(number, out, |out| {
             let text = value.as_str().unwrap_or("0");

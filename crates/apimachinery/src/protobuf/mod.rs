@@ -10,6 +10,7 @@ mod wire;
 
 pub use decode::{Envelope, decode, decode_object, open};
 pub use encode::{encode, encode_object, write_watch_event};
+pub use wire::{write_bytes, write_double, write_message, write_number};
 
 /// The first bytes of an enveloped object.
 pub const MAGIC: &[u8; 4] = b"k8s\0";

@@ -94,19 +94,27 @@ pub(super) fn write_tag(number: u32, wire: u8, out: &mut Vec<u8>) {
     write_varint(u64::from(number) << 3 | u64::from(wire), out);
 }
 
-pub(super) fn write_number(number: u32, value: u64, out: &mut Vec<u8>) {
+/// A varint field.
+pub fn write_number(number: u32, value: u64, out: &mut Vec<u8>) {
     write_tag(number, VARINT, out);
     write_varint(value, out);
 }
 
-pub(super) fn write_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
+/// A field of a double.
+pub fn write_double(number: u32, value: f64, out: &mut Vec<u8>) {
+    write_tag(number, FIXED64, out);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// A field of bytes or a text.
+pub fn write_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
     write_tag(number, BYTES, out);
     write_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
 /// A field with a length that is known only when `body` has written it.
-pub(super) fn write_message(number: u32, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+pub fn write_message(number: u32, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     write_tag(number, BYTES, out);
     // Room for the usual length of one byte; a longer one moves the body.
     out.push(0);

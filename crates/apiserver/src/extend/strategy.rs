@@ -176,6 +176,11 @@ pub trait Strategy: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Warnings about a deletion with these options.
+    fn delete_warnings(&self, _options: &DeleteOptions) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     fn orphaning(&self) -> Orphaning {
         Orphaning::Collect
     }
@@ -200,6 +205,12 @@ pub trait Strategy: Send + Sync + 'static {
     /// resources only, and None where they are by what is there.
     fn structure(&self, _version: &str) -> Option<&Structure> {
         None
+    }
+
+    /// The refusal of a field selector that names `field`, for kinds that have
+    /// selectable fields of their own.
+    fn unselectable(&self, _definition: &Definition, _version: &Version, field: &str) -> String {
+        format!("field label not supported: {field}")
     }
 
     /// The cells of a table row, one for each column of `version`. By default

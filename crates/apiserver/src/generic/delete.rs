@@ -36,6 +36,7 @@ impl ApiServer {
         warnings: &mut Vec<String>,
     ) -> Result<Outcome, Status> {
         let key = target.key(&target.name);
+        warnings.extend(target.resource.strategy.delete_warnings(options).into_iter().map(str::to_owned));
         for _ in 0..TRIES {
             let view = self.view();
             let Some(entry) = view.snapshot().get(&key).cloned() else {

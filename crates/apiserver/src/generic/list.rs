@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apimachinery::Status;
+use apimachinery::{Status, Value, json};
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -18,14 +18,17 @@ use crate::catalogue::Resource;
 /// How long a read waits for a revision that is not there yet.
 const FUTURE: Duration = Duration::from_secs(3);
 
-/// As Go's RawURLEncoding, which minds neither padding nor what the last letter has too much.
+/// As Go's RawURLEncoding, which takes no padding and does not mind what the last letter has too much.
 const TOKENS: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
         .with_encode_padding(false)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
         .with_decode_allow_trailing_bits(true),
 );
+
+/// The version of tokens.
+const META_V1: &str = "meta.k8s.io/v1";
 
 /// What a list found.
 pub(crate) struct Listed {
@@ -108,7 +111,7 @@ impl ApiServer {
             return match self.store.snapshot_at(revision).await {
                 Ok(snapshot) => Ok((snapshot, after)),
                 Err(store::Error::Compacted { .. } | store::Error::FutureRevision { .. }) => {
-                    Err(expired_token())
+                    Err(expired_token(&token.start))
                 }
                 Err(error) => Err(Self::store_error(error)),
             };
@@ -132,9 +135,9 @@ impl ApiServer {
         }
         match self.store.snapshot_at(revision).await {
             Ok(snapshot) => Ok((snapshot, None)),
-            Err(store::Error::Compacted { .. }) => Err(Status::expired(format!(
-                "The provided resource version {revision} is too old; list again without it or with a newer one"
-            ))),
+            Err(store::Error::Compacted { .. }) => {
+                Err(Status::expired("The resourceVersion for the provided list is too old."))
+            }
             Err(error) => Err(Self::store_error(error)),
         }
     }
@@ -177,7 +180,7 @@ fn fill<'a>(
         if listed.entries.len() == limit {
             let last = listed.entries.last().map_or("", |entry| entry.key.as_str());
             let start = last.strip_prefix(prefix).unwrap_or(last).to_owned();
-            listed.continue_token = write_token(listed.revision, start);
+            listed.continue_token = write_token(i64::try_from(listed.revision).unwrap_or(0), start);
             return;
         }
         listed.entries.push(entry.clone());
@@ -185,61 +188,136 @@ fn fill<'a>(
 }
 
 /// `start` is the last key of the page; a token names the first key after it.
-fn write_token(revision: u64, start: String) -> String {
-    let token = Token {
-        v: "meta.k8s.io/v1".into(),
-        rv: i64::try_from(revision).unwrap_or(0),
-        start: format!("{start}\0"),
-    };
+fn write_token(revision: i64, start: String) -> String {
+    let token = Token { v: META_V1.into(), rv: revision, start: format!("{start}\0") };
     TOKENS.encode(serde_json::to_vec(&token).expect("two texts and a number are JSON"))
 }
 
 fn read_token(text: &str) -> Result<Token, Status> {
-    let bad = |why: &str| {
+    let bad = |why: String| {
         Err(Status::bad_request(format!("invalid continue token: continue key is not valid: {why}")))
     };
-    let Ok(bytes) = TOKENS.decode(text.trim_end_matches('=')) else {
-        return bad("illegal base64 data");
+    let bytes = match TOKENS.decode(text) {
+        Ok(bytes) => bytes,
+        Err(error) => return bad(format!("illegal base64 data at input byte {}", illegal_at(&error))),
     };
     let mut token = match serde_json::from_slice::<Token>(&bytes) {
         Ok(token) => token,
-        Err(_) => return bad(&go_syntax(&bytes)),
+        Err(_) => return bad(go_syntax(&bytes)),
     };
-    if token.v != "meta.k8s.io/v1" {
-        return bad("server does not recognize this encoded version");
+    if token.v != META_V1 {
+        return bad(format!("server does not recognize this encoded version {}", token.v));
     }
     if token.rv == 0 {
-        return bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
+        return bad(format!("incorrect encoded start resourceVersion (version {META_V1})"));
     }
     if token.start.is_empty() {
-        return bad("encoded start key empty (version meta.k8s.io/v1)");
+        return bad(format!("encoded start key empty (version {META_V1})"));
     }
-    if token.start.trim_end_matches('\0').split('/').any(|part| part == "..") {
-        return bad("it leads out of the resource");
+    if !is_clean(&token.start) {
+        // It would lead out of the resource.
+        return bad(token.start);
     }
     // Keys hold no zero byte: after the key before it is at the key itself.
     token.start = token.start.trim_end_matches('\0').to_owned();
     Ok(token)
 }
 
-/// What Go's decoder says of bytes that do not begin as JSON does.
-fn go_syntax(bytes: &[u8]) -> String {
-    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => "unexpected end of JSON input".to_owned(),
-        Some(b'{') => "unexpected end of JSON input".to_owned(),
-        Some(byte) if byte.is_ascii_graphic() => {
-            format!("invalid character '{}' looking for beginning of value", *byte as char)
-        }
-        Some(byte) => format!("invalid character '\\u{byte:04x}' looking for beginning of value"),
+/// Where Go says that the letters go wrong.
+fn illegal_at(error: &base64::DecodeError) -> usize {
+    match error {
+        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => *at,
+        base64::DecodeError::InvalidLength(length) => length.saturating_sub(1),
+        base64::DecodeError::InvalidPadding => 0,
     }
 }
 
-/// 410: the page's revision is gone.
-fn expired_token() -> Status {
-    Status::expired(
+/// Whether Go's path.Clean leaves it as it is.
+fn is_clean(start: &str) -> bool {
+    let start = start.strip_prefix('/').unwrap_or(start);
+    start.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+/// What Go's decoder says of bytes that are no token.
+fn go_syntax(bytes: &[u8]) -> String {
+    // Told of the byte itself, which mostly is no UTF-8.
+    if let Some(&byte) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|byte| **byte >= 0x80) {
+        let shown = match byte {
+            0x80..=0xa0 | 0xad => format!("\\u{byte:04x}"),
+            byte => char::from(byte).to_string(),
+        };
+        return format!("invalid character '{shown}' looking for beginning of value");
+    }
+    match json::parse(bytes) {
+        Err(error) => error.to_string(),
+        Ok(value) => {
+            let what = match value {
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Bool(_) => "bool",
+                Value::Object(_) => return "a member of the token has another type".into(),
+                _ => "number",
+            };
+            format!("json: cannot unmarshal {what} into Go value of type storage.continueToken")
+        }
+    }
+}
+
+/// 410: the page's revision is gone. With the token in the answer the list may
+/// go on with what is there now.
+fn expired_token(start: &str) -> Status {
+    let mut status = Status::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list \
          without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
          results. Continuing with the provided token results in an inconsistent list - objects that were created, \
          modified, or deleted between the time the first chunk was returned and now may show up in the list.",
-    )
+    );
+    status.continue_token = Some(write_token(-1, start.to_owned()).into());
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        read_token(text).err().map(|status| status.message).unwrap_or_default()
+    }
+
+    #[test]
+    fn tokens_come_back_as_they_went() {
+        for (revision, start) in [(7, "default/a"), (-1, "b")] {
+            let token = read_token(&write_token(revision, start.to_owned())).unwrap();
+            assert_eq!((token.rv, token.start.as_str()), (revision, start));
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_in_gos_words() {
+        let encoded = |text: &str| TOKENS.encode(text);
+        for (token, why) in [
+            ("garbage".to_owned(), "invalid character '\\u0081' looking for beginning of value"),
+            ("a+b".to_owned(), "illegal base64 data at input byte 1"),
+            ("abcde".to_owned(), "illegal base64 data at input byte 4"),
+            (encoded("{"), "unexpected end of JSON input"),
+            (encoded("[]"), "json: cannot unmarshal array into Go value of type storage.continueToken"),
+            (encoded("{}"), "server does not recognize this encoded version "),
+            (
+                encoded(r#"{"v":"meta.k8s.io/v1","start":"a"}"#),
+                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ),
+            (encoded(r#"{"v":"meta.k8s.io/v1","rv":1}"#), "encoded start key empty (version meta.k8s.io/v1)"),
+            (encoded(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"a/../b"}"#), "a/../b"),
+        ] {
+            assert_eq!(refused(&token), format!("invalid continue token: continue key is not valid: {why}"));
+        }
+    }
+
+    #[test]
+    fn an_expired_page_can_be_followed_all_the_same() {
+        let status = expired_token("n/a");
+        assert_eq!((status.code, status.reason), (410, "Expired"));
+        let token = read_token(&status.continue_token.unwrap()).unwrap();
+        assert_eq!((token.rv, token.start.as_str()), (-1, "n/a"));
+    }
 }

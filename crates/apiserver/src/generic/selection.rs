@@ -41,14 +41,27 @@ impl Labels for Header {
 }
 
 impl Selection {
-    pub fn of(options: &ListOptions, resource: &Resource, is_watch: bool) -> Result<Self, Status> {
+    /// `version` is that of the request, an index into the resource's versions.
+    pub fn of(
+        options: &ListOptions,
+        resource: &Resource,
+        version: usize,
+        is_watch: bool,
+    ) -> Result<Self, Status> {
         let bad = |error: labels::SelectorError| Status::bad_request(error.to_string());
         let labels = labels::Selector::parse(options.label_selector.as_deref().unwrap_or("")).map_err(bad)?;
         let fields = fields::Selector::parse(options.field_selector.as_deref().unwrap_or("")).map_err(bad)?;
         for term in fields.terms() {
-            check_field(&term.field, resource)?;
+            check_field(&term.field, resource, version)?;
         }
-        check_options(options, is_watch)?;
+        let rules = ListRules {
+            is_watch,
+            matching: options.resource_version_match.unwrap_or(""),
+            revision: options.resource_version.as_deref().unwrap_or(""),
+            continues: options.continue_token.as_deref().is_some_and(|token| !token.is_empty()),
+            initial_events: options.send_initial_events.is_some(),
+        };
+        rules.check()?;
         let matching = match options.resource_version_match {
             Some("Exact") => Some(Match::Exact),
             Some("NotOlderThan") => Some(Match::NotOlderThan),
@@ -106,79 +119,141 @@ impl Selection {
     }
 }
 
-fn check_field(field: &str, resource: &Resource) -> Result<(), Status> {
+fn check_field(field: &str, resource: &Resource, version: usize) -> Result<(), Status> {
+    let is_custom = matches!(resource.storage, crate::Storage::Stored { schema: None, .. });
+    // Kinds without selectable fields of their own have both names in upstream's scheme, whatever their scope.
+    let is_plain = resource.selectable.is_empty() && !is_custom;
     let known = field == "metadata.name"
-        || (field == "metadata.namespace" && (resource.is_namespaced() || resource.selectable.is_empty()))
+        || (field == "metadata.namespace" && (resource.is_namespaced() || is_plain))
         || resource.selectable.iter().any(|selectable| selectable.name == field);
     if known {
         return Ok(());
     }
-    let is_custom = matches!(resource.storage, crate::Storage::Stored { schema: None, .. });
-    Err(Status::bad_request(if is_custom || !resource.selectable.is_empty() {
-        format!("field label not supported: {field}")
-    } else {
+    Err(Status::bad_request(if is_plain {
         format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    } else {
+        resource.strategy.unselectable(resource, &resource.versions[version], field)
     }))
 }
 
-/// metainternalversion's ValidateListOptions.
-fn check_options(options: &ListOptions, is_watch: bool) -> Result<(), Status> {
-    let mut errors = Errors::new();
-    let path = Path::child(&Path::Root, "resourceVersionMatch");
-    let matching = options.resource_version_match.unwrap_or("");
-    let revision = options.resource_version.as_deref().unwrap_or("");
-    let continues = options.continue_token.as_deref().is_some_and(|token| !token.is_empty());
-    if is_watch {
-        if options.send_initial_events.is_some() {
-            if matching != "NotOlderThan" {
-                errors.forbidden(
-                    &path,
-                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                );
-            }
-            if !matching.is_empty() && matching != "NotOlderThan" {
-                errors.not_supported(&path, matching, &["NotOlderThan"]);
-            }
-            if continues {
-                errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
-            }
-        } else if !matching.is_empty() {
+/// What of a list's or watch's options may not stand beside what
+/// (metainternalversion's ValidateListOptions).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListRules<'a> {
+    pub is_watch: bool,
+    /// resourceVersionMatch; "" where it is not asked for.
+    pub matching: &'a str,
+    pub revision: &'a str,
+    pub continues: bool,
+    /// sendInitialEvents is given, true or not.
+    pub initial_events: bool,
+}
+
+impl ListRules<'_> {
+    /// # Errors
+    /// 422 with a cause for each rule that is broken.
+    pub fn check(self) -> Result<(), Status> {
+        let mut errors = Errors::new();
+        if self.is_watch {
+            self.check_watch(&mut errors);
+        } else {
+            self.check_list(&mut errors);
+        }
+        if errors.is_empty() {
+            return Ok(());
+        }
+        Err(Status::invalid(GroupKind { group: "meta.k8s.io", kind: "ListOptions" }, "", &errors))
+    }
+
+    fn check_watch(self, errors: &mut Errors) {
+        let path = Path::child(&Path::Root, "resourceVersionMatch");
+        let newer = self.matching == "NotOlderThan";
+        if self.initial_events && !newer {
+            errors
+                .forbidden(&path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+        }
+        if self.matching.is_empty() {
+            return;
+        }
+        if !self.initial_events {
             errors.forbidden(
                 &path,
                 "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
             );
         }
-    } else {
-        if !matching.is_empty() {
-            if revision.is_empty() {
+        if !newer {
+            errors.not_supported(&path, self.matching, &["NotOlderThan"]);
+        }
+        if self.continues {
+            errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
+        }
+    }
+
+    fn check_list(self, errors: &mut Errors) {
+        let path = Path::child(&Path::Root, "resourceVersionMatch");
+        if !self.matching.is_empty() {
+            if self.revision.is_empty() {
                 errors
                     .forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
             }
-            if continues {
+            if self.continues {
                 errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
             }
-            if matching != "Exact" && matching != "NotOlderThan" {
-                errors.not_supported(&path, matching, &["Exact", "NotOlderThan", ""]);
+            if !matches!(self.matching, "Exact" | "NotOlderThan") {
+                errors.not_supported(&path, self.matching, &["Exact", "NotOlderThan", ""]);
             }
-            if matching == "Exact" && revision == "0" {
+            if self.matching == "Exact" && self.revision == "0" {
                 errors.forbidden(
                     &path,
                     "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
                 );
             }
         }
-        if options.send_initial_events.is_some() {
+        if self.initial_events {
             let path = Path::child(&Path::Root, "sendInitialEvents");
             errors.forbidden(&path, "sendInitialEvents is forbidden for list");
         }
     }
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(Status::invalid(GroupKind { group: "meta.k8s.io", kind: "ListOptions" }, "", &errors))
 }
 
 /// The revision of a list or watch as a number; 0 where none counts.
 pub(crate) fn revision_number(text: &str) -> Result<u64, String> {
     if text.is_empty() { Ok(0) } else { parse_revision(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_exclude_each_other() {
+        let list = ListRules {
+            is_watch: false,
+            matching: "",
+            revision: "",
+            continues: false,
+            initial_events: false,
+        };
+        let watch = ListRules { is_watch: true, ..list };
+        let causes = |rules: ListRules<'_>| {
+            let status = rules.check().err();
+            status.and_then(|status| status.details).map_or(0, |details| details.causes.len())
+        };
+        for (rules, count) in [
+            (list, 0),
+            (ListRules { revision: "5", matching: "Exact", ..list }, 0),
+            (ListRules { revision: "0", matching: "Exact", ..list }, 1),
+            (ListRules { matching: "NotOlderThan", ..list }, 1),
+            (ListRules { matching: "Odd", continues: true, ..list }, 3),
+            (ListRules { initial_events: true, ..list }, 1),
+            (watch, 0),
+            (ListRules { matching: "NotOlderThan", ..watch }, 1),
+            (ListRules { matching: "NotOlderThan", initial_events: true, ..watch }, 0),
+            (ListRules { initial_events: true, ..watch }, 1),
+            (ListRules { matching: "Exact", continues: true, ..watch }, 3),
+            (ListRules { matching: "Exact", initial_events: true, ..watch }, 2),
+        ] {
+            assert_eq!(causes(rules), count, "{rules:?}");
+        }
+    }
 }

@@ -17,8 +17,10 @@ use super::{Selection, Target};
 use crate::ApiServer;
 use crate::catalogue::Resource;
 
-/// How often a quiet watch that wants bookmarks gets one.
+/// How often a watch that wants bookmarks gets one.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// How long before its end it gets the last one.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// Watches without a timeout end after this to twice this.
 const LEAST_TIMEOUT: u64 = 1800;
 
@@ -46,6 +48,7 @@ pub(crate) struct Watching {
     initial: VecDeque<Item>,
     selection: Selection,
     deadline: Instant,
+    /// When the next bookmark is due; None where none is wanted any more.
     bookmark: Option<Instant>,
     /// Rings at the next of both; kept, since watches are woken far more often.
     timer: Pin<Box<Sleep>>,
@@ -55,7 +58,7 @@ pub(crate) struct Watching {
 }
 
 impl ApiServer {
-    pub(crate) fn watch(&self, target: &Target, selection: Selection) -> Result<Watching, Status> {
+    pub(crate) async fn watch(&self, target: &Target, selection: Selection) -> Result<Watching, Status> {
         let resource = &target.resource;
         let revision = revision_number(&selection.revision).map_err(|why| {
             Status::unknown(format!("resourceVersion: Invalid value: {:?}: {why}", selection.revision))
@@ -76,6 +79,8 @@ impl ApiServer {
         };
         let mut initial = VecDeque::new();
         let mut after = revision;
+        // The state at the revision that was asked for, or later.
+        let late = if with_state { self.await_revision(revision).await.err() } else { None };
         if with_state || revision == 0 {
             let snapshot = self.store.snapshot();
             after = snapshot.revision();
@@ -92,11 +97,16 @@ impl ApiServer {
                 initial.push_back(Item::Bookmark { revision: after, ends_initial_events: true });
             }
         }
-        let watch = match self.store.watch(scope, after) {
+        let watch = match late {
+            Some(status) => Err(status),
+            None => self.store.watch(scope, after).map_err(|error| watch_error(error, after)),
+        };
+        let watch = match watch {
             Ok(watch) => Some(watch),
-            Err(error) => {
+            // What is wrong beyond the request itself is an event.
+            Err(status) => {
                 initial.clear();
-                initial.push_back(Item::Error(watch_error(error, after)));
+                initial.push_back(Item::Error(status));
                 None
             }
         };
@@ -106,7 +116,7 @@ impl ApiServer {
             .unwrap_or_else(|| LEAST_TIMEOUT + self.edge.random.below(LEAST_TIMEOUT));
         let now = Instant::now();
         let deadline = now + Duration::from_secs(seconds.min(365 * 24 * 3600));
-        let bookmark = selection.bookmarks.then(|| now + BOOKMARK_EVERY);
+        let bookmark = if selection.bookmarks { next_bookmark(now, deadline) } else { None };
         let timer =
             Box::pin(tokio::time::sleep_until(bookmark.map_or(deadline, |bookmark| bookmark.min(deadline))));
         let tasks = self.edge.tasks.clone();
@@ -123,6 +133,16 @@ impl ApiServer {
             bookmark,
             told: after,
         })
+    }
+}
+
+/// A minute from now, or shortly before the end.
+fn next_bookmark(now: Instant, deadline: Instant) -> Option<Instant> {
+    let next = now + BOOKMARK_EVERY;
+    match deadline.checked_sub(LAST_BOOKMARK) {
+        Some(last) if last <= now => None,
+        Some(last) => Some(next.min(last)),
+        None => Some(next),
     }
 }
 
@@ -170,14 +190,10 @@ impl Watching {
                     if now >= self.deadline {
                         return None;
                     }
-                    let next = now + BOOKMARK_EVERY;
-                    self.bookmark = Some(next);
-                    self.timer.as_mut().reset(next.min(self.deadline));
-                    let revision = watch.progress();
-                    if revision > self.told {
-                        self.told = revision;
-                        return Some(vec![Item::Bookmark { revision, ends_initial_events: false }]);
-                    }
+                    self.bookmark = next_bookmark(now, self.deadline);
+                    self.timer.as_mut().reset(self.bookmark.unwrap_or(self.deadline));
+                    self.told = self.told.max(watch.progress());
+                    return Some(vec![Item::Bookmark { revision: self.told, ends_initial_events: false }]);
                 }
             }
         }

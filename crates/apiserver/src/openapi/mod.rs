@@ -3,6 +3,7 @@
 
 mod operations;
 mod v2;
+mod v2_protobuf;
 mod v3;
 
 use std::collections::BTreeMap;
@@ -10,14 +11,14 @@ use std::io::Read;
 use std::sync::{Arc, LazyLock, Weak};
 
 use apimachinery::{Status, Value, json};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Response};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::body::Body;
 use crate::pipeline::Head;
-use crate::{ApiServer, respond};
+use crate::{ApiServer, negotiate, respond};
 
 static DESCRIPTIONS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.json.zlib"));
 static SCHEMAS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/schemas.json.zlib"));
@@ -35,6 +36,11 @@ static HASH: LazyLock<String> = LazyLock::new(|| {
     }
     digest.finalize().iter().map(|byte| format!("{byte:02X}")).collect()
 });
+
+const JSON: &str = "application/json";
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// What version 2 is asked for as; the second is an older name of the third.
+const V2_FORMS: [&str; 3] = [JSON, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", V2_PROTOBUF];
 
 /// Documents that somebody is still reading.
 #[derive(Default)]
@@ -101,8 +107,9 @@ impl ApiServer {
             }
             ["v3", document @ ..] => {
                 let name = document.join("/");
-                match self.cached(&format!("v3/{name}"), || v3::document(&Facts::load(), &name)) {
-                    Some(body) => answer(&head.headers, "application/json", &body),
+                let make = || v3::document(&Facts::load(), &name).map(|document| encoded(&document));
+                match self.cached(&format!("v3/{name}"), make) {
+                    Some(body) => answer(&head.headers, JSON, &body),
                     None => {
                         let mut response = respond::plain(404, "text/plain", Vec::new());
                         response.headers_mut().remove(CONTENT_TYPE);
@@ -115,33 +122,44 @@ impl ApiServer {
     }
 
     fn openapi_v2(&self, head: &Head) -> Response<Body> {
-        let accept = head.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
-        let takes_json = accept.split(',').any(|clause| {
-            let media = clause.split(';').next().unwrap_or("").trim();
-            matches!(media, "application/json" | "*/*" | "application/*" | "")
+        let (name, media_type) = match negotiate::preferred(&head.headers, &V2_FORMS) {
+            Some(0) => ("v2", JSON),
+            Some(_) => ("v2/protobuf", V2_PROTOBUF),
+            None => {
+                let mut response = respond::plain(406, "text/plain", Vec::new());
+                response.headers_mut().remove(CONTENT_TYPE);
+                return response;
+            }
+        };
+        let made = self.cached(name, || {
+            let document = v2::document(&Facts::load());
+            Some(if media_type == JSON { encoded(&document) } else { v2_protobuf::encode(&document) })
         });
-        if !takes_json {
-            let mut response = respond::plain(406, "text/plain", Vec::new());
-            response.headers_mut().remove(CONTENT_TYPE);
-            return response;
-        }
-        match self.cached("v2", || Some(v2::document(&Facts::load()))) {
-            Some(body) => answer(&head.headers, "application/json", &body),
-            None => respond::status(&Status::internal("no document"), crate::negotiate::Wanted::JSON),
+        match made {
+            Some(body) => {
+                let mut response = answer(&head.headers, media_type, &body);
+                response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
+                response
+            }
+            None => respond::status(&Status::internal("no document"), negotiate::Wanted::JSON),
         }
     }
 
     /// A document that is being read elsewhere, or a new one.
-    fn cached(&self, name: &str, make: impl FnOnce() -> Option<Value>) -> Option<Arc<Vec<u8>>> {
+    fn cached(&self, name: &str, make: impl FnOnce() -> Option<Vec<u8>>) -> Option<Arc<Vec<u8>>> {
         let mut known = self.openapi.0.lock();
         known.retain(|_, document| document.strong_count() > 0);
         if let Some(document) = known.get(name).and_then(Weak::upgrade) {
             return Some(document);
         }
-        let document = Arc::new(json::to_string(&make()?).into_bytes());
+        let document = Arc::new(make()?);
         known.insert(name.to_owned(), Arc::downgrade(&document));
         Some(document)
     }
+}
+
+fn encoded(document: &Value) -> Vec<u8> {
+    json::to_string(document).into_bytes()
 }
 
 fn answer(headers: &HeaderMap, media_type: &'static str, body: &Arc<Vec<u8>>) -> Response<Body> {
@@ -157,7 +175,8 @@ fn answer(headers: &HeaderMap, media_type: &'static str, body: &Arc<Vec<u8>>) ->
                 &self.0
             }
         }
-        respond::plain(200, media_type, bytes::Bytes::from_owner(Shared(body.clone())))
+        let body = bytes::Bytes::from_owner(Shared(body.clone()));
+        respond::sized(200, media_type, body, respond::takes_gzip(headers))
     };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(ETAG, tag);

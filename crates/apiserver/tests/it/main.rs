@@ -2,6 +2,7 @@
 //! store in memory.
 
 mod discovery;
+mod forms;
 mod lists;
 mod local;
 mod server;

@@ -70,7 +70,7 @@ async fn initial_events_end_with_a_bookmark() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn quiet_watches_get_bookmarks_of_newer_revisions() {
+async fn quiet_watches_get_bookmarks_each_minute_and_before_their_end() {
     let server = Tested::new();
     let first = server.config_map("a", "").await.body;
     let revision = apimachinery::meta::resource_version(&first).to_owned();
@@ -83,6 +83,21 @@ async fn quiet_watches_get_bookmarks_of_newer_revisions() {
         server.config_map("b", "").await
     };
     let (answer, _) = tokio::join!(watching, writing);
+    assert_eq!(answer.text.lines().count(), 2, "{}", answer.text);
+    assert!(answer.text.lines().all(|line| line.contains("BOOKMARK")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_old_path_watches_one_object() {
+    let server = Tested::new();
+    server.config_map("a", "").await;
+    server.config_map("ab", "").await;
+    let path = "/api/v1/watch/namespaces/n/configmaps/a?timeoutSeconds=1";
+    let answer = server.ask("GET", path, "").await;
     assert_eq!(answer.text.lines().count(), 1, "{}", answer.text);
-    assert!(answer.text.contains("BOOKMARK"));
+    let other = server.ask("GET", &format!("{path}&fieldSelector=metadata.name%3Dab"), "").await;
+    assert_eq!(
+        (other.code, other.body["message"].text()),
+        (400, "fieldSelector metadata.name doesn't match requested name")
+    );
 }

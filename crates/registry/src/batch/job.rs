@@ -2,7 +2,7 @@
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Value, meta};
-use apiserver::{Context, Orphaning, Strategy, Version};
+use apiserver::{Context, Definition, DeleteOptions, Orphaning, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::{default_template, is_new_generation, name_warnings};
@@ -53,6 +53,20 @@ impl Strategy for Job {
     /// batch/v1 Jobs orphaned their pods when deletion said nothing, and still do for `v1` clients.
     fn orphaning(&self) -> Orphaning {
         Orphaning::Orphan
+    }
+
+    fn delete_warnings(&self, options: &DeleteOptions) -> Vec<&'static str> {
+        if options.propagation.is_some() {
+            return Vec::new();
+        }
+        vec![
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove \
+             them or set propagationPolicy=Orphan to suppress this warning",
+        ]
+    }
+
+    fn unselectable(&self, definition: &Definition, _: &Version, field: &str) -> String {
+        format!("field label {field:?} not supported for {}", definition.kind)
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -2,7 +2,7 @@
 
 use apimachinery::Value;
 use apimachinery::field::Errors;
-use apiserver::{Context, Strategy, Version};
+use apiserver::{Context, Definition, Strategy, Version};
 use jiff::Timestamp;
 
 use super::date_taint;
@@ -15,6 +15,11 @@ pub struct ResourceSlice;
 impl Strategy for ResourceSlice {
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn unselectable(&self, definition: &Definition, version: &Version, field: &str) -> String {
+        let (group, kind) = (&definition.group, &definition.kind);
+        format!("field label not supported for {group}/{}, Kind={kind}: {field}", version.name)
     }
 
     fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {

@@ -1,0 +1,230 @@
+//! What the server counts, under upstream's names (`/metrics`).
+//!
+//! Counting a request is a lookup by its labels, written into memory that is
+//! kept: nothing is allocated for a series that is known.
+
+mod process;
+mod text;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use text::Histogram;
+
+/// Upper bounds of upstream's request durations, in seconds.
+const SECONDS: [f64; 23] = [
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0,
+    20.0, 30.0, 45.0, 60.0,
+];
+/// Upper bounds of upstream's sizes of answers, in bytes.
+const BYTES: [f64; 7] = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+
+/// What is known of the requests with the same labels.
+#[derive(Default)]
+struct Series {
+    codes: BTreeMap<u16, u64>,
+    seconds: Histogram<{ SECONDS.len() }>,
+    bytes: Histogram<{ BYTES.len() }>,
+    /// Watches and streams that are open.
+    open: i64,
+}
+
+/// See the module. Cheap enough to count every request.
+#[derive(Default)]
+pub struct Metrics {
+    /// By the labels as they are written.
+    series: Mutex<BTreeMap<Box<str>, Series>>,
+    panics: AtomicU64,
+    rejected: AtomicU64,
+    aborted: AtomicU64,
+    reading: AtomicI64,
+    writing: AtomicI64,
+    authentications: [AtomicU64; 2],
+    authorizations: [AtomicU64; 3],
+    users: [AtomicU64; 3],
+}
+
+/// What a request was, for its series.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted<'a> {
+    pub verb: &'a str,
+    pub group: &'a str,
+    pub version: &'a str,
+    pub resource: &'a str,
+    pub subresource: &'a str,
+    pub scope: &'static str,
+    pub dry_run: bool,
+}
+
+/// Whether a proof of identity holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Proof {
+    Success,
+    Failure,
+}
+
+/// Counts something as long as it is there.
+pub(crate) struct Gauge<'a>(&'a AtomicI64);
+
+impl Drop for Gauge<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Metrics {
+    pub(crate) fn enter(&self, writes: bool) -> Gauge<'_> {
+        let gauge = if writes { &self.writing } else { &self.reading };
+        gauge.fetch_add(1, Ordering::Relaxed);
+        Gauge(gauge)
+    }
+
+    /// An answered request; `took` is None for watches and streams, which take what they take.
+    pub(crate) fn count(&self, request: &Counted<'_>, code: u16, took: Option<Duration>) {
+        self.with(request, |series| {
+            *series.codes.entry(code).or_default() += 1;
+            if let Some(took) = took {
+                series.seconds.observe(&SECONDS, took.as_secs_f64());
+            }
+        });
+    }
+
+    /// The length of an answer to a get or a list.
+    pub(crate) fn sent(&self, request: &Counted<'_>, bytes: usize) {
+        self.with(request, |series| series.bytes.observe(&BYTES, bytes as f64));
+    }
+
+    fn with(&self, request: &Counted<'_>, change: impl FnOnce(&mut Series)) {
+        thread_local! {
+            static LABELS: RefCell<String> = const { RefCell::new(String::new()) };
+        }
+        LABELS.with_borrow_mut(|labels| {
+            labels.clear();
+            request.write(labels);
+            let mut all = self.series.lock();
+            match all.get_mut(labels.as_str()) {
+                Some(series) => change(series),
+                None => change(all.entry(labels.as_str().into()).or_default()),
+            }
+        });
+    }
+
+    /// A watch or a stream that is open as long as what it gives lives.
+    pub(crate) fn open(self: &Arc<Self>, request: &Counted<'_>) -> Open {
+        let mut labels = String::new();
+        request.write(&mut labels);
+        self.with(request, |series| series.open += 1);
+        Open { metrics: self.clone(), labels: labels.into() }
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Refused because too much is under way.
+    pub(crate) fn rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ended by its time limit.
+    pub(crate) fn aborted(&self) {
+        self.aborted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn authenticated(&self, proof: Proof) {
+        self.authentications[proof as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request of `user`, and whether it may do what it asks.
+    pub(crate) fn authorized(&self, user: &str, verdict: crate::Verdict) {
+        let at = match verdict {
+            crate::Verdict::Allow => 0,
+            crate::Verdict::Deny => 1,
+            crate::Verdict::NoOpinion => 2,
+        };
+        self.authorizations[at].fetch_add(1, Ordering::Relaxed);
+        self.users[text::user_class(user)].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Counted<'_> {
+    /// The labels in their order.
+    fn write(&self, out: &mut String) {
+        out.push_str("component=\"apiserver\"");
+        let dry_run = if self.dry_run { "All" } else { "" };
+        for (name, value) in [
+            (",dry_run=\"", dry_run),
+            (",group=\"", self.group),
+            (",resource=\"", self.resource),
+            (",scope=\"", self.scope),
+            (",subresource=\"", self.subresource),
+            (",verb=\"", self.verb),
+            (",version=\"", self.version),
+        ] {
+            out.push_str(name);
+            text::push_escaped(value, out);
+            out.push('"');
+        }
+    }
+}
+
+/// See [`Metrics::open`].
+pub(crate) struct Open {
+    metrics: Arc<Metrics>,
+    labels: Box<str>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(series) = self.metrics.series.lock().get_mut(&self.labels) {
+            series.open -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_with_the_same_labels_are_one_series() {
+        let metrics = Arc::new(Metrics::default());
+        let request = Counted {
+            verb: "LIST",
+            group: "apps",
+            version: "v1",
+            resource: "deployments",
+            subresource: "",
+            scope: "namespace",
+            dry_run: false,
+        };
+        metrics.count(&request, 200, Some(Duration::from_millis(30)));
+        metrics.count(&request, 200, Some(Duration::from_millis(300)));
+        metrics.count(&request, 404, None);
+        metrics.sent(&request, 2000);
+        let open = metrics.open(&request);
+        let text = metrics.write(&[("apps".to_owned(), "deployments".to_owned(), 3)]);
+        let labels = "component=\"apiserver\",dry_run=\"\",group=\"apps\",resource=\"deployments\",scope=\"namespace\",\
+                      subresource=\"\",verb=\"LIST\",version=\"v1\"";
+        let brief = labels.replace("dry_run=\"\",", "");
+        for line in [
+            format!("apiserver_request_total{{code=\"200\",{labels}}} 2"),
+            format!("apiserver_request_total{{code=\"404\",{labels}}} 1"),
+            format!("apiserver_request_duration_seconds_bucket{{{labels},le=\"0.05\"}} 1"),
+            format!("apiserver_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 2"),
+            format!("apiserver_request_sli_duration_seconds_count{{{brief}}} 2"),
+            format!("apiserver_response_sizes_bucket{{{brief},le=\"10000\"}} 1"),
+            format!("apiserver_longrunning_requests{{{brief}}} 1"),
+            "apiserver_resource_objects{group=\"apps\",resource=\"deployments\"} 3".to_owned(),
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+        }
+        drop(open);
+        assert!(!metrics.write(&[]).contains("apiserver_longrunning_requests{"));
+    }
+}

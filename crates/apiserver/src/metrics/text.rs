@@ -1,0 +1,279 @@
+//! The Prometheus text format.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use api::facts;
+
+use super::{BYTES, Metrics, SECONDS, process};
+
+/// Observations below each of `N` bounds.
+#[derive(Clone, Copy)]
+pub(super) struct Histogram<const N: usize> {
+    buckets: [u64; N],
+    count: u64,
+    sum: f64,
+}
+
+impl<const N: usize> Default for Histogram<N> {
+    fn default() -> Self {
+        Self { buckets: [0; N], count: 0, sum: 0.0 }
+    }
+}
+
+impl<const N: usize> Histogram<N> {
+    pub fn observe(&mut self, bounds: &[f64; N], value: f64) {
+        self.count += 1;
+        self.sum += value;
+        if let Some(at) = bounds.iter().position(|bound| value <= *bound) {
+            self.buckets[at] += 1;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(own, other)| *own += other);
+    }
+
+    fn write(&self, name: &str, labels: &str, bounds: &[f64; N], out: &mut String) {
+        let mut sum = 0;
+        for (bound, count) in bounds.iter().zip(self.buckets) {
+            sum += count;
+            line(out, format_args!("{name}_bucket{{{labels},le=\"{bound}\"}} {sum}"));
+        }
+        line(out, format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {}", self.count));
+        line(out, format_args!("{name}_sum{{{labels}}} {}", self.sum));
+        line(out, format_args!("{name}_count{{{labels}}} {}", self.count));
+    }
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a text cannot fail.
+    let _ = out.write_fmt(text);
+    out.push('\n');
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    line(out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+}
+
+/// One family of counters or gauges that differ by one label.
+fn labelled<'a>(
+    out: &mut String,
+    (name, kind, help): (&str, &str, &str),
+    label: &str,
+    values: impl IntoIterator<Item = (&'a str, i64)>,
+) {
+    head(out, name, kind, help);
+    for (value, number) in values {
+        line(out, format_args!("{name}{{{label}=\"{value}\"}} {number}"));
+    }
+}
+
+pub(super) fn write_single(
+    out: &mut String,
+    (name, kind, help): (&str, &str, &str),
+    value: impl std::fmt::Display,
+) {
+    head(out, name, kind, help);
+    line(out, format_args!("{name} {value}"));
+}
+
+/// Backslashes, quotes and line breaks cannot stand in a label's value.
+pub(super) fn push_escaped(value: &str, out: &mut String) {
+    if !value.contains(['\\', '"', '\n']) {
+        return out.push_str(value);
+    }
+    for letter in value.chars() {
+        match letter {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            letter => out.push(letter),
+        }
+    }
+}
+
+/// Users are counted by class, since their names are many: an index into [`USERS`].
+pub(super) fn user_class(name: &str) -> usize {
+    match name {
+        "admin" => 0,
+        name if name.contains('@') => 1,
+        _ => 2,
+    }
+}
+
+const USERS: [&str; 3] = ["admin", "email_id", "other"];
+
+impl Metrics {
+    /// Everything; `objects` are group, resource and count of what is stored.
+    pub(crate) fn write(&self, objects: &[(String, String, usize)]) -> String {
+        let mut out = String::with_capacity(64 * 1024);
+        self.write_requests(&mut out);
+        self.write_server(&mut out);
+        let name = "apiserver_resource_objects";
+        head(
+            &mut out,
+            name,
+            "gauge",
+            "[ALPHA] Number of stored objects at the time of last check split by kind.",
+        );
+        for (group, resource, count) in objects {
+            line(&mut out, format_args!("{name}{{group=\"{group}\",resource=\"{resource}\"}} {count}"));
+        }
+        write_build(&mut out);
+        process::write(&mut out);
+        out
+    }
+
+    fn write_requests(&self, out: &mut String) {
+        let all = self.series.lock();
+        let name = "apiserver_request_total";
+        head(
+            out,
+            name,
+            "counter",
+            "[STABLE] Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.",
+        );
+        for (labels, series) in &*all {
+            for (code, count) in &series.codes {
+                line(out, format_args!("{name}{{code=\"{code}\",{labels}}} {count}"));
+            }
+        }
+        let name = "apiserver_request_duration_seconds";
+        head(
+            out,
+            name,
+            "histogram",
+            "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
+        );
+        for (labels, series) in all.iter().filter(|(_, series)| series.seconds.count > 0) {
+            series.seconds.write(name, labels, &SECONDS, out);
+        }
+        // What follows does not tell dry runs apart.
+        let mut merged: BTreeMap<String, super::Series> = BTreeMap::new();
+        for (labels, series) in &*all {
+            let labels = labels.replacen("dry_run=\"\",", "", 1).replacen("dry_run=\"All\",", "", 1);
+            let into = merged.entry(labels).or_default();
+            into.seconds.add(&series.seconds);
+            into.bytes.add(&series.bytes);
+            into.open += series.open;
+        }
+        drop(all);
+        let name = "apiserver_request_sli_duration_seconds";
+        head(
+            out,
+            name,
+            "histogram",
+            "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.",
+        );
+        for (labels, series) in merged.iter().filter(|(_, series)| series.seconds.count > 0) {
+            series.seconds.write(name, labels, &SECONDS, out);
+        }
+        let name = "apiserver_response_sizes";
+        head(
+            out,
+            name,
+            "histogram",
+            "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component.",
+        );
+        for (labels, series) in merged.iter().filter(|(_, series)| series.bytes.count > 0) {
+            series.bytes.write(name, labels, &BYTES, out);
+        }
+        let name = "apiserver_longrunning_requests";
+        head(
+            out,
+            name,
+            "gauge",
+            "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.",
+        );
+        for (labels, series) in merged.iter().filter(|(_, series)| series.open > 0) {
+            line(out, format_args!("{name}{{{labels}}} {}", series.open));
+        }
+    }
+
+    fn write_server(&self, out: &mut String) {
+        let now = |gauge: &AtomicI64| gauge.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        labelled(
+            out,
+            (
+                "apiserver_current_inflight_requests",
+                "gauge",
+                "[STABLE] Maximal number of currently used inflight request limit of this apiserver per request kind in last second.",
+            ),
+            "request_kind",
+            [("mutating", now(&self.writing)), ("readOnly", now(&self.reading))],
+        );
+        labelled(
+            out,
+            ("authentication_attempts", "counter", "[ALPHA] Counter of authenticated attempts."),
+            "result",
+            ["success", "failure"].into_iter().zip(self.authentications.iter().map(count)),
+        );
+        labelled(
+            out,
+            (
+                "authorization_attempts_total",
+                "counter",
+                "[ALPHA] Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
+            ),
+            "result",
+            ["allowed", "denied", "no-opinion"].into_iter().zip(self.authorizations.iter().map(count)),
+        );
+        labelled(
+            out,
+            (
+                "authenticated_user_requests",
+                "counter",
+                "[ALPHA] Counter of authenticated requests broken out by username.",
+            ),
+            "username",
+            USERS.into_iter().zip(self.users.iter().map(count)),
+        );
+        let aborts = (
+            "apiserver_request_aborts_total",
+            "counter",
+            "[ALPHA] Number of requests which apiserver aborted possibly due to a timeout, for each group, version, verb, resource, subresource and scope",
+        );
+        write_single(out, aborts, count(&self.aborted));
+        let terminations = (
+            "apiserver_request_terminations_total",
+            "counter",
+            "[ALPHA] Number of requests which apiserver terminated in self-defense.",
+        );
+        write_single(out, terminations, count(&self.rejected));
+        let panics = ("corten_request_panics_total", "counter", "Requests that ended in a panic.");
+        write_single(out, panics, count(&self.panics));
+    }
+}
+
+fn write_build(out: &mut String) {
+    let version = facts::version();
+    let of = |name: &str| version[name].text();
+    let name = "kubernetes_build_info";
+    head(
+        out,
+        name,
+        "gauge",
+        "[ALPHA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it is running.",
+    );
+    line(
+        out,
+        format_args!(
+            "{name}{{build_date=\"{}\",compiler=\"{}\",git_commit=\"{}\",git_tree_state=\"{}\",git_version=\"{}\",\
+             go_version=\"{}\",major=\"{}\",minor=\"{}\",platform=\"{}\"}} 1",
+            of("buildDate"),
+            of("compiler"),
+            of("gitCommit"),
+            of("gitTreeState"),
+            of("gitVersion"),
+            of("goVersion"),
+            of("major"),
+            of("minor"),
+            of("platform")
+        ),
+    );
+}
