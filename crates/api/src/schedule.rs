@@ -54,7 +54,7 @@ struct Set {
 
 impl Set {
     fn has(self, value: impl Into<i64>) -> bool {
-        self.bits >> value.into() & 1 == 1
+        (self.bits >> value.into()) & 1 == 1
     }
 }
 

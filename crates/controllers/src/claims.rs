@@ -3,12 +3,14 @@
 //! (`controller.BaseControllerRefManager`). The decision is [`Owner::claim`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use apimachinery::Value;
 use apimachinery::labels::Selector;
 use apimachinery::value;
-use client::{Api, Error, Object, Patch};
+use client::{Api, Error, Object, Patch, Transport};
 use k8s_openapi::Metadata;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use crate::pods::PodView;
@@ -31,6 +33,8 @@ pub struct Owner {
     reference: OwnerReference,
     terminating: bool,
     selector: Selector,
+    /// What claimed objects bear, and released ones lose.
+    finalizer: Option<&'static str>,
 }
 
 /// An object that may be claimed.
@@ -89,15 +93,28 @@ impl Owner {
             },
             terminating: metadata.deletion_timestamp.is_some(),
             selector: Selector::of_label_selector(&tree).unwrap_or_else(|_| Selector::nothing()),
+            finalizer: None,
         }
     }
 
+    /// Claimed objects get `finalizer`, released ones lose it.
+    pub fn with_finalizer(mut self, finalizer: &'static str) -> Self {
+        self.finalizer = Some(finalizer);
+        self
+    }
+
     pub fn claim<'a>(&self, subject: impl Into<Subject<'a>>) -> Claim {
+        self.claim_member(subject, true)
+    }
+
+    /// As [`Owner::claim`], where the selector alone does not make a member.
+    pub fn claim_member<'a>(&self, subject: impl Into<Subject<'a>>, is_member: bool) -> Claim {
         let subject = subject.into();
-        let matches = match subject.labels {
-            Some(labels) => self.selector.matches(labels),
-            None => self.selector.matches(&BTreeMap::new()),
-        };
+        let matches = is_member
+            && match subject.labels {
+                Some(labels) => self.selector.matches(labels),
+                None => self.selector.matches(&BTreeMap::new()),
+            };
         match subject.controller {
             Some(reference) if reference.uid != self.reference.uid => Claim::Ignore,
             Some(_) if matches => Claim::Owned,
@@ -117,7 +134,10 @@ impl Owner {
     ) -> Result<(), Error> {
         let subject = subject.into();
         let reference = Value::from_serialize(&self.reference).unwrap_or_default();
-        let patch = value!({"metadata": {"uid": (subject.uid), "ownerReferences": [reference]}});
+        let mut patch = value!({"metadata": {"uid": (subject.uid), "ownerReferences": [reference]}});
+        if let Some(finalizer) = self.finalizer {
+            patch.set_at(&["metadata", "finalizers"], value!([finalizer]));
+        }
         ignore_gone(api.patch(subject.name, Patch::strategic(patch)).await)
     }
 
@@ -129,15 +149,69 @@ impl Owner {
     ) -> Result<(), Error> {
         let subject = subject.into();
         let uid = self.reference.uid.as_str();
-        let patch = value!({"metadata": {
+        let mut patch = value!({"metadata": {
             "uid": (subject.uid),
             "ownerReferences": [{"$patch": "delete", "uid": uid}]
         }});
+        if let Some(finalizer) = self.finalizer {
+            patch.set_at(&["metadata", "$deleteFromPrimitiveList/finalizers"], value!([finalizer]));
+        }
         match api.patch(subject.name, Patch::strategic(patch)).await {
             // 422: the uid differs, or the reference is gone.
             Err(error) if error.is_invalid() => Ok(()),
             other => ignore_gone(other),
         }
+    }
+}
+
+/// The pods among `candidates` that are `owner`'s, after adoption and release.
+/// Of those that its selector matches only members by `is_member` are.
+pub async fn pods<K>(
+    owner: &Owner,
+    transport: &Arc<dyn Transport>,
+    namespace: &str,
+    candidates: Vec<Arc<PodView>>,
+    is_member: impl Fn(&PodView) -> bool,
+) -> Result<Vec<Arc<PodView>>, Error>
+where
+    K: Object,
+{
+    let api = Api::<Pod>::namespaced(transport.clone(), namespace);
+    let mut may_adopt = None;
+    let mut owned = Vec::new();
+    for pod in candidates {
+        match owner.claim_member(pod.as_ref(), is_member(&pod)) {
+            Claim::Owned => owned.push(pod),
+            Claim::Adopt => {
+                // The view of the owner may be behind that of its pods: one
+                // that goes and leaves them as orphans must not take them back.
+                let may = match may_adopt {
+                    Some(may) => may,
+                    None => *may_adopt.insert(owner.still_lives::<K>(transport, namespace).await?),
+                };
+                if may {
+                    owner.adopt(&api, pod.as_ref()).await?;
+                    owned.push(pod);
+                }
+            }
+            Claim::Release => owner.release(&api, pod.as_ref()).await?,
+            Claim::Ignore => {}
+        }
+    }
+    Ok(owned)
+}
+
+impl Owner {
+    /// Asks the API whether the owner is there and stays.
+    async fn still_lives<K>(&self, transport: &Arc<dyn Transport>, namespace: &str) -> Result<bool, Error>
+    where
+        K: Object,
+    {
+        let fresh = Api::<K>::namespaced(transport.clone(), namespace).find(&self.reference.name).await?;
+        Ok(fresh.is_some_and(|fresh| {
+            let metadata = fresh.metadata();
+            metadata.uid.as_deref() == Some(&self.reference.uid) && metadata.deletion_timestamp.is_none()
+        }))
     }
 }
 

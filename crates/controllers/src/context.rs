@@ -3,15 +3,17 @@
 
 use std::sync::{Arc, OnceLock};
 
-use client::{Resource, Transport};
+use client::{Object, Resource, Transport};
 use edge::Edge;
 use informer::{Index, Informer, Options, Projection, Queue, Reconciler, Recorder, Whole};
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Namespace, ReplicationController, Service};
 
 use crate::everything::Everything;
 use crate::nodes::NodeView;
 use crate::pods::PodView;
+use crate::volume_claims::ClaimView;
 
 /// Gives the transport of `system:serviceaccount:kube-system:NAME`; the name
 /// `kube-controller-manager` stands for `system:kube-controller-manager`,
@@ -27,7 +29,12 @@ pub struct Context {
     nodes: OnceLock<Informer<NodeView>>,
     services: OnceLock<Informer<Whole<Service>>>,
     namespaces: OnceLock<Informer<Whole<Namespace>>>,
+    deployments: OnceLock<Informer<Whole<Deployment>>>,
     replica_sets: OnceLock<Informer<Whole<ReplicaSet>>>,
+    replication_controllers: OnceLock<Informer<Whole<ReplicationController>>>,
+    stateful_sets: OnceLock<Informer<Whole<StatefulSet>>>,
+    volume_claims: OnceLock<Informer<ClaimView>>,
+    jobs: OnceLock<Informer<Whole<Job>>>,
     everything: OnceLock<Arc<Everything>>,
 }
 
@@ -41,7 +48,12 @@ impl Context {
             nodes: OnceLock::new(),
             services: OnceLock::new(),
             namespaces: OnceLock::new(),
+            deployments: OnceLock::new(),
             replica_sets: OnceLock::new(),
+            replication_controllers: OnceLock::new(),
+            stateful_sets: OnceLock::new(),
+            volume_claims: OnceLock::new(),
+            jobs: OnceLock::new(),
             everything: OnceLock::new(),
         }
     }
@@ -65,7 +77,12 @@ impl Context {
 
     /// An event recorder that writes as `identity` and calls itself so.
     pub fn recorder(&self, identity: &'static str) -> Recorder {
-        Recorder::start(&self.edge, self.transport(identity), identity, "")
+        self.recorder_as(identity, identity)
+    }
+
+    /// An event recorder that writes as `identity` and calls itself `component`.
+    pub fn recorder_as(&self, identity: &str, component: &'static str) -> Recorder {
+        Recorder::start(&self.edge, self.transport(identity), component, "")
     }
 
     /// Starts `workers` workers on `queue` once every view in `synced` shows
@@ -136,17 +153,45 @@ impl Context {
             .get_or_init(|| Everything::start(&self.edge, (self.identities)("kube-controller-manager")))
     }
 
+    /// Every Deployment.
+    pub fn deployments(&self) -> &Informer<Whole<Deployment>> {
+        self.deployments.get_or_init(|| self.informer(Resource::of::<Deployment>(), Options::default()))
+    }
+
+    /// Every StatefulSet.
+    pub fn stateful_sets(&self) -> &Informer<Whole<StatefulSet>> {
+        self.stateful_sets.get_or_init(|| self.informer(Resource::of::<StatefulSet>(), Options::default()))
+    }
+
     /// Every ReplicaSet, indexed by [`OWNER`].
     pub fn replica_sets(&self) -> &Informer<Whole<ReplicaSet>> {
-        self.replica_sets.get_or_init(|| {
-            self.informer(
-                Resource::of::<ReplicaSet>(),
-                Options::indexed(vec![Index {
-                    name: OWNER,
-                    values: |set: &Whole<ReplicaSet>| controller_uid(&set.0),
-                }]),
-            )
+        self.replica_sets.get_or_init(|| self.owned())
+    }
+
+    /// Every ReplicationController, indexed by [`OWNER`].
+    pub fn replication_controllers(&self) -> &Informer<Whole<ReplicationController>> {
+        self.replication_controllers.get_or_init(|| self.owned())
+    }
+
+    /// Every PersistentVolumeClaim.
+    pub fn volume_claims(&self) -> &Informer<ClaimView> {
+        self.volume_claims.get_or_init(|| {
+            self.informer(Resource::new("", "v1", "persistentvolumeclaims"), Options::default())
         })
+    }
+
+    /// Every Job, indexed by [`OWNER`].
+    pub fn jobs(&self) -> &Informer<Whole<Job>> {
+        self.jobs.get_or_init(|| self.owned())
+    }
+
+    /// An informer of whole objects, indexed by [`OWNER`].
+    pub(crate) fn owned<K>(&self) -> Informer<Whole<K>>
+    where
+        K: Object + 'static,
+    {
+        let index = Index { name: OWNER, values: |object: &Whole<K>| controller_uid(&object.0) };
+        self.informer(Resource::of::<K>(), Options::indexed(vec![index]))
     }
 }
 

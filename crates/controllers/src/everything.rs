@@ -192,6 +192,12 @@ impl Everything {
         self.state.lock().followed.values().map(|followed| followed.kind.clone()).collect()
     }
 
+    /// The resource of a group by its plural.
+    pub fn resource(&self, group: &str, plural: &str) -> Option<Resource> {
+        let state = self.state.lock();
+        state.followed.keys().find(|known| known.group == group && known.plural == plural).cloned()
+    }
+
     /// The resource that a reference means.
     pub fn kind_of(&self, api_version: &str, kind: &str) -> Option<Arc<Kind>> {
         let state = self.state.lock();

@@ -6,11 +6,15 @@
 
 mod batch;
 mod claims;
+mod clusterroleaggregation;
 mod context;
+mod cronjob;
 mod daemonset;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod endpointslice;
+mod endpointslicemirroring;
 mod everything;
 mod expectations;
 mod garbage;
@@ -21,14 +25,21 @@ mod nodes;
 mod percent;
 mod podgc;
 mod pods;
+mod pvcprotection;
 mod replicaset;
+mod replicationcontroller;
+mod resourcequota;
+mod revisions;
 mod rootca;
 mod serviceaccount;
 mod services;
+mod slices;
+mod statefulset;
 mod table;
 mod tainteviction;
 mod template_hash;
 mod ttlafterfinished;
+mod volume_claims;
 
 pub use context::{Context, Identities};
 pub use table::start_all;

@@ -7,7 +7,7 @@ use client::{Document, Error};
 use informer::{ObjectKey, Projection, Reference};
 use jiff::Timestamp;
 use k8s_openapi::Metadata;
-use k8s_openapi::api::core::v1::{Affinity, ContainerStatus, Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Affinity, ContainerStatus, Pod, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 /// PodPhase.
@@ -51,6 +51,9 @@ pub struct PodView {
     pub ports: Vec<(String, i32, String)>,
     /// Type and status of every condition, of an ended pod only.
     pub conditions: Vec<(String, String)>,
+    /// Since when its DisruptionTarget condition is true, unless the node
+    /// itself is what ends it.
+    pub disrupted: Option<Timestamp>,
     pub finalizers: Vec<String>,
     /// The node that an unbound pod is meant for by its affinity
     /// (`metadata.name In [NODE]`), as a DaemonSet's pods are; "" for others.
@@ -62,6 +65,8 @@ pub struct PodView {
     pub index_failures: i32,
     /// When the last container of an ended pod finished.
     pub finished: Option<Timestamp>,
+    /// Name of each volume that shows a claim, and the claim's.
+    pub claims: Vec<(String, String)>,
     /// Containers of a failed pod (init ones too) with a non-zero exit code.
     pub exit_codes: Vec<(String, i32)>,
 }
@@ -103,12 +108,27 @@ impl PodView {
 
 impl Projection for PodView {
     fn project(document: &Document) -> Result<Self, Error> {
-        let pod: Pod = document.decode()?;
+        document.decode().map(Self::of)
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.namespace.clone(), self.name.clone())
+    }
+}
+
+impl PodView {
+    pub fn of(pod: Pod) -> Self {
         let spec = pod.spec.unwrap_or_default();
         let status = pod.status.unwrap_or_default();
         let metadata = pod.metadata;
         let conditions = status.conditions.unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+        let disrupted = conditions
+            .iter()
+            .find(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True")
+            .filter(|condition| condition.reason.as_deref() != Some("TerminationByKubelet"))
+            .and_then(|condition| condition.last_transition_time.as_ref())
+            .map(|time| time.0);
         let annotations = metadata.annotations.unwrap_or_default();
         let number = |key: &str| annotations.get(key).and_then(|text| text.parse::<i32>().ok());
         let mut statuses = status.container_statuses.unwrap_or_default();
@@ -130,7 +150,7 @@ impl Projection for PodView {
             .filter(|container| container.restart_policy.as_deref() == Some("Always"));
         let ports =
             spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
-        Ok(Self {
+        Self {
             namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name.unwrap_or_default(),
             uid: metadata.uid.unwrap_or_default(),
@@ -149,6 +169,7 @@ impl Projection for PodView {
                 .and_then(|condition| condition.last_transition_time.as_ref())
                 .map(|time| time.0),
             restarts,
+            disrupted,
             deletion_cost: number("controller.kubernetes.io/pod-deletion-cost").unwrap_or(0),
             ips: status.pod_ips.unwrap_or_default().into_iter().map(|ip| ip.ip).collect(),
             hostname: spec.hostname.clone().unwrap_or_default(),
@@ -165,18 +186,19 @@ impl Projection for PodView {
             completion_index: number("batch.kubernetes.io/job-completion-index"),
             index_failures: number("batch.kubernetes.io/job-index-failure-count").unwrap_or(0),
             finished,
+            claims: spec.volumes.unwrap_or_default().into_iter().filter_map(claimed).collect(),
             exit_codes: if phase == Phase::Failed { exit_codes(&statuses) } else { Vec::new() },
             conditions: conditions
                 .into_iter()
                 .filter(|_| ended)
                 .map(|condition| (condition.type_, condition.status))
                 .collect(),
-        })
+        }
     }
+}
 
-    fn key(&self) -> ObjectKey {
-        ObjectKey::new(self.namespace.clone(), self.name.clone())
-    }
+fn claimed(volume: Volume) -> Option<(String, String)> {
+    Some((volume.name, volume.persistent_volume_claim?.claim_name))
 }
 
 fn finish_time(statuses: &[ContainerStatus]) -> Option<Timestamp> {

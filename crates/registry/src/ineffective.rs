@@ -6,15 +6,12 @@ use apiserver::Ineffective;
 /// By group and resource.
 const TABLE: &[(&str, &str, &[Ineffective])] = &[
     ("apiextensions.k8s.io", "customresourcedefinitions", &[whole("custom resources are not served yet")]),
-    ("apps", "statefulsets", &[whole("no controller runs the pods of a StatefulSet yet")]),
     ("autoscaling", "horizontalpodautoscalers", &[whole("nothing scales by it yet")]),
-    ("batch", "cronjobs", &[whole("no controller starts its Jobs yet")]),
     ("certificates.k8s.io", "certificatesigningrequests", &[whole("no controller signs requests yet")]),
     ("certificates.k8s.io", "podcertificaterequests", &[whole("no controller signs requests yet")]),
     ("networking.k8s.io", "ingresses", &[whole("no controller serves ingresses yet")]),
     ("networking.k8s.io", "networkpolicies", &[whole("the policy is not enforced yet")]),
     ("", "persistentvolumeclaims", &[whole("no controller binds or provisions volumes yet")]),
-    ("", "replicationcontrollers", &[whole("no controller runs its pods yet")]),
     ("resource.k8s.io", "resourceclaims", &[whole("devices are not allocated yet")]),
     ("storagemigration.k8s.io", "storageversionmigrations", &[whole("nothing migrates yet")]),
     (

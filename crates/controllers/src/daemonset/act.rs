@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apimachinery::value;
 use async_trait::async_trait;
-use client::{Api, DeleteOptions, Error, Patch, Transport};
+use client::{Api, Error, Transport};
 use edge::Edge;
 use informer::{EventType, Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference, Whole};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, DaemonSetStatus};
-use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -19,11 +17,12 @@ use super::placement::pod_for;
 use super::plan::{Observed, Plan, plan};
 use super::status::status;
 use crate::batch::Batch;
-use crate::claims::{Claim, Owner};
+use crate::claims::{self, Owner};
 use crate::context::OWNER;
 use crate::expectations::Expectations;
 use crate::nodes::NodeView;
 use crate::pods::{Phase, PodView};
+use crate::revisions::{self, Written};
 
 /// Pauses before a failed pod of a node is replaced: doubling.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -61,7 +60,10 @@ impl Reconciler<ObjectKey> for DaemonSets {
             return Ok(Outcome::Done);
         };
         let expectations_met = self.expectations.are_met(key);
-        let pods = self.claim(key, &set.0).await?;
+        let owner = Owner::of(&set.0, Some(&set.spec.selector));
+        let candidates = self.pods.namespace(&key.namespace);
+        let pods =
+            claims::pods::<DaemonSet>(&owner, &self.transport, &key.namespace, candidates, |_| true).await?;
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let revisions = self.revisions.by_index(OWNER, uid);
         let revisions: Vec<_> = revisions.iter().map(|revision| &revision.0).collect();
@@ -92,24 +94,6 @@ impl Reconciler<ObjectKey> for DaemonSets {
 }
 
 impl DaemonSets {
-    async fn claim(&self, key: &ObjectKey, set: &DaemonSet) -> Result<Vec<Arc<PodView>>, Error> {
-        let api = Api::<Pod>::namespaced(self.transport.clone(), key.namespace.clone());
-        let owner = Owner::of(set, Some(&set.spec.selector));
-        let mut owned = Vec::new();
-        for pod in self.pods.namespace(&key.namespace) {
-            match owner.claim(pod.as_ref()) {
-                Claim::Owned => owned.push(pod),
-                Claim::Adopt => {
-                    owner.adopt(&api, pod.as_ref()).await?;
-                    owned.push(pod);
-                }
-                Claim::Release => owner.release(&api, pod.as_ref()).await?,
-                Claim::Ignore => {}
-            }
-        }
-        Ok(owned)
-    }
-
     fn backoff(&self, key: &ObjectKey) -> BTreeMap<String, Duration> {
         let failed = self.failed.lock();
         let nodes = failed.get(key).into_iter().flatten();
@@ -134,34 +118,13 @@ impl DaemonSets {
         history: &History,
     ) -> Result<bool, Error> {
         let api = Api::<ControllerRevision>::namespaced(self.transport.clone(), key.namespace.clone());
-        for action in &history.actions {
-            let result = match action {
-                history::Action::Create(revision) => match api.create(revision).await {
-                    Err(error) if error.is_already_exists() => {
-                        let name = revision.metadata.name.as_deref().unwrap_or_default();
-                        let existing = api.find(name).await?;
-                        if existing.is_none_or(|existing| existing.data == revision.data) {
-                            continue;
-                        }
-                        let mut status = set.status.clone().unwrap_or_default();
-                        status.collision_count = Some(status.collision_count.unwrap_or(0) + 1);
-                        self.write_status(set, status).await?;
-                        return Ok(false);
-                    }
-                    other => other.map(drop),
-                },
-                history::Action::Renumber { name, revision } => {
-                    let patch = value!({"revision": (*revision)});
-                    api.patch(name, Patch::merge(patch)).await.map(drop)
-                }
-                history::Action::Delete { name, uid } => api.delete(name, DeleteOptions::uid(uid)).await,
-            };
-            match result {
-                Err(error) if error.is_not_found() || crate::namespace_ends(&error) => {}
-                other => other?,
-            }
+        if revisions::write(&api, &history.actions).await? == Written::All {
+            return Ok(true);
         }
-        Ok(true)
+        let mut status = set.status.clone().unwrap_or_default();
+        status.collision_count = Some(status.collision_count.unwrap_or(0) + 1);
+        self.write_status(set, status).await?;
+        Ok(false)
     }
 
     async fn carry_out(&self, key: &ObjectKey, set: &DaemonSet, plan: &Plan, hash: &str) -> Option<Error> {

@@ -15,10 +15,9 @@ mod tests;
 use std::sync::Arc;
 
 use client::Resource;
-use informer::{Index, ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Queue, Whole};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 
-use crate::context::{OWNER, controller_uid};
 use crate::nodes::NodeView;
 use crate::{Context, expectations::Expectations};
 
@@ -27,13 +26,7 @@ pub fn start(context: &Context) {
     let queue = Queue::<ObjectKey>::new();
     let expectations = Arc::new(Expectations::default());
     let sets = context.informer::<Whole<DaemonSet>>(Resource::of::<DaemonSet>(), Options::default());
-    let revisions = context.informer::<Whole<ControllerRevision>>(
-        Resource::of::<ControllerRevision>(),
-        Options::indexed(vec![Index {
-            name: OWNER,
-            values: |revision: &Whole<ControllerRevision>| controller_uid(&revision.0),
-        }]),
-    );
+    let revisions = context.owned::<ControllerRevision>();
     let pods = context.pods().clone();
     let nodes = context.nodes().clone();
 

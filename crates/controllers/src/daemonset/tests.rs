@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::Taint;
 
-use super::history::{self, Action};
+use super::history;
 use super::placement::{Fit, fit, pod_for};
 use super::plan::{Observed, Plan, plan};
 use super::status::status;
 use crate::nodes::NodeView;
 use crate::pods::{Phase, PodView};
+use crate::revisions::Action;
 
 fn set(more: Value, pod: Value) -> DaemonSet {
     let mut spec = value!({

@@ -12,16 +12,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
-use k8s_openapi::api::apps::v1::Deployment;
+use informer::{ObjectKey, Queue};
 
 use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
     let queue = Queue::<ObjectKey>::new();
-    let deployments = context.informer::<Whole<Deployment>>(Resource::of::<Deployment>(), Options::default());
+    let deployments = context.deployments().clone();
     let sets = context.replica_sets().clone();
     let pods = context.pods().clone();
 

@@ -12,15 +12,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use client::Resource;
-use informer::{Index, ObjectKey, Options, Queue, Whole};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use informer::{ObjectKey, Queue};
 
 use crate::context::NODE;
-use crate::{Context, services};
-
-/// The index of slices by `namespace/service`.
-const SERVICE: &str = "service";
+use crate::{Context, services, slices};
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
@@ -28,19 +23,8 @@ pub fn start(context: &Context) {
     let all = context.services().clone();
     let pods = context.pods().clone();
     let nodes = context.nodes().clone();
-    let slices = context.informer::<Whole<EndpointSlice>>(
-        Resource::of::<EndpointSlice>(),
-        Options {
-            label_selector: Some(format!("{}={}", plan::MANAGED_BY, plan::MANAGER)),
-            ..Options::indexed(vec![Index {
-                name: SERVICE,
-                values: |slice: &Whole<EndpointSlice>| {
-                    plan::service_of(&slice.0).map(|key| key.to_string()).into_iter().collect()
-                },
-            }])
-        },
-    );
-    let tracker = Arc::new(act::Tracker::default());
+    let slices = slices::managed(context, plan::MANAGER);
+    let tracker = Arc::new(slices::Tracker::default());
 
     let changed = queue.clone();
     all.on_change(move |change| changed.add(change.key.clone()));
@@ -64,17 +48,7 @@ pub fn start(context: &Context) {
         }
     });
 
-    let (changed, seen) = (queue.clone(), tracker.clone());
-    slices.on_change(move |change| {
-        for slice in [change.old, change.new].into_iter().flatten() {
-            if let Some(service) = plan::service_of(&slice.0) {
-                if change.new.is_none() {
-                    seen.gone(&service, slice.metadata.uid.as_deref().unwrap_or_default());
-                }
-                changed.add(service);
-            }
-        }
-    });
+    slices::follow(&slices, queue.clone(), tracker.clone());
 
     let reconciler = act::EndpointSlices {
         transport: context.transport("endpointslice-controller"),

@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use informer::ObjectKey;
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::pods::PodView;
 use crate::services::{self, HEADLESS, Port};
+use crate::slices::{Action, MANAGED_BY, SERVICE_NAME};
 
-pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
-pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`] on slices of this controller.
 pub const MANAGER: &str = "endpointslice-controller.k8s.io";
 /// When what the slice shows last changed its readiness.
@@ -29,19 +27,6 @@ pub struct Observed<'a> {
     pub zones: BTreeMap<&'a str, Option<&'a str>>,
     /// The slices of this controller for the Service.
     pub slices: Vec<&'a EndpointSlice>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    Create(Box<EndpointSlice>),
-    Update(Box<EndpointSlice>),
-    Delete { name: String, uid: String },
-}
-
-/// The Service that a slice belongs to.
-pub fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
-    let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
-    Some(ObjectKey::new(slice.metadata.namespace.clone()?, name.clone()))
 }
 
 /// The next actions: creations first, deletions last, so that no endpoint is
@@ -95,9 +80,7 @@ struct Actions {
 
 impl Actions {
     fn delete(&mut self, slice: &EndpointSlice) {
-        let name = slice.metadata.name.clone().unwrap_or_default();
-        let uid = slice.metadata.uid.clone().unwrap_or_default();
-        self.delete.push(Action::Delete { name, uid });
+        self.delete.push(Action::delete(slice));
     }
 
     fn in_order(self) -> Vec<Action> {

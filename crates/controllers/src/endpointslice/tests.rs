@@ -7,8 +7,9 @@ use apimachinery::{Value, value};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
-use super::plan::{Action, Observed, plan};
+use super::plan::{Observed, plan};
 use crate::pods::{Phase, PodView};
+use crate::slices::Action;
 
 fn service(more: Value) -> Service {
     let mut spec = value!({

@@ -1,5 +1,6 @@
 //! Carries out the plan of a Job.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use apimachinery::value;
@@ -10,12 +11,13 @@ use futures::future::join_all;
 use informer::{EventType, Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference, Whole};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use parking_lot::Mutex;
 
 use super::TRACKING;
 use super::plan::{Observed, Plan, plan};
 use super::template;
 use crate::batch::Batch;
-use crate::claims::{Claim, Owner};
+use crate::claims::{self, Owner};
 use crate::expectations::Expectations;
 use crate::pods::PodView;
 
@@ -26,6 +28,8 @@ pub(super) struct Jobs {
     pub jobs: Informer<Whole<Job>>,
     pub pods: Informer<PodView>,
     pub expectations: Arc<Expectations>,
+    /// The revision that the last status of each Job was written at.
+    pub written: Mutex<BTreeMap<ObjectKey, u64>>,
 }
 
 #[async_trait]
@@ -39,14 +43,24 @@ impl Reconciler<ObjectKey> for Jobs {
         self.free_orphans(key, job.as_ref().and_then(|job| job.metadata.uid.as_deref())).await?;
         let Some(job) = job else {
             self.expectations.forget(key);
+            self.written.lock().remove(key);
             return Ok(Outcome::Done);
         };
+        // The view of Jobs may be behind that of pods: one that shows pods as
+        // counted and the Job without the count would have them run again. The
+        // event that is on its way brings the key back.
+        if revision(&job.0) < self.written.lock().get(key).copied() {
+            return Ok(Outcome::Done);
+        }
         let managed_by = job.spec.as_ref().and_then(|spec| spec.managed_by.as_deref());
         if managed_by.is_some_and(|manager| manager != "kubernetes.io/job-controller") {
             return Ok(Outcome::Done);
         }
         let expectations_met = self.expectations.are_met(key);
-        let pods = self.claim(key, &job.0).await?;
+        let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let owner = Owner::of(&job.0, selector).with_finalizer(TRACKING);
+        let candidates = self.pods.namespace(&key.namespace);
+        let pods = claims::pods::<Job>(&owner, &self.transport, &key.namespace, candidates, |_| true).await?;
         let observed = Observed { job: &job.0, pods, expectations_met, now: self.edge.clock.now() };
         let plan = plan(&observed);
         let error = self.change_pods(key, &job.0, &plan).await;
@@ -62,28 +76,6 @@ impl Reconciler<ObjectKey> for Jobs {
 }
 
 impl Jobs {
-    async fn claim(&self, key: &ObjectKey, job: &Job) -> Result<Vec<Arc<PodView>>, Error> {
-        let api = Api::<Pod>::namespaced(self.transport.clone(), key.namespace.clone());
-        let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        let owner = Owner::of(job, selector);
-        let mut owned = Vec::new();
-        for pod in self.pods.namespace(&key.namespace) {
-            match owner.claim(pod.as_ref()) {
-                Claim::Owned => owned.push(pod),
-                Claim::Adopt => {
-                    owner.adopt(&api, pod.as_ref()).await?;
-                    owned.push(pod);
-                }
-                Claim::Release => {
-                    self.release(std::slice::from_ref(&pod)).await?;
-                    owner.release(&api, pod.as_ref()).await?;
-                }
-                Claim::Ignore => {}
-            }
-        }
-        Ok(owned)
-    }
-
     /// Pods of a Job of this name that is gone need no counting.
     async fn free_orphans(&self, key: &ObjectKey, living: Option<&str>) -> Result<(), Error> {
         let mut pods = self.pods.namespace(&key.namespace);
@@ -126,7 +118,12 @@ impl Jobs {
         let updated = Job { status: Some(plan.status.clone()), ..job.clone() };
         match Api::<Job>::namespaced(self.transport.clone(), namespace).update_status(&updated).await {
             Err(error) if error.is_not_found() => return Ok(()),
-            other => other.map(drop)?,
+            Err(error) => return Err(error),
+            Ok(written) => {
+                if let Some(revision) = revision(&written) {
+                    self.written.lock().insert(ObjectKey::of(&job.metadata), revision);
+                }
+            }
         }
         let about = Reference::to(job);
         for (kind, reason, message) in &plan.news {
@@ -159,6 +156,10 @@ impl Jobs {
         });
         join_all(releases).await.into_iter().find(Result::is_err).unwrap_or(Ok(()))
     }
+}
+
+fn revision(job: &Job) -> Option<u64> {
+    job.metadata.resource_version.as_deref()?.parse().ok()
 }
 
 /// Reasons of failed Jobs, as events bear them.

@@ -16,9 +16,7 @@ mod tracking;
 
 use std::sync::Arc;
 
-use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
-use k8s_openapi::api::batch::v1::Job;
+use informer::{ObjectKey, Queue};
 
 use crate::{Context, expectations::Expectations};
 
@@ -29,7 +27,7 @@ const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 pub fn start(context: &Context) {
     let queue = Queue::<ObjectKey>::new();
     let expectations = Arc::new(Expectations::default());
-    let jobs = context.informer::<Whole<Job>>(Resource::of::<Job>(), Options::default());
+    let jobs = context.jobs().clone();
     let pods = context.pods().clone();
 
     let changed = queue.clone();
@@ -58,6 +56,7 @@ pub fn start(context: &Context) {
         jobs: jobs.clone(),
         pods: pods.clone(),
         expectations,
+        written: Default::default(),
     };
     context.run(queue, reconciler, 5, async move {
         jobs.synced().await;

@@ -1,24 +1,31 @@
 //! ReplicaSet: so many pods of a template.
 //!
 //! Watches ReplicaSets and pods; owns the pods it creates and the status of
-//! its sets. It never touches a pod of another controller.
+//! its sets. It never touches a pod of another controller. The same loop runs
+//! every [`Replicated`] kind.
 
 mod act;
+mod kind;
 mod plan;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use informer::{ObjectKey, Queue};
+use informer::{Informer, ObjectKey, Queue, Whole};
 
+pub(crate) use self::kind::Replicated;
 use crate::{Context, expectations::Expectations};
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
+    run(context, context.replica_sets().clone());
+}
+
+/// Starts the loop over `sets`, which are indexed by their owners.
+pub(crate) fn run<K: Replicated>(context: &Context, sets: Informer<Whole<K>>) {
     let queue = Queue::<ObjectKey>::new();
     let expectations = Arc::new(Expectations::default());
-    let sets = context.replica_sets().clone();
     let pods = context.pods().clone();
 
     let changed = queue.clone();
@@ -28,31 +35,29 @@ pub fn start(context: &Context) {
     pods.on_change(move |change| {
         for pod in [change.old, change.new].into_iter().flatten() {
             match &pod.controller {
-                Some(owner) if owner.kind == "ReplicaSet" => {
+                Some(owner) if owner.kind == K::KIND => {
                     changed.add(ObjectKey::new(pod.namespace.clone(), owner.name.clone()));
                 }
                 Some(_) => {}
                 // An orphan: any set of its namespace may adopt it.
                 None => owners.namespace(&pod.namespace).iter().for_each(|set| {
-                    changed.add(ObjectKey::of(&set.metadata));
+                    changed.add(ObjectKey::of(set.metadata()));
                 }),
             }
         }
-        seen.note_pod_change("ReplicaSet", &change);
+        seen.note_pod_change(K::KIND, &change);
     });
 
-    let reconciler = act::ReplicaSets {
+    let reconciler = act::Sets {
         edge: context.edge.clone(),
-        transport: context.transport("replicaset-controller"),
-        recorder: context.recorder("replicaset-controller"),
+        transport: context.transport(K::IDENTITY),
+        recorder: context.recorder(K::IDENTITY),
         sets: sets.clone(),
         pods: pods.clone(),
         expectations,
     };
-    let edge = context.edge.clone();
-    context.edge.tasks.spawn(async move {
+    context.run(queue, reconciler, 5, async move {
         sets.synced().await;
         pods.synced().await;
-        informer::run(&edge, queue, Arc::new(reconciler), 5);
     });
 }
