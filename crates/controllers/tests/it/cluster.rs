@@ -36,6 +36,13 @@ pub const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 pub const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
 pub const DAEMON_SETS: Resource = Resource::new("apps", "v1", "daemonsets");
 pub const REVISIONS: Resource = Resource::new("apps", "v1", "controllerrevisions");
+pub const STATEFUL_SETS: Resource = Resource::new("apps", "v1", "statefulsets");
+pub const REPLICATION_CONTROLLERS: Resource = Resource::new("", "v1", "replicationcontrollers");
+pub const CLAIMS: Resource = Resource::new("", "v1", "persistentvolumeclaims");
+pub const QUOTAS: Resource = Resource::new("", "v1", "resourcequotas");
+pub const BUDGETS: Resource = Resource::new("policy", "v1", "poddisruptionbudgets");
+pub const CLUSTER_ROLES: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "clusterroles");
+pub const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs");
 pub const JOBS: Resource = Resource::new("batch", "v1", "jobs");
 
 impl Cluster {
@@ -314,6 +321,21 @@ pub fn deployment(name: &str, replicas: i64, image: &str) -> Value {
                 "spec": {"containers": [{"name": "main", "image": image, "ports": [
                     {"name": "http", "containerPort": 8080}
                 ]}]}
+            }
+        }
+    })
+}
+
+/// A StatefulSet of `replicas` pods of an image.
+pub fn stateful_set(name: &str, replicas: i64, image: &str) -> Value {
+    value!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas, "serviceName": name,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "main", "image": image}]}
             }
         }
     })

@@ -4,5 +4,7 @@
 mod cluster;
 mod convergence;
 mod garbage;
+mod limits;
 mod services;
 mod simulation;
+mod stateful;
