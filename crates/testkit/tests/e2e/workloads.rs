@@ -193,3 +193,109 @@ spec:
     kubectl.run("rollout status daemonset/agent --timeout=60s");
     assert_eq!(kubectl.field("pods -l app=agent", ".items[*].status.podIP"), cluster.node_address());
 }
+
+const ORDERED: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec: {clusterIP: None, selector: {app: db}, ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 2
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: main
+        image: nginx
+        imagePullPolicy: IfNotPresent
+        command: [sh, -c, "sleep 3600"]
+        env: [{name: ROUND, value: "1"}]
+"#;
+
+#[test]
+fn stateful_sets_run_their_pods_in_order() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    let applied = kubectl.try_run_with("apply -f -", ORDERED);
+    assert!(!applied.stderr.contains("has no effect"), "{applied:?}");
+    kubectl.run("rollout status statefulset/db --timeout=60s");
+    let names = || kubectl.run("get pods -l app=db -o jsonpath={.items[*].metadata.name}");
+    assert_eq!(names(), "db-0 db-1");
+    let inside =
+        |pod: &str, script: &str| kubectl.run_of(&["exec", pod, "--", "sh", "-c", script]).trim().to_owned();
+    assert_eq!(inside("db-1", "hostname"), "db-1");
+    let address = kubectl.field("pod/db-1", ".status.podIP");
+    eventually("the pod has a name of its own", std::time::Duration::from_secs(10), || {
+        let found = inside("db-0", "getent hosts db-1.db || true");
+        if found.starts_with(&address) { Ok(()) } else { Err(found) }
+    });
+
+    kubectl.run("set env statefulset/db ROUND=2");
+    kubectl.run("rollout status statefulset/db --timeout=60s");
+    assert_eq!(inside("db-0", "echo $ROUND"), "2");
+    kubectl.run("rollout undo statefulset/db");
+    kubectl.run("rollout status statefulset/db --timeout=60s");
+    assert_eq!(inside("db-0", "echo $ROUND"), "1");
+    let history = kubectl.run("rollout history statefulset/db");
+    assert!(history.contains("3 ") && !history.lines().any(|line| line.starts_with("1 ")), "{history}");
+
+    kubectl.run("scale statefulset/db --replicas=1");
+    kubectl.run("wait --for=delete pod/db-1 --timeout=30s");
+    assert_eq!(names(), "db-0");
+    let described = kubectl.run("describe statefulset db");
+    for wanted in
+        ["create Pod db-0 in StatefulSet db successful", "delete Pod db-1 in StatefulSet db successful"]
+    {
+        assert!(described.contains(wanted), "{wanted} in {described}");
+    }
+}
+
+const TICKING: &str = r#"
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: tick}
+spec:
+  schedule: "@every 1s"
+  concurrencyPolicy: Forbid
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          terminationGracePeriodSeconds: 1
+          containers:
+          - name: main
+            image: nginx
+            imagePullPolicy: IfNotPresent
+            command: [sh, -c, "echo tick"]
+"#;
+
+#[test]
+fn cron_jobs_start_jobs_by_the_clock_and_by_hand() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    let applied = kubectl.try_run_with("apply -f -", TICKING);
+    assert!(!applied.stderr.contains("has no effect"), "{applied:?}");
+    eventually("a Job has completed", crate::PATIENCE, || {
+        let last = kubectl.field("cronjob/tick", ".status.lastSuccessfulTime");
+        if last.is_empty() { Err(kubectl.run("get cronjobs,jobs,pods")) } else { Ok(()) }
+    });
+    kubectl.run_of(&["patch", "cronjob", "tick", "-p", r#"{"spec":{"suspend":true}}"#]);
+    kubectl.run("create job --from=cronjob/tick once");
+    kubectl.run("wait --for=condition=complete job/once --timeout=60s");
+    assert_eq!(kubectl.run("logs job/once"), "tick\n");
+    let described = kubectl.run("describe cronjob tick");
+    for wanted in ["SuccessfulCreate", "SawCompletedJob", "Created job tick-"] {
+        assert!(described.contains(wanted), "{wanted} in {described}");
+    }
+    // What it started goes with it.
+    kubectl.run("delete cronjob tick");
+    kubectl.run("wait --for=delete jobs --all --timeout=60s");
+}
