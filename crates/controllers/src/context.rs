@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, ReplicationController, Service};
 
+use crate::csrsigning::Signer;
 use crate::everything::Everything;
 use crate::nodes::NodeView;
 use crate::pods::PodView;
@@ -25,6 +26,7 @@ pub struct Context {
     pub edge: Edge,
     identities: Identities,
     root_ca: Option<Arc<str>>,
+    signer: Option<Arc<dyn Signer>>,
     pods: OnceLock<Informer<PodView>>,
     nodes: OnceLock<Informer<NodeView>>,
     services: OnceLock<Informer<Whole<Service>>>,
@@ -44,6 +46,7 @@ impl Context {
             edge,
             identities,
             root_ca: None,
+            signer: None,
             pods: OnceLock::new(),
             nodes: OnceLock::new(),
             services: OnceLock::new(),
@@ -67,6 +70,17 @@ impl Context {
 
     pub(crate) fn root_ca(&self) -> Option<Arc<str>> {
         self.root_ca.clone()
+    }
+
+    /// The authority that signs the requests of Kubernetes' own signers; without
+    /// it none are signed.
+    pub fn with_signer(mut self, signer: Arc<dyn Signer>) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
+    pub(crate) fn signer(&self) -> Option<Arc<dyn Signer>> {
+        self.signer.clone()
     }
 
     /// The transport of `system:serviceaccount:kube-system:IDENTITY`

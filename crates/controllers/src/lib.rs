@@ -9,6 +9,7 @@ mod claims;
 mod clusterroleaggregation;
 mod context;
 mod cronjob;
+mod csrsigning;
 mod daemonset;
 mod deployment;
 mod disruption;
@@ -42,6 +43,7 @@ mod ttlafterfinished;
 mod volume_claims;
 
 pub use context::{Context, Identities};
+pub use csrsigning::{Asked, Signer};
 pub use table::start_all;
 
 /// Whether a creation was refused because its namespace goes: nothing is wrong.

@@ -1,9 +1,9 @@
 //! The table of controllers.
 
 use crate::{
-    Context, clusterroleaggregation, cronjob, daemonset, deployment, disruption, endpoints, endpointslice,
-    endpointslicemirroring, garbage, job, namespace, nodelifecycle, podgc, pvcprotection, replicaset,
-    replicationcontroller, resourcequota, rootca, serviceaccount, statefulset, tainteviction,
+    Context, clusterroleaggregation, cronjob, csrsigning, daemonset, deployment, disruption, endpoints,
+    endpointslice, endpointslicemirroring, garbage, job, namespace, nodelifecycle, podgc, pvcprotection,
+    replicaset, replicationcontroller, resourcequota, rootca, serviceaccount, statefulset, tainteviction,
     ttlafterfinished,
 };
 
@@ -18,6 +18,7 @@ pub(crate) struct Controller {
 pub(crate) const CONTROLLERS: &[Controller] = &[
     Controller { name: "serviceaccount", start: serviceaccount::start },
     Controller { name: "rootca", start: rootca::start },
+    Controller { name: "csrsigning", start: csrsigning::start },
     Controller { name: "nodelifecycle", start: nodelifecycle::start },
     Controller { name: "deployment", start: deployment::start },
     Controller { name: "replicaset", start: replicaset::start },

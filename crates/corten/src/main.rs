@@ -13,6 +13,7 @@ mod images;
 mod log;
 mod machine;
 mod preflight;
+mod signer;
 mod up;
 mod version;
 

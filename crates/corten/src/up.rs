@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::Up;
 use crate::control_plane::{Config, ControlPlane, DOMAIN};
 use crate::machine::{Machine, NetworkPlan, Places};
+use crate::signer::AuthoritySigner;
 use crate::{addons, address, images, log, preflight};
 
 /// The port of every node's server.
@@ -191,7 +192,9 @@ fn start_loops(control_plane: &ControlPlane, edges: &Edges) {
     let identities: controllers::Identities = Arc::new(move |name: &str| transports.controller(name));
     let authority = control_plane.pki.authority.certificate().to_owned();
     controllers::start_all(
-        &controllers::Context::new(edges.loops.clone(), identities).with_root_ca(authority),
+        &controllers::Context::new(edges.loops.clone(), identities)
+            .with_root_ca(authority)
+            .with_signer(Arc::new(AuthoritySigner(control_plane.pki.clone()))),
     );
     let user = UserInfo::new("system:kube-scheduler", &[]);
     Scheduler::start(&edges.loops, control_plane.transport(user, "kube-scheduler"), Placement::OwnThread);
