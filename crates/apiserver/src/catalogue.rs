@@ -52,6 +52,7 @@ impl Resource {
                     version: &version.name,
                     kind: &definition.kind,
                     schema: version.schema,
+                    structural: None,
                 };
                 input::complete(&mut zero, &expected);
                 zero
@@ -61,8 +62,11 @@ impl Resource {
             let fields = types.get(schema).fields.iter().map(|field| field.json);
             fields.filter(|name| !matches!(*name, "kind" | "apiVersion" | "metadata" | "status")).collect()
         };
-        let body_fields =
-            definition.versions.iter().map(|version| version.schema.map_or_else(Vec::new, members)).collect();
+        let body_fields = definition
+            .versions
+            .iter()
+            .map(|version| version.schema.map_or_else(|| vec!["spec"], members))
+            .collect();
         let empty_status = match &definition.storage {
             Storage::Stored { schema: Some(schema), .. } => {
                 Some(zero(*schema)["status"].clone()).filter(|status| !status.is_null())
@@ -82,7 +86,7 @@ impl Resource {
     }
 
     /// The members of a version's kind but kind, apiVersion, metadata and
-    /// status; none for custom resources.
+    /// status; of custom resources `spec` alone.
     pub(crate) fn body_fields(&self, version: usize) -> &[&'static str] {
         &self.body_fields[version]
     }

@@ -119,7 +119,9 @@ fn of_version<'a>(catalogue: &'a Catalogue, group: &str, version: &str) -> Vec<&
 
 fn sorted_subresources(definition: &Definition) -> Vec<&Subresource> {
     let mut found: Vec<&Subresource> = definition.subresources.iter().collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
+    if !definition.is_custom() {
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+    }
     found
 }
 

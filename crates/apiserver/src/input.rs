@@ -5,6 +5,7 @@ use api::facts;
 use apimachinery::json::{self, DecodeError};
 use apimachinery::protobuf;
 use apimachinery::schema::{self, Strictness, TypeId};
+use apimachinery::structural::{self, Schema};
 use apimachinery::{Key, Status, Value};
 use bytes::Bytes;
 
@@ -30,6 +31,8 @@ pub(crate) struct Expected<'a> {
     pub kind: &'a str,
     /// None for custom resources.
     pub schema: Option<TypeId>,
+    /// Of custom resources.
+    pub structural: Option<&'a Schema>,
 }
 
 impl Expected<'_> {
@@ -163,13 +166,37 @@ fn decode_custom(
     let meta = json::type_meta(bytes).map_err(|error| {
         expected.unrecognized(&format!("couldn't get version/kind; json parse error: {error}"), bytes)
     })?;
+    if meta.kind.is_empty() {
+        let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(bytes));
+        return Err(expected.unrecognized(&why, bytes));
+    }
+    if meta.api_version.is_empty() {
+        return Err(wrong_version("", expected));
+    }
     check_kind(&meta.api_version, &meta.kind, expected)?;
-    let refuse = |error: DecodeError| expected.refuse(expected.kind, expected.version, &error.to_string());
-    if strictness == Strictness::Report {
+    let refuse = |error: DecodeError| expected.refuse(&meta.kind, expected.version, &error.to_string());
+    let (mut value, mut problems) = if strictness == Strictness::Report {
         let parsed = json::parse_reporting(bytes).map_err(refuse)?;
-        Ok((parsed.value, parsed.problems))
+        (parsed.value, parsed.problems)
     } else {
-        Ok((json::parse(bytes).map_err(refuse)?, Vec::new()))
+        (json::parse(bytes).map_err(refuse)?, Vec::new())
+    };
+    problems.extend(coerce_custom(&mut value, expected, strictness).map_err(refuse)?);
+    Ok((value, problems))
+}
+
+/// Brings a custom object into the form of its schema. One that says it is of
+/// another kind is left alone: validation refuses it.
+pub(crate) fn coerce_custom(
+    value: &mut Value,
+    expected: &Expected<'_>,
+    strictness: Strictness,
+) -> Result<Vec<String>, DecodeError> {
+    match expected.structural {
+        Some(schema) if value["kind"].is_null() || value["kind"].text() == expected.kind => {
+            structural::coerce(facts::types(), schema, value, strictness)
+        }
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -182,7 +209,9 @@ fn decode_tree(
     check_kind(&text("apiVersion"), &text("kind"), expected)?;
     let Some(schema) = expected.schema else {
         json::sort_deep(&mut value);
-        return Ok((value, Vec::new()));
+        let problems = coerce_custom(&mut value, expected, strictness)
+            .map_err(|error| expected.refuse(expected.kind, expected.version, &error.to_string()))?;
+        return Ok((value, problems));
     };
     let problems = schema::normalize(facts::types(), schema, &mut value, strictness)
         .map_err(|error| expected.refuse(expected.kind, expected.version, &error.to_string()))?;
@@ -231,17 +260,11 @@ fn check_kind(api_version: &str, kind: &str, expected: &Expected<'_>) -> Result<
     }
     let full = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     if expected.schema.is_none() {
-        // Custom resources are decoded as what they say; only then they are compared.
-        if kind == expected.kind {
-            return Err(wrong_version(&full, expected));
+        // Custom resources are decoded as what they say; their kind is checked by validation.
+        if (group, version) == (expected.group, expected.version) {
+            return Ok(());
         }
-        return Err(Status::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as a {}: converting ({full}, Kind={kind}) to ({}, \
-             Kind={}): unknown conversion",
-            expected.kind,
-            expected.api_version(),
-            expected.kind
-        )));
+        return Err(wrong_version(&full, expected));
     }
     if facts::types().kind(group, version, kind).is_none() && !was_served(group, version) {
         return Err(expected.refuse(
@@ -318,14 +341,18 @@ pub(crate) fn complete(value: &mut Value, expected: &Expected<'_>) {
         return;
     }
     let Value::Object(object) = value else { return };
-    object.remove("kind");
-    object.remove("apiVersion");
     if expected.schema.is_none() {
-        object.insert("apiVersion", expected.api_version());
-        object.insert("kind", expected.kind);
+        if object.get("apiVersion").is_none_or(Value::is_null) {
+            object.insert("apiVersion", expected.api_version());
+        }
+        if object.get("kind").is_none_or(Value::is_null) {
+            object.insert("kind", expected.kind);
+        }
         object.sort();
         return;
     }
+    object.remove("kind");
+    object.remove("apiVersion");
     let members = object.raw_mut();
     members.insert(0, (Key::Borrowed("kind"), Value::from(expected.kind)));
     members.insert(1, (Key::Borrowed("apiVersion"), Value::from(expected.api_version())));

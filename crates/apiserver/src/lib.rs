@@ -10,6 +10,7 @@
 mod admit;
 mod body;
 mod catalogue;
+mod changes;
 mod connect;
 mod discovery;
 mod dispatch;
@@ -36,6 +37,7 @@ mod view;
 
 pub use body::Body;
 pub use catalogue::{Catalogue, Resource, SharedCatalogue};
+pub use changes::Changes;
 pub use endpoint::{Unresolved, service_address};
 pub use extend::admission::{
     Admission, AdmissionPlugin, Notes, Operation, Plugin, Reinvocation, RemotePlugin,

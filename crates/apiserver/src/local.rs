@@ -12,7 +12,7 @@ use client::{
 use futures::StreamExt;
 
 use crate::dispatch::{self, Work};
-use crate::generic::{Caller, Item, Outcome, Published, Selection, Target, Watching};
+use crate::generic::{Caller, Item, Outcome, Published, Selection, Target, Watching, is_old};
 use crate::input::Input;
 use crate::query::Query;
 use crate::{Action, ApiServer, UserInfo, output};
@@ -105,7 +105,7 @@ impl LocalTransport {
 
 /// A published object in the version of the request: mostly the stored bytes themselves.
 fn document(version: usize, object: &Published) -> Result<Document, Status> {
-    if output::is_stored_version(&object.resource, version) {
+    if output::is_stored_version(&object.resource, version) && !is_old(&object.resource, object.revision) {
         return Ok(Document::new(object.bytes.clone(), object.revision));
     }
     let tree = output::in_version(&object.resource, version, object.tree())?;

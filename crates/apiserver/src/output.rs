@@ -12,7 +12,7 @@ use edge::Clock;
 use jiff::Timestamp;
 
 use crate::catalogue::Resource;
-use crate::generic::{Item, Listed, Published, Watching, write_json};
+use crate::generic::{Item, Listed, Published, Watching, is_old, write_json};
 use crate::negotiate::{Format, Shape, Wanted};
 use crate::{Header, Storage};
 
@@ -115,7 +115,7 @@ pub(crate) fn object(
     wanted: Wanted,
     now: Timestamp,
 ) -> Result<Vec<u8>, Status> {
-    if as_stored(&object.resource, version, wanted) {
+    if as_stored(&object.resource, version, wanted) && !is_old(&object.resource, object.revision) {
         let mut out = Vec::with_capacity(object.bytes.len() + 64);
         object.write_json(&mut out);
         out.push(b'\n');
@@ -179,7 +179,11 @@ pub(crate) fn list(
     wanted: Wanted,
     now: Timestamp,
 ) -> Result<Box<dyn Iterator<Item = Bytes> + Send>, Status> {
-    if as_stored(&listed.resource, listed.version, wanted) {
+    let has_old =
+        |listed: &Listed| listed.entries.iter().any(|entry| is_old(&listed.resource, entry.revision));
+    if as_stored(&listed.resource, listed.version, wanted)
+        && (listed.resource.since == 0 || !has_old(&listed))
+    {
         return Ok(Box::new(StoredList::new(listed)));
     }
     let resource = listed.resource.clone();
@@ -359,7 +363,7 @@ fn event(
         }
         Item::Error(status) => return tree_event("ERROR", &status.to_value(), wanted, out),
     };
-    if as_stored(resource, version, wanted) {
+    if as_stored(resource, version, wanted) && !is_old(resource, published.revision) {
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\",\"object\":");

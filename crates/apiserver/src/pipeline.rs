@@ -29,9 +29,7 @@ use crate::metrics::{Counted, Proof};
 use crate::negotiate::{self, Answer, Served, Shape, Wanted};
 use crate::query::Query;
 use crate::route::{self, Route};
-use crate::{
-    Action, ApiServer, Credentials, Identity, Storage, SubresourceKind, UserInfo, Verdict, View, respond,
-};
+use crate::{Action, ApiServer, Credentials, Identity, SubresourceKind, UserInfo, Verdict, View, respond};
 
 /// The longest body of a request (upstream's limit).
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -317,8 +315,9 @@ impl ApiServer {
     {
         let catalogue = self.catalogue.load_full();
         let Some((resource, version)) = catalogue.find(&route.group, &route.version, &route.resource) else {
-            let known = catalogue.groups().iter().any(|(group, _)| *group == route.group);
-            if !known {
+            // A custom group has no handler of its own for what it does not serve.
+            let mut built_in = catalogue.resources().iter().filter(|resource| !resource.is_custom());
+            if !built_in.any(|resource| resource.group == route.group) {
                 return respond::no_such_page();
             }
             return respond::status(&Status::no_such_resource(), self.wanted_or_json(&head));
@@ -337,6 +336,9 @@ impl ApiServer {
             name: route.name.clone(),
             subresource: route.subresource.clone(),
         };
+        if target.resource.is_custom() && is_no_custom_path(&target, &route, verb) {
+            return respond::no_such_page();
+        }
         if let Err(status) = check_served(&target, &route, verb) {
             let mut response = respond::status(&status, self.wanted_or_json(&head));
             if head.method == Method::HEAD {
@@ -500,8 +502,41 @@ fn is_stream(route: &Route) -> bool {
     matches!(&*route.subresource, "exec" | "attach" | "portforward" | "log" | "proxy")
 }
 
+/// Whether a path leads past a custom resource: by its scope, or below a part
+/// of an object.
+fn is_no_custom_path(target: &Target, route: &Route, verb: &str) -> bool {
+    match (target.resource.is_namespaced(), route.namespace.is_empty()) {
+        (false, false) => true,
+        (true, true) => !matches!(verb, "list" | "watch"),
+        _ => false,
+    }
+}
+
+/// As [`check_served`], with the answers of custom resources.
+fn check_custom(target: &Target, verb: &str) -> Result<(), Status> {
+    let resource = target.resource.group_resource();
+    let verbs = match target.subresource() {
+        _ if target.subresource.is_empty() => &target.resource.verbs,
+        Some(subresource) => &subresource.verbs,
+        None => return Err(target.not_found()),
+    };
+    let named = !target.name.is_empty();
+    let fits = match verb {
+        "create" | "list" | "deletecollection" => !named,
+        "watch" => true,
+        _ => named,
+    };
+    if fits && verbs.iter().any(|have| have == verb) {
+        return Ok(());
+    }
+    Err(Status::method_not_supported(resource, verb))
+}
+
 /// 404 where the path has no such subresource, 405 where it has no such verb.
 fn check_served(target: &Target, route: &Route, verb: &str) -> Result<(), Status> {
+    if target.resource.is_custom() {
+        return check_custom(target, verb);
+    }
     if !route.rest.is_empty() && !matches!(&*route.subresource, "proxy") {
         return Err(Status::no_such_resource());
     }
@@ -539,7 +574,7 @@ fn check_served(target: &Target, route: &Route, verb: &str) -> Result<(), Status
 
 /// How the patch of this request is written.
 fn patch_kind(head: &Head, target: &Target) -> Result<PatchKind, Status> {
-    let is_custom = matches!(&target.resource.storage, Storage::Stored { schema: None, .. });
+    let is_custom = target.resource.is_custom();
     match negotiate::content_type(&head.headers) {
         "application/json-patch+json" => Ok(PatchKind::Json),
         "application/merge-patch+json" => Ok(PatchKind::Merge),

@@ -25,6 +25,6 @@ pub use error::{CompileError, Error};
 pub use estimate::Estimate;
 pub use eval::{Meter, Variables};
 pub use program::{PER_CALL_LIMIT, Program};
-pub use schema::type_of;
+pub use schema::{smallest, type_of};
 pub use types::{Environment, FieldType, ListKind, ListType, MapType, ObjectType, Type, UNLIMITED, escape};
 pub use value::{Fields, Key, Made, Val};

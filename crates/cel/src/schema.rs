@@ -105,7 +105,7 @@ fn length(schema: &Value, most: u64) -> u64 {
 }
 
 /// What the least value under `schema` takes in JSON, in bytes.
-fn smallest(schema: &Value) -> u64 {
+pub fn smallest(schema: &Value) -> u64 {
     if schema["x-kubernetes-int-or-string"].is_true() {
         return 1;
     }

@@ -101,3 +101,18 @@ pub fn workload_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
     warnings.extend(template_warnings(object, old));
     warnings
 }
+
+/// Takes metadata from `old` but for what the write itself is about: a write
+/// of the status alone changes no labels, finalizers or owners.
+pub fn keep_metadata(object: &mut Value, old: &Value) {
+    let mut metadata = old["metadata"].clone();
+    for field in ["managedFields", "resourceVersion"] {
+        match &object["metadata"][field] {
+            Value::Null => {
+                metadata.remove(field);
+            }
+            sent => metadata.set(field, sent.clone()),
+        }
+    }
+    object.set("metadata", metadata);
+}

@@ -5,7 +5,6 @@ use apiserver::Ineffective;
 
 /// By group and resource.
 const TABLE: &[(&str, &str, &[Ineffective])] = &[
-    ("apiextensions.k8s.io", "customresourcedefinitions", &[whole("custom resources are not served yet")]),
     ("autoscaling", "horizontalpodautoscalers", &[whole("nothing scales by it yet")]),
     ("certificates.k8s.io", "certificatesigningrequests", &[whole("no controller signs requests yet")]),
     ("certificates.k8s.io", "podcertificaterequests", &[whole("no controller signs requests yet")]),

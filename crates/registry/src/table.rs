@@ -89,6 +89,7 @@ fn version_of(fact: &'static facts::Resource) -> Version {
         columns: Vec::new(),
         deprecation: deprecation.map(text),
         conversion,
+        structural: None,
     }
 }
 
@@ -127,6 +128,7 @@ fn definition(fact: &'static facts::Resource, version: Version, settings: &Setti
         selectable: selectable(&fact.group, &fact.resource),
         ineffective,
         strategy: strategy(&fact.group, &fact.resource),
+        since: 0,
     }
 }
 
@@ -403,11 +405,13 @@ fn range_allocations() -> Definition {
             columns: Vec::new(),
             deprecation: None,
             conversion: None,
+            structural: None,
         }],
         storage: Storage::Stored { prefix: text("/registry/ranges/"), api_version: text("v1"), schema },
         subresources: Vec::new(),
         selectable: Vec::new(),
         ineffective: &[],
         strategy: Arc::new(Plain),
+        since: 0,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use apimachinery::Value;
 use apimachinery::schema::TypeId;
+use apimachinery::structural::Schema;
 
 use super::conversion::Conversion;
 use super::handler::Handler;
@@ -47,6 +48,10 @@ pub struct Definition {
     /// What is accepted and does nothing; a write of it is answered with a warning.
     pub ineffective: &'static [Ineffective],
     pub strategy: Arc<dyn Strategy>,
+    /// What was stored before this revision may have another form than this
+    /// definition says: it is brought into it when it is read
+    /// ([`Strategy::upgrade`]). 0 where that never happens (built-in kinds).
+    pub since: u64,
 }
 
 /// A kind or field that is stored and that nothing acts on.
@@ -81,6 +86,8 @@ pub struct Version {
     pub name: Text,
     /// None for custom resources.
     pub schema: Option<TypeId>,
+    /// What a custom resource's definition says of this version's objects.
+    pub structural: Option<Arc<Schema>>,
     /// Table columns, after those of the facts; their cells are [`Strategy::cells`].
     pub columns: Vec<Column>,
     /// Sent as a Warning header with every request of this version.
@@ -178,13 +185,15 @@ pub struct Selectable {
     pub absent: &'static str,
     /// Watchers that choose by it are woken only for its value.
     pub trigger: bool,
+    /// Kept for another version of the kind: this one cannot be chosen by it.
+    pub hidden: bool,
 }
 
 impl Selectable {
     /// A field at the path that its name spells.
     pub fn new(name: &'static str) -> Self {
         let path = name.split('.').map(Cow::Borrowed).collect();
-        Self { name: name.into(), path, absent: "", trigger: false }
+        Self { name: name.into(), path, absent: "", trigger: false, hidden: false }
     }
 
     pub fn absent(mut self, value: &'static str) -> Self {
@@ -218,6 +227,11 @@ impl Definition {
     pub fn group_kind(&self) -> apimachinery::status::GroupKind<'_> {
         let group = self.strategy.invalid_group().unwrap_or(&self.group);
         apimachinery::status::GroupKind { group, kind: &self.kind }
+    }
+
+    /// Whether a definition of the cluster's users made it.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.storage, Storage::Stored { schema: None, .. })
     }
 
     pub fn is_namespaced(&self) -> bool {

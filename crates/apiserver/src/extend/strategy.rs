@@ -68,6 +68,16 @@ pub trait Strategy: Send + Sync + 'static {
     /// after each change by admission.
     fn default(&self, _version: &str, _object: &mut Value) {}
 
+    /// Brings a tree that was stored under an earlier definition of the kind
+    /// into the form of the present one ([`Definition::since`]).
+    fn upgrade(&self, _stored: &mut Value) {}
+
+    /// The kind's schema for OpenAPI documents, where it is not among the
+    /// facts: for v3, or without what v2 does not know.
+    fn published(&self, _view: &View, _v2: bool) -> Option<Value> {
+        None
+    }
+
     /// How objects may be called. DNS-1123 subdomains by default.
     fn name_rule(&self) -> NameRule {
         apimachinery::validation::dns1123_subdomain

@@ -60,6 +60,11 @@ pub(crate) fn write_json(bytes: &[u8], splice: Splice, revision: u64, out: &mut 
     splice.write(bytes, text, out);
 }
 
+/// Whether bytes of this revision may have another form than the definition says.
+pub(crate) fn is_old(resource: &Resource, revision: u64) -> bool {
+    revision != 0 && revision < resource.since
+}
+
 /// Decodes stored bytes; null where they are none.
 pub(crate) fn tree_of(resource: &Resource, bytes: &[u8], revision: u64) -> Value {
     let decoded = match &resource.storage {
@@ -70,6 +75,9 @@ pub(crate) fn tree_of(resource: &Resource, bytes: &[u8], revision: u64) -> Value
         _ => json::parse_ordered(bytes),
     };
     let mut tree = decoded.unwrap_or_default();
+    if is_old(resource, revision) {
+        resource.strategy.upgrade(&mut tree);
+    }
     if revision != 0 {
         set_revision(&mut tree, revision);
     }

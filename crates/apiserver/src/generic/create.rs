@@ -6,7 +6,7 @@ use apimachinery::{Status, Value, meta, name};
 use super::commit::{CommitError, Draft, Published, Was};
 use super::update::Made;
 use super::{Caller, Outcome, Target, WriteOptions, metadata};
-use crate::input::{self, Expected, Input};
+use crate::input::{self, Input};
 use crate::{Admission, ApiServer, Context, Notes, Operation, View};
 
 /// How often a generated name that is taken is generated again.
@@ -24,13 +24,7 @@ impl ApiServer {
         warnings: &mut Vec<String>,
     ) -> Result<Outcome, Status> {
         let version = target.version();
-        let expected = Expected {
-            group: &target.resource.group,
-            version: &version.name,
-            kind: &target.resource.kind,
-            schema: version.schema,
-        };
-        let mut object = input::decode(input, &expected, options.validation, warnings)?;
+        let mut object = input::decode(input, &target.expected(), options.validation, warnings)?;
         metadata::match_namespace(&mut object, &target.resource, &target.namespace)?;
         metadata::deduplicate_owners(&mut object, warnings);
         metadata::drop_system_fields(&mut object);
@@ -59,7 +53,7 @@ impl ApiServer {
                 object
             }
         };
-        if let Some(conversion) = &target.version().conversion {
+        if let Some(conversion) = target.early_conversion() {
             conversion.to_storage(&mut object)?;
         }
         // The same object is tried again with another name or other companions.
@@ -115,6 +109,9 @@ impl ApiServer {
             .await
             .map_err(CommitError::Refused)?;
         let resource = &target.resource;
+        if let Some(conversion) = target.late_conversion() {
+            conversion.to_storage(object).map_err(CommitError::Refused)?;
+        }
         let draft = Draft::of(resource, object).map_err(CommitError::Refused)?;
         let key = target.key(meta::name(object));
         if options.dry_run {
@@ -205,10 +202,12 @@ impl ApiServer {
         strategy.prepare_create(&context, object);
 
         let mut errors = Errors::new();
-        metadata::validate_new(resource, object, &mut errors);
-        errors.append(strategy.validate_create(&context, object));
+        if metadata::has_kind(target, object, &mut errors) {
+            metadata::validate_new(resource, object, &mut errors);
+            errors.append(strategy.validate_create(&context, object));
+        }
         if !errors.is_empty() {
-            return Err(Status::invalid(resource.group_kind(), &name, &errors));
+            return Err(Status::invalid(metadata::kind_of(resource, object), &name, &errors));
         }
         warnings.extend(strategy.warnings(&context, object, None));
         resource.warn_ineffective(object, warnings);

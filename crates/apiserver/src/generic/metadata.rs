@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use api::facts;
 use apimachinery::field::{Errors, Path};
+use apimachinery::status::GroupKind;
 use apimachinery::{Status, Value, meta, table, time, validation};
 use jiff::Timestamp;
 
@@ -103,6 +104,29 @@ pub(crate) fn deduplicate_owners(object: &mut Value, warnings: &mut Vec<String>)
             seen.push(owner["uid"].clone());
             new
         });
+    }
+}
+
+/// Whether an object is of the kind that the path names; otherwise nothing
+/// else of it is checked. Built-in kinds are decoded as what they should be.
+pub(crate) fn has_kind(target: &Target, object: &Value, errors: &mut Errors) -> bool {
+    if !target.resource.is_custom() {
+        return true;
+    }
+    for (name, wanted) in [("kind", &*target.resource.kind), ("apiVersion", &*target.api_version())] {
+        let found = object[name].text();
+        if found != wanted {
+            errors.invalid(&Path::child(&Path::Root, name), found, &format!("must be {wanted}"));
+        }
+    }
+    errors.is_empty()
+}
+
+/// The kind that a refusal names: a custom object's own.
+pub(crate) fn kind_of<'a>(resource: &'a Resource, object: &'a Value) -> GroupKind<'a> {
+    match resource.is_custom() {
+        true => GroupKind { group: &resource.group, kind: object["kind"].text() },
+        false => resource.group_kind(),
     }
 }
 

@@ -15,7 +15,7 @@ mod selection;
 mod update;
 mod watch;
 
-pub(crate) use commit::{Published, write_json};
+pub(crate) use commit::{Published, is_old, write_json};
 pub(crate) use list::Listed;
 pub(crate) use metadata::{age, default_in_storage};
 pub(crate) use patch::Patch;
@@ -28,7 +28,8 @@ use std::sync::Arc;
 use apimachinery::{Status, Value};
 
 use crate::catalogue::Resource;
-use crate::{Subresource, UserInfo, Version};
+use crate::input::Expected;
+use crate::{Conversion, Subresource, UserInfo, Version};
 
 /// What a request is about.
 #[derive(Clone)]
@@ -51,6 +52,30 @@ impl Target {
 
     pub fn subresource(&self) -> Option<&Subresource> {
         self.resource.subresource(&self.subresource)
+    }
+
+    /// What a body of this version is.
+    pub fn expected(&self) -> Expected<'_> {
+        let version = self.version();
+        Expected {
+            group: &self.resource.group,
+            version: &version.name,
+            kind: &self.resource.kind,
+            schema: version.schema,
+            structural: version.structural.as_deref(),
+        }
+    }
+
+    /// The conversion before admission: built-in kinds are admitted and
+    /// validated as they are stored.
+    pub fn early_conversion(&self) -> Option<&dyn Conversion> {
+        self.version().conversion.as_deref().filter(|_| !self.resource.is_custom())
+    }
+
+    /// The conversion before the commit: custom resources are admitted and
+    /// validated in the version of the request.
+    pub fn late_conversion(&self) -> Option<&dyn Conversion> {
+        self.version().conversion.as_deref().filter(|_| self.resource.is_custom())
     }
 
     /// `apps/v1`, as the request has it.

@@ -41,8 +41,8 @@ impl Served<'_> {
     fn find(&self, api_version: &str) -> Option<(&Resource, &Version)> {
         let (group, name) = api_version.split_once('/').unwrap_or(("", api_version));
         let own = &self.target.resource;
-        if group == own.group {
-            let found = own.versions.iter().find(|version| version.name == name)?;
+        let of_own = own.versions.iter().find(|version| group == own.group && version.name == name);
+        if let Some(found) = of_own {
             return Some((own, found));
         }
         let (other, version) = self.catalogue.kind(group, name, &own.kind)?;

@@ -76,12 +76,12 @@ impl Patch {
             // Merged by its owners' sets, see `Configuration`.
             Patch::Apply(_) => return Err(Status::unsupported_media_type()),
         };
+        let strictness = match validation {
+            FieldValidation::Ignore => Strictness::Ignore,
+            _ => Strictness::Report,
+        };
         match expected.schema {
             Some(schema) => {
-                let strictness = match validation {
-                    FieldValidation::Ignore => Strictness::Ignore,
-                    _ => Strictness::Report,
-                };
                 if !matches!(self, Patch::Strategic(_)) {
                     input::check_patched(&patched, expected).map_err(|why| self.invalid(live, &why))?;
                 }
@@ -89,7 +89,12 @@ impl Patch {
                     .map_err(|error| self.invalid(live, &error.to_string()))?;
                 problems.extend(found);
             }
-            None => json::sort_deep(&mut patched),
+            None => {
+                json::sort_deep(&mut patched);
+                let found = input::coerce_custom(&mut patched, expected, strictness)
+                    .map_err(|error| self.invalid(live, &error.to_string()))?;
+                problems.extend(found);
+            }
         }
         if !problems.is_empty() {
             match validation {
@@ -182,12 +187,6 @@ impl ApiServer {
         let may_create = matches!(patch, Patch::Apply(_)) && target.subresource.is_empty();
         let mut make = |live: Option<&Value>, warnings: &mut Vec<String>| {
             let version = &resource.versions[index];
-            let expected = Expected {
-                group: &resource.group,
-                version: &version.name,
-                kind: &resource.kind,
-                schema: version.schema,
-            };
             if let Patch::Apply(configuration) = &patch {
                 let from = live.unwrap_or_else(|| resource.zero(index));
                 let mut applied = self.apply(target, caller, options, from, configuration.read()?)?;
@@ -198,7 +197,7 @@ impl ApiServer {
                 return Ok(Made::Owned(applied));
             }
             let live = live.ok_or_else(|| target.not_found())?;
-            let mut patched = patch.apply_to(live, &expected, options.validation, warnings)?;
+            let mut patched = patch.apply_to(live, &target.expected(), options.validation, warnings)?;
             metadata::match_namespace(&mut patched, &resource, &target.namespace)?;
             check_name(&patched, &target.name)?;
             metadata::deduplicate_owners(&mut patched, warnings);

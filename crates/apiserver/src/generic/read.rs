@@ -11,7 +11,7 @@ impl ApiServer {
         let object = self.read(target)?;
         match target.subresource().map(|subresource| &subresource.kind) {
             Some(SubresourceKind::Scale(scale)) => {
-                let value = super::scale::of(scale, &object.tree())?;
+                let value = super::scale::of_target(target, scale, &object.tree())?;
                 Ok(Outcome::Tree { code: 200, value })
             }
             _ => Ok(Outcome::Object { code: 200, object }),

@@ -18,8 +18,22 @@ fn at<'a>(object: &'a Value, path: &[Text]) -> &'a Value {
     path.iter().fold(object, |value, name| value.get(name))
 }
 
+/// The Scale of a custom object, which must have replicas.
+fn of_custom(scale: &Scale, object: &Value) -> Result<Value, Status> {
+    if at(object, &scale.replicas).is_null() {
+        let path: String = scale.replicas.iter().map(|name| format!(".{name}")).collect();
+        return Err(Status::internal(format!("the spec replicas field {path:?} does not exist")));
+    }
+    of(scale, object)
+}
+
+/// The Scale of an object of the target's kind.
+pub(crate) fn of_target(target: &Target, scale: &Scale, object: &Value) -> Result<Value, Status> {
+    if target.resource.is_custom() { of_custom(scale, object) } else { of(scale, object) }
+}
+
 /// The Scale of an object.
-pub(crate) fn of(scale: &Scale, object: &Value) -> Result<Value, Status> {
+fn of(scale: &Scale, object: &Value) -> Result<Value, Status> {
     let mut metadata = Value::object();
     for name in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if !object["metadata"][name].is_null() {
@@ -88,7 +102,7 @@ impl ApiServer {
         let replicas: Vec<&str> = scale.replicas.iter().map(|name| &**name).collect();
         let mut make = |live: Option<&Value>, warnings: &mut Vec<String>| {
             let live = live.ok_or_else(|| target.not_found())?;
-            let mut before = of(&scale, live)?;
+            let mut before = of_target(target, &scale, live)?;
             match self.scale_owners(target, live, &replicas) {
                 Value::Null => {}
                 owners => before.entry("metadata").set("managedFields", owners),
@@ -128,10 +142,10 @@ impl ApiServer {
             let count = check(&wanted, target)?;
             let mut object = live.clone();
             let revision = meta::resource_version(&wanted);
-            if revision.is_empty() {
-                object.entry("metadata").remove("resourceVersion");
-            } else {
+            if !revision.is_empty() {
                 object.entry("metadata").set("resourceVersion", revision);
+            } else if target.resource.strategy.allows_unconditional_update() {
+                object.entry("metadata").remove("resourceVersion");
             }
             self.own_scaled(target, &mut object, &wanted, &replicas);
             let place =
@@ -142,7 +156,7 @@ impl ApiServer {
         let outcome = self.change(target, caller, options, warnings, "", false, &mut make).await?;
         match outcome {
             Outcome::Object { object, .. } => {
-                Ok(Outcome::Tree { code: 200, value: of(&scale, &object.tree())? })
+                Ok(Outcome::Tree { code: 200, value: of_target(target, &scale, &object.tree())? })
             }
             other => Ok(other),
         }
@@ -172,7 +186,7 @@ impl ScaleKind {
     }
 
     fn expected(&self) -> Expected<'static> {
-        Expected { group: "autoscaling", version: "v1", kind: "Scale", schema: self.schema }
+        Expected { group: "autoscaling", version: "v1", kind: "Scale", schema: self.schema, structural: None }
     }
 
     fn versions(&self) -> Single<'static> {
@@ -196,7 +210,8 @@ fn check(wanted: &Value, target: &Target) -> Result<i64, Status> {
         )));
     }
     let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or(0);
-    if replicas < 0 {
+    // Custom objects are validated as a whole.
+    if replicas < 0 && !target.resource.is_custom() {
         let mut errors = Errors::new();
         let spec = Path::child(&Path::Root, "spec");
         errors.invalid(&spec.child("replicas"), replicas, "must be greater than or equal to 0");

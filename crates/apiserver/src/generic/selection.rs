@@ -7,6 +7,7 @@ use apimachinery::{Status, fields};
 use client::ListOptions;
 use store::{Entry, Trigger};
 
+use super::commit::{is_old, tree_of};
 use super::update::parse_revision;
 use crate::Header;
 use crate::catalogue::Resource;
@@ -95,12 +96,21 @@ impl Selection {
         let mut parts = entry.key.as_str().rsplit('/');
         let name = parts.next().unwrap_or("");
         let namespace = if resource.is_namespaced() { parts.next().unwrap_or("") } else { "" };
+        // Headers of what an earlier definition stored hold its fields.
+        let decoded = (!resource.selectable.is_empty() && is_old(resource, entry.revision)).then(|| {
+            let tree = tree_of(resource, &entry.value, entry.revision);
+            resource.selectable.iter().map(|field| field.read(&tree).into_owned()).collect::<Vec<_>>()
+        });
         self.fields.matches(|field| match field {
             "metadata.name" => name,
             "metadata.namespace" => namespace,
             other => {
                 let at = resource.selectable.iter().position(|selectable| selectable.name == other);
-                at.and_then(|at| header.field(at)).unwrap_or("")
+                let read = |at: usize| match &decoded {
+                    Some(fields) => fields.get(at).map(String::as_str),
+                    None => header.field(at),
+                };
+                at.and_then(read).unwrap_or("")
             }
         })
     }
@@ -120,12 +130,11 @@ impl Selection {
 }
 
 fn check_field(field: &str, resource: &Resource, version: usize) -> Result<(), Status> {
-    let is_custom = matches!(resource.storage, crate::Storage::Stored { schema: None, .. });
     // Kinds without selectable fields of their own have both names in upstream's scheme, whatever their scope.
-    let is_plain = resource.selectable.is_empty() && !is_custom;
+    let is_plain = resource.selectable.is_empty() && !resource.is_custom();
     let known = field == "metadata.name"
         || (field == "metadata.namespace" && (resource.is_namespaced() || is_plain))
-        || resource.selectable.iter().any(|selectable| selectable.name == field);
+        || resource.selectable.iter().any(|selectable| selectable.name == field && !selectable.hidden);
     if known {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use store::Entry;
 
 use super::commit::{CommitError, Draft, Published, Was, set_revision, tree_of};
 use super::{Caller, Outcome, Target, WriteOptions, metadata, ownership};
-use crate::input::{self, Expected, Input};
+use crate::input::{self, Input};
 use crate::{Action, Admission, ApiServer, Context, Notes, Operation, Strategy, SubresourceKind, View};
 
 /// How often a write that others overtook runs again before it gives up.
@@ -39,13 +39,7 @@ impl ApiServer {
         warnings: &mut Vec<String>,
     ) -> Result<Outcome, Status> {
         let version = target.version();
-        let expected = Expected {
-            group: &target.resource.group,
-            version: &version.name,
-            kind: &target.resource.kind,
-            schema: version.schema,
-        };
-        let mut sent = input::decode(input, &expected, options.validation, warnings)?;
+        let mut sent = input::decode(input, &target.expected(), options.validation, warnings)?;
         check_name(&sent, &target.name)?;
         metadata::match_namespace(&mut sent, &target.resource, &target.namespace)?;
         metadata::deduplicate_owners(&mut sent, warnings);
@@ -149,7 +143,10 @@ impl ApiServer {
         make: Make<'_>,
     ) -> Result<Published, CommitError> {
         let resource = &target.resource;
-        let old = tree_of(resource, &entry.value, entry.revision);
+        let mut old = tree_of(resource, &entry.value, entry.revision);
+        if let Some(conversion) = target.late_conversion() {
+            conversion.from_storage(&mut old).map_err(CommitError::Refused)?;
+        }
         let mut notes = Notes::default();
         let mut object = self
             .prepare_change(target, caller, options, warnings, uid, view, entry, &old, make, &mut notes)
@@ -158,6 +155,9 @@ impl ApiServer {
         ownership::keep_times(&mut object, &old);
 
         let ends = ends_by_update(resource.strategy.as_ref(), &object, &old);
+        if let Some(conversion) = target.late_conversion() {
+            conversion.to_storage(&mut object).map_err(CommitError::Refused)?;
+        }
         let draft = Draft::of(resource, &mut object).map_err(CommitError::Refused)?;
         let revision = entry.revision;
         let published = |draft: &Draft, revision| Published {
@@ -209,7 +209,7 @@ impl ApiServer {
             ));
         }
         let converted;
-        let live = match &target.version().conversion {
+        let live = match target.early_conversion() {
             None => old,
             Some(conversion) => {
                 let mut tree = old.clone();
@@ -225,7 +225,7 @@ impl ApiServer {
                 object
             }
         };
-        if let Some(conversion) = &target.version().conversion {
+        if let Some(conversion) = target.early_conversion() {
             conversion.to_storage(&mut object)?;
         }
 
@@ -268,8 +268,10 @@ impl ApiServer {
                 strategy.prepare_status(&context, &mut object, old);
                 keep_system_fields(&mut object, old);
                 let mut errors = Errors::new();
-                metadata::validate_changed(resource, &object, old, &mut errors);
-                errors.append(strategy.validate_status(&context, &object, old));
+                if metadata::has_kind(target, &object, &mut errors) {
+                    metadata::validate_changed(resource, &object, old, &mut errors);
+                    errors.append(strategy.validate_status(&context, &object, old));
+                }
                 errors
             }
             Some(SubresourceKind::Object(other)) => {
@@ -283,7 +285,7 @@ impl ApiServer {
             }
         };
         if !errors.is_empty() {
-            return Err(Status::invalid(resource.group_kind(), &target.name, &errors));
+            return Err(Status::invalid(metadata::kind_of(resource, &object), &target.name, &errors));
         }
         warnings.extend(strategy.warnings(&context, &object, Some(old)));
         if target.subresource.is_empty() {
@@ -315,8 +317,10 @@ impl ApiServer {
             object.entry("metadata").set("generation", generation + i64::from(changed));
         }
         let mut errors = Errors::new();
-        metadata::validate_changed(&target.resource, object, old, &mut errors);
-        errors.append(strategy.validate_update(context, object, old));
+        if metadata::has_kind(target, object, &mut errors) {
+            metadata::validate_changed(&target.resource, object, old, &mut errors);
+            errors.append(strategy.validate_update(context, object, old));
+        }
         errors
     }
 

@@ -1,6 +1,8 @@
-//! OpenAPI v2 and v3 of the built-in kinds: documents made of the facts when
-//! they are asked for. They are not kept: clients cache them by their hash.
+//! OpenAPI v2 and v3: documents made of the facts and of custom resources'
+//! definitions when they are asked for. They are not kept: clients cache them
+//! by their hash.
 
+mod custom;
 mod operations;
 mod v2;
 mod v2_protobuf;
@@ -18,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::body::Body;
 use crate::pipeline::Head;
-use crate::{ApiServer, negotiate, respond};
+use crate::{ApiServer, View, negotiate, respond};
 
 static DESCRIPTIONS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.json.zlib"));
 static SCHEMAS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/schemas.json.zlib"));
@@ -63,6 +65,13 @@ impl Facts {
         Self { schemas: read(SCHEMAS), paths: read(PATHS), descriptions: read(DESCRIPTIONS) }
     }
 
+    /// With the custom resources of a view.
+    fn with_custom(view: &View, v2: bool) -> Self {
+        let mut facts = Self::load();
+        custom::add(&mut facts, view, v2);
+        facts
+    }
+
     /// What a type (`field` "") or one of its fields is for.
     fn description(&self, schema: &str, field: &str) -> Option<&str> {
         match self.descriptions[schema][field].as_str() {
@@ -102,14 +111,22 @@ impl ApiServer {
         match rest {
             ["v2"] => self.openapi_v2(head),
             ["v3"] => {
-                let index = json::to_string(&v3::index(&Facts::load(), &HASH));
+                let view = self.view();
+                let hash = |name: &str| custom::hash(&view, name).unwrap_or_else(|| HASH.clone());
+                let index = json::to_string(&v3::index(&Facts::with_custom(&view, false), &hash));
                 respond::plain(200, "text/plain; charset=utf-8", index)
             }
             ["v3", document @ ..] => {
                 let name = document.join("/");
-                let make = || v3::document(&Facts::load(), &name).map(|document| encoded(&document));
-                match self.cached(&format!("v3/{name}"), make) {
-                    Some(body) => answer(&head.headers, JSON, &body),
+                let view = self.view();
+                let hash = custom::hash(&view, &name);
+                let key = format!("v3/{name}?{}", hash.as_deref().unwrap_or(""));
+                let make = || {
+                    let facts = Facts::with_custom(&view, false);
+                    v3::document(&facts, &name, hash.is_some()).map(|document| encoded(&document))
+                };
+                match self.cached(&key, make) {
+                    Some(body) => answer(&head.headers, JSON, &body, hash.as_deref().unwrap_or(&HASH)),
                     None => {
                         let mut response = respond::plain(404, "text/plain", Vec::new());
                         response.headers_mut().remove(CONTENT_TYPE);
@@ -131,13 +148,18 @@ impl ApiServer {
                 return response;
             }
         };
-        let made = self.cached(name, || {
-            let document = v2::document(&Facts::load());
+        let view = self.view();
+        let hash = match custom::hash(&view, "") {
+            Some(custom) => format!("{}{custom}", *HASH),
+            None => HASH.clone(),
+        };
+        let made = self.cached(&format!("{name}?{hash}"), || {
+            let document = v2::document(&Facts::with_custom(&view, true));
             Some(if media_type == JSON { encoded(&document) } else { v2_protobuf::encode(&document) })
         });
         match made {
             Some(body) => {
-                let mut response = answer(&head.headers, media_type, &body);
+                let mut response = answer(&head.headers, media_type, &body, &hash);
                 response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
                 response
             }
@@ -162,8 +184,8 @@ fn encoded(document: &Value) -> Vec<u8> {
     json::to_string(document).into_bytes()
 }
 
-fn answer(headers: &HeaderMap, media_type: &'static str, body: &Arc<Vec<u8>>) -> Response<Body> {
-    let tag = format!("\"{}\"", *HASH);
+fn answer(headers: &HeaderMap, media_type: &'static str, body: &Arc<Vec<u8>>, hash: &str) -> Response<Body> {
+    let tag = format!("\"{hash}\"");
     let same = headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let mut response = if same {
         respond::plain(304, media_type, Vec::new())
@@ -206,7 +228,7 @@ mod tests {
     #[test]
     fn documents_describe_kinds_and_refer_only_to_what_they_hold() {
         let facts = Facts::load();
-        let document = v3::document(&facts, "apis/apps/v1").unwrap();
+        let document = v3::document(&facts, "apis/apps/v1", false).unwrap();
         let schemas = &document["components"]["schemas"];
         assert!(
             schemas["io.k8s.api.apps.v1.Deployment"]["description"].text().starts_with("Deployment enables")
@@ -222,7 +244,7 @@ mod tests {
         assert!(
             patch["parameters"].items().iter().any(|parameter| parameter["name"].text() == "fieldValidation")
         );
-        assert!(v3::document(&facts, "apis/none/v1").is_none());
+        assert!(v3::document(&facts, "apis/none/v1", false).is_none());
     }
 
     fn collect_references(value: &Value, found: &mut dyn FnMut(&str)) {

@@ -33,7 +33,10 @@ fn one<'a>(facts: &'a Facts, path: &str, method: &'a str, operation: &'a Value) 
     let action = operation["action"].text();
     let gvk = &operation["gvk"];
     let kind = gvk["kind"].text();
-    let own = facts.schema_of(gvk, kind).map(str::to_owned);
+    let own = match operation["answer"].as_str() {
+        Some(schema) => Some(schema.to_owned()),
+        None => facts.schema_of(gvk, kind).map(str::to_owned),
+    };
     let answer = match action {
         "list" => facts.schema_of(gvk, &format!("{kind}List")).map(str::to_owned),
         "deletecollection" => Some(STATUS.to_owned()),
@@ -56,7 +59,10 @@ fn one<'a>(facts: &'a Facts, path: &str, method: &'a str, operation: &'a Value) 
         method,
         action,
         gvk,
-        id: id(path, method, action, kind),
+        id: match operation["id"].as_str() {
+            Some(id) => id.to_owned(),
+            None => id(path, method, action, kind),
+        },
         tag: tag(path),
         description: description(action, kind),
         parameters: texts("params"),

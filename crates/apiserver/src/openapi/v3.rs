@@ -12,12 +12,12 @@ const ANSWERS: [&str; 4] =
     ["application/cbor", "application/json", "application/vnd.kubernetes.protobuf", "application/yaml"];
 
 /// `/openapi/v3`: where the documents are.
-pub(super) fn index(facts: &Facts, hash: &str) -> Value {
+pub(super) fn index(facts: &Facts, hash: &dyn Fn(&str) -> String) -> Value {
     let names: BTreeSet<String> = facts.paths.members().map(|(path, _)| document_of(path)).collect();
     let mut paths = Value::object();
     for name in names {
         let mut link = Value::object();
-        link.set("serverRelativeURL", format!("/openapi/v3/{name}?hash={hash}"));
+        link.set("serverRelativeURL", format!("/openapi/v3/{name}?hash={}", hash(&name)));
         paths.set(name, link);
     }
     let mut index = Value::object();
@@ -25,8 +25,9 @@ pub(super) fn index(facts: &Facts, hash: &str) -> Value {
     index
 }
 
-/// One document; None where no path belongs to it.
-pub(super) fn document(facts: &Facts, name: &str) -> Option<Value> {
+/// One document; None where no path belongs to it. That of custom resources
+/// (`is_custom`) holds nothing but what its paths need.
+pub(super) fn document(facts: &Facts, name: &str, is_custom: bool) -> Option<Value> {
     let mut paths = Value::object();
     let mut wanted = BTreeSet::new();
     for (path, item) in facts.paths.members().filter(|(path, _)| document_of(path) == name) {
@@ -34,9 +35,11 @@ pub(super) fn document(facts: &Facts, name: &str) -> Option<Value> {
     }
     paths.members().next()?;
     // The document of every version describes its discovery too.
-    wanted.insert("io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList".to_owned());
+    if !is_custom {
+        wanted.insert("io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList".to_owned());
+    }
     let group_version = name.strip_prefix("apis/").or_else(|| name.strip_prefix("api/"));
-    if let Some(group_version) = group_version {
+    if let Some(group_version) = group_version.filter(|_| !is_custom) {
         // Lists and kinds of the version that no path names.
         let (group, version) = group_version.split_once('/').unwrap_or(("", group_version));
         for (schema, body) in facts.schemas.members() {
@@ -50,7 +53,7 @@ pub(super) fn document(facts: &Facts, name: &str) -> Option<Value> {
         }
     }
     let mut info = Value::object();
-    info.set("title", "Kubernetes");
+    info.set("title", if is_custom { "Kubernetes CRD Swagger" } else { "Kubernetes" });
     info.set("version", api::facts::version()["gitVersion"].clone());
     let mut token = Value::object();
     token.set("type", "apiKey");

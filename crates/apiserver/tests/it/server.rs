@@ -76,6 +76,7 @@ fn definition(
             columns: Vec::new(),
             deprecation: None,
             conversion: None,
+            structural: None,
         }],
         storage: Storage::Stored {
             prefix: format!("/registry/{resource}/").into(),
@@ -86,6 +87,7 @@ fn definition(
         selectable: Vec::new(),
         ineffective: &[],
         strategy,
+        since: 0,
     }
 }
 

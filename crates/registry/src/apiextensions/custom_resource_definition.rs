@@ -1,11 +1,16 @@
-//! CustomResourceDefinition, as it is stored. Serving what it defines is
-//! `loops`' matter.
+//! CustomResourceDefinition. What it defines is served by `loops`.
 
-use apimachinery::Value;
-use apiserver::{Strategy, Version};
+use apimachinery::field::Errors;
+use apimachinery::{Value, meta};
+use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
+use super::names::{Told, set_condition};
+use super::validation;
 use crate::changes::{default_struct, default_text, items};
+
+/// Held until the objects of a deleted definition are gone.
+pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// CustomResourceDefinition.
 pub struct CustomResourceDefinition;
@@ -39,6 +44,57 @@ impl Strategy for CustomResourceDefinition {
         true
     }
 
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        store_version(object);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, _: &Value) {
+        store_version(object);
+    }
+
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
+        store_version(object);
+    }
+
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        validation::validate_create(object)
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        validation::validate_update(object, old)
+    }
+
+    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
+        validation::validate_status(object)
+    }
+
+    /// Held until a deletion has marked it, and as long as its objects go.
+    fn is_held(&self, object: &Value) -> bool {
+        !meta::is_terminating(object)
+    }
+
+    fn mark_deleted(&self, context: &Context<'_>, object: &mut Value) {
+        // Neither a period of grace nor a generation tells of this deletion.
+        let metadata = object.entry("metadata");
+        metadata.remove("deletionGracePeriodSeconds");
+        if let Some(generation) = metadata["generation"].as_i64() {
+            metadata.set("generation", generation - 1);
+        }
+        let mut finalizers: Vec<Value> = metadata["finalizers"].items().to_vec();
+        if !finalizers.iter().any(|finalizer| finalizer.text() == CLEANUP) {
+            finalizers.push(CLEANUP.into());
+        }
+        metadata.set("finalizers", finalizers);
+        let told = Told {
+            kind: "Terminating",
+            status: true,
+            reason: "InstanceDeletionPending",
+            message: "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        };
+        set_condition(object, told, context.now);
+    }
+
     fn returns_deleted(&self) -> bool {
         true
     }
@@ -46,4 +102,17 @@ impl Strategy for CustomResourceDefinition {
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::cluster::definition(object, now)
     }
+}
+
+/// The version that is stored now has been one that is stored.
+fn store_version(object: &mut Value) {
+    let stored = object["spec"]["versions"].items().iter().find(|version| version["storage"].is_true());
+    let Some(name) = stored.map(|version| version["name"].clone()) else { return };
+    let known = object["status"]["storedVersions"].items();
+    if known.contains(&name) {
+        return;
+    }
+    let mut known = known.to_vec();
+    known.push(name);
+    object.entry("status").set("storedVersions", known);
 }

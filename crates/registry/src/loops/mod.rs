@@ -3,14 +3,17 @@
 //! the range of service addresses.
 //!
 //! Pure plans of what should be there; `bootstrap` writes what is missing in
-//! one or few transactions. Nothing here runs on a period.
+//! one or few transactions. Definitions of custom resources have a loop of
+//! their own from then on. Nothing here runs on a period.
 
 mod builtin;
+mod definitions;
 mod kubernetes_service;
 mod namespaces;
 mod rbac;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use apimachinery::{Status, Value, meta};
 use apiserver::{ApiServer, Change, Companion, View};
@@ -42,14 +45,18 @@ pub struct Cluster {
 }
 
 /// Writes what is missing of a cluster's own objects, brings built-in roles up
-/// to date and publishes this server's address. Takes a few milliseconds.
+/// to date, publishes this server's address and serves custom resources, from
+/// then on as their definitions change. Takes a few milliseconds.
 ///
 /// # Errors
 /// The store's refusal.
-pub async fn bootstrap(server: &ApiServer, cluster: &Cluster) -> Result<(), Status> {
+pub async fn bootstrap(server: &Arc<ApiServer>, cluster: &Cluster) -> Result<(), Status> {
     let view = server.view();
     let changes = plan(&view, cluster, server.edge().clock.now());
     server.seed(changes).await?;
+    let mut definitions = definitions::Definitions::new(server);
+    definitions.pass(server).await?;
+    server.edge().tasks.spawn(definitions.run(server.clone()));
     for step in STEPS {
         server.finish_step(step);
     }
