@@ -98,8 +98,11 @@ mod tests {
             validate(&Path::Root.child("c"), &conditions, &mut errors);
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(told(value!([whole.clone()])).len(), 0);
-        assert_eq!(told(value!([whole.clone(), whole.clone()])), ["c[1].type: Duplicate value: \"Ready\""]);
+        assert_eq!(told(vec![whole.clone()].into()).len(), 0);
+        assert_eq!(
+            told(vec![whole.clone(), whole.clone()].into()),
+            ["c[1].type: Duplicate value: \"Ready\""]
+        );
         let mut odd = whole;
         odd.set("reason", "not one");
         odd.set("status", "Maybe");

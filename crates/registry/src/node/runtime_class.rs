@@ -74,8 +74,11 @@ mod tests {
         for (object, wrong) in [
             (value!({"handler": "h"}), 0),
             (value!({"handler": "a.b"}), 1),
-            (value!({"handler": "h", "scheduling": {"tolerations": [toleration.clone()]}}), 0),
-            (value!({"handler": "h", "scheduling": {"tolerations": [toleration.clone(), toleration]}}), 1),
+            (value!({"handler": "h", "scheduling": {"tolerations": vec![toleration.clone()]}}), 0),
+            (
+                value!({"handler": "h", "scheduling": {"tolerations": vec![toleration.clone(), toleration]}}),
+                1,
+            ),
         ] {
             assert_eq!(validate(&object).len(), wrong, "{object:?}");
         }

@@ -11,7 +11,7 @@ fn now() -> Timestamp {
     NOW.parse().expect("a time")
 }
 
-fn cells(printer: Printer, object: Value) -> Vec<String> {
+fn cells(printer: fn(&Value, Timestamp) -> Vec<Value>, object: Value) -> Vec<String> {
     printer(&object, now())
         .iter()
         .map(|cell| match cell {

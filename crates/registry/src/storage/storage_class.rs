@@ -148,17 +148,18 @@ mod tests {
     #[test]
     fn topologies_differ() {
         let zone = |values: Value| value!({"matchLabelExpressions": [{"key": "zone", "values": values}]});
-        for (topologies, expected) in [
-            (value!([zone(value!(["a"])), zone(value!(["b"]))]), ""),
+        let table: [(Value, &str); 3] = [
+            (vec![zone(value!(["a"])), zone(value!(["b"]))].into(), ""),
             (
-                value!([zone(value!(["a", "b"])), zone(value!(["b", "a"]))]),
+                vec![zone(value!(["a", "b"])), zone(value!(["b", "a"]))].into(),
                 "allowedTopologies[1].matchLabelExpressions: Duplicate value: \"\"",
             ),
             (
-                value!([zone(value!([]))]),
+                vec![zone(value!([]))].into(),
                 "allowedTopologies[0].matchLabelExpressions[0].values: Required value",
             ),
-        ] {
+        ];
+        for (topologies, expected) in table {
             let errors = validate(&class(topologies));
             assert_eq!(errors.iter().map(ToString::to_string).collect::<String>(), expected);
         }

@@ -240,7 +240,7 @@ mod tests {
         let (approved, denied) =
             (value!({"type": "Approved", "status": "True"}), value!({"type": "Denied", "status": "True"}));
         let none = || value!([]);
-        let one = |condition: &Value| value!([condition.clone()]);
+        let one = |condition: &Value| Value::from(vec![condition.clone()]);
         assert_eq!(told(one(&approved), none(), Way::Approval).len(), 0);
         assert_eq!(
             told(one(&approved), none(), Way::Status),
@@ -250,7 +250,7 @@ mod tests {
             told(one(&denied), one(&approved), Way::Approval),
             ["Forbidden: updates may not remove a condition of type \"Approved\""]
         );
-        let both = value!([approved.clone(), denied]);
+        let both = Value::from(vec![approved.clone(), denied]);
         assert_eq!(told(both.clone(), one(&approved), Way::Approval).len(), 1);
         assert_eq!(told(both.clone(), both, Way::Approval).len(), 0);
         let changed = value!([{"type": "Approved", "status": "True", "reason": "R"}]);

@@ -309,7 +309,7 @@ mod tests {
         let alternative = value!({"name": "x", "deviceClassName": "c", "allocationMode": "All"});
         for (request, expected) in [
             (value!({"name": "a", "exactly": exactly.clone()}), ""),
-            (value!({"name": "a", "firstAvailable": [alternative.clone()]}), ""),
+            (value!({"name": "a", "firstAvailable": vec![alternative.clone()]}), ""),
             (
                 value!({"name": "a", "exactly": exactly, "firstAvailable": [alternative]}),
                 "spec.devices.requests[0]: Invalid value: null: exactly one of `exactly` or `firstAvailable` is \

@@ -168,10 +168,10 @@ mod tests {
     fn holders_need_an_allocation_that_never_changes() {
         let result =
             |device: &str| value!({"request": "a", "driver": "ex.com", "pool": "p", "device": device});
-        let given = |device: &str| value!({"devices": {"results": [result(device)]}});
+        let given = |device: &str| value!({"devices": {"results": vec![result(device)]}});
         let holder = value!({"resource": "pods", "name": "p", "uid": "u"});
         for (new, old, expected) in [
-            (value!({"allocation": given("d"), "reservedFor": [holder.clone()]}), value!({}), ""),
+            (value!({"allocation": given("d"), "reservedFor": vec![holder.clone()]}), value!({}), ""),
             (
                 value!({"reservedFor": [holder]}),
                 value!({}),
