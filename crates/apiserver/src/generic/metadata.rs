@@ -8,6 +8,7 @@ use apimachinery::status::GroupKind;
 use apimachinery::{Status, Value, meta, table, time, validation};
 use jiff::Timestamp;
 
+use super::Target;
 use crate::catalogue::Resource;
 use crate::{Definition, Storage, Version};
 

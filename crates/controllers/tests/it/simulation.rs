@@ -31,11 +31,13 @@ async fn run(seed: u64) -> Vec<String> {
     let (admin, random) = (&cluster.admin, cluster.edge.random.clone());
     admin.create(&DEPLOYMENTS, "default", deployment("web", 3, "image-0")).await.expect("created");
     admin.create(&STATEFUL_SETS, "default", stateful_set("db", 2, "image-0")).await.expect("created");
+    let (deployments, stateful_sets) = (DEPLOYMENTS, STATEFUL_SETS);
+    let sets = [(&deployments, "web"), (&stateful_sets, "db")];
     let mut wanted = [3, 2].map(|replicas| Wanted { replicas, image: "image-0".into() });
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_millis(random.below(3000))).await;
         let at = random.below(2) as usize;
-        let (resource, name) = [(&DEPLOYMENTS, "web"), (&STATEFUL_SETS, "db")][at];
+        let (resource, name) = sets[at];
         match random.below(3) {
             0 => {
                 wanted[at].replicas = random.below(6) as i64;
@@ -59,23 +61,20 @@ async fn run(seed: u64) -> Vec<String> {
         }
     }
     let [web, db] = &wanted;
-    let settled = |resource, name: &'static str, wanted| {
-        let Wanted { replicas, image } = wanted;
-        async move {
-            let set = admin.get(resource, "default", name).await.expect("the set");
-            let pods = pods_of(admin, name).await;
-            let count = |name: &str| set["status"][name].as_i64().unwrap_or(0);
-            count("availableReplicas") == *replicas
-                && count("updatedReplicas") == *replicas
-                && count("replicas") == *replicas
-                && pods.len() as i64 == *replicas
-                && pods.iter().all(|pod| pod["spec"]["containers"][0]["image"].text() == image)
-        }
+    let settled = async |resource, name: &'static str, wanted: &Wanted| {
+        let set = admin.get(resource, "default", name).await.expect("the set");
+        let pods = pods_of(admin, name).await;
+        let count = |name: &str| set["status"][name].as_i64().unwrap_or(0);
+        count("availableReplicas") == wanted.replicas
+            && count("updatedReplicas") == wanted.replicas
+            && count("replicas") == wanted.replicas
+            && pods.len() as i64 == wanted.replicas
+            && pods.iter().all(|pod| pod["spec"]["containers"][0]["image"].text() == wanted.image)
     };
     let what = format!("seed {seed} settled at {} of {}", web.replicas, web.image);
-    admin.eventually(&what, || settled(&DEPLOYMENTS, "web", web)).await;
+    admin.eventually(&what, || settled(sets[0].0, "web", web)).await;
     let what = format!("seed {seed} settled at {} of {}, in order", db.replicas, db.image);
-    admin.eventually(&what, || settled(&STATEFUL_SETS, "db", db)).await;
+    admin.eventually(&what, || settled(sets[1].0, "db", db)).await;
     let ordinals: Vec<_> =
         pods_of(admin, "db").await.iter().map(|pod| pod["metadata"]["name"].text().to_owned()).collect();
     assert_eq!(ordinals, (0..db.replicas).map(|at| format!("db-{at}")).collect::<Vec<_>>());
