@@ -53,6 +53,7 @@ impl Resource {
                     kind: &definition.kind,
                     schema: version.schema,
                     structural: None,
+                    twins: &[],
                 };
                 input::complete(&mut zero, &expected);
                 zero

@@ -172,8 +172,14 @@ impl ApiServer {
         let takes_body = matches!(verb, "create" | "update");
         let mut body = Value::Null;
         if takes_body {
-            let expected =
-                Expected { group: &group, version: &served, kind: &kind, schema, structural: None };
+            let expected = Expected {
+                group: &group,
+                version: &served,
+                kind: &kind,
+                schema,
+                structural: None,
+                twins: handler.reads_also(),
+            };
             body = input::decode(input, &expected, options.validation, warnings)?;
             if let Some(defaults) = schema.and_then(facts::defaults) {
                 defaults.apply(facts::types(), &mut body);

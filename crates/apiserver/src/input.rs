@@ -33,6 +33,8 @@ pub(crate) struct Expected<'a> {
     pub schema: Option<TypeId>,
     /// Of custom resources.
     pub structural: Option<&'a Schema>,
+    /// Further apiVersions in which the body may come, of the same shape.
+    pub twins: &'a [&'a str],
 }
 
 impl Expected<'_> {
@@ -259,6 +261,9 @@ fn check_kind(api_version: &str, kind: &str, expected: &Expected<'_>) -> Result<
         return Ok(());
     }
     let full = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    if kind == expected.kind && expected.twins.contains(&full.as_str()) {
+        return Ok(());
+    }
     if expected.schema.is_none() {
         // Custom resources are decoded as what they say; their kind is checked by validation.
         if (group, version) == (expected.group, expected.version) {

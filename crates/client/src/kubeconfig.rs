@@ -53,13 +53,13 @@ mod tests {
         let written = Kubeconfig {
             server: "https://127.0.0.1:6443".into(),
             cluster: "corten".into(),
-            user: "kubernetes-admin".into(),
+            user: "admin".into(),
             certificate_authority: "CA".into(),
             client_certificate: "CERT".into(),
             client_key: "KEY".into(),
         };
         let read = kube::config::Kubeconfig::from_yaml(&written.to_yaml()).unwrap();
-        assert_eq!(read.current_context.as_deref(), Some("kubernetes-admin@corten"));
+        assert_eq!(read.current_context.as_deref(), Some("admin@corten"));
         let cluster = read.clusters[0].cluster.as_ref().unwrap();
         assert_eq!(cluster.server.as_deref(), Some("https://127.0.0.1:6443"));
         assert_eq!(cluster.certificate_authority_data.as_deref(), Some(STANDARD.encode("CA").as_str()));

@@ -225,7 +225,7 @@ fn write_kubeconfig(path: &Path, bind: SocketAddr, pki: &ClusterPki, now: jiff::
     let text = Kubeconfig {
         server: format!("https://{}", SocketAddr::new(host, bind.port())),
         cluster: "corten".into(),
-        user: "kubernetes-admin".into(),
+        user: "admin".into(),
         certificate_authority: pki.authority.certificate().to_owned(),
         client_certificate: admin.certificate,
         client_key: admin.key,

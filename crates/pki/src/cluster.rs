@@ -80,7 +80,7 @@ impl ClusterPki {
 
     /// The administrator: bypasses authorization.
     pub fn admin(&self, now: Timestamp) -> Result<Credentials, Error> {
-        self.kept("admin", &Subject::new("kubernetes-admin", Some("system:masters")), &Profile::Client, now)
+        self.kept("admin", &Subject::new("admin", Some("system:masters")), &Profile::Client, now)
     }
 
     /// The kubelet of a node, as a client of the API.

@@ -176,12 +176,10 @@ fn schemas_must_be_structural() {
             &["s.properties[spec].items: Required value: must be specified"],
         ),
         (
-            value!({"type": "object", "properties": {"spec": {"type": "object", "anyOf": [
-                {"properties": {"b": {"type": "string"}}}]}}}),
+            value!({"type": "object", "anyOf": [{"properties": {"b": {"type": "string"}}}]}),
             &[
-                "s.properties[spec].anyOf[0].properties[b].type: Forbidden: must be empty to be structural",
-                "s.properties[spec].properties[b]: Required value: because it is defined in \
-                 s.properties[spec].anyOf[0].properties[b]",
+                "s.anyOf[0].properties[b].type: Forbidden: must be empty to be structural",
+                "s.properties[b]: Required value: because it is defined in s.anyOf[0].properties[b]",
             ],
         ),
         (

@@ -52,6 +52,11 @@ impl Answer {
 /// Code of its own behind a resource or subresource.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
+    /// Further apiVersions in which the body may come, of the same shape.
+    fn reads_also(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// # Errors
     /// The refusal, as the client gets it.
     async fn call(&self, call: Call<'_>) -> Result<Answer, Status>;

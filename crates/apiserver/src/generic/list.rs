@@ -201,9 +201,11 @@ fn read_token(text: &str) -> Result<Token, Status> {
         Ok(bytes) => bytes,
         Err(error) => return bad(format!("illegal base64 data at input byte {}", illegal_at(&error))),
     };
+    // serde would take a list of the members too.
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
     let mut token = match serde_json::from_slice::<Token>(&bytes) {
-        Ok(token) => token,
-        Err(_) => return bad(go_syntax(&bytes)),
+        Ok(token) if is_object => token,
+        _ => return bad(go_syntax(&bytes)),
     };
     if token.v != META_V1 {
         return bad(format!("server does not recognize this encoded version {}", token.v));

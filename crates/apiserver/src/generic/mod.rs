@@ -63,6 +63,7 @@ impl Target {
             kind: &self.resource.kind,
             schema: version.schema,
             structural: version.structural.as_deref(),
+            twins: &[],
         }
     }
 

@@ -186,7 +186,14 @@ impl ScaleKind {
     }
 
     fn expected(&self) -> Expected<'static> {
-        Expected { group: "autoscaling", version: "v1", kind: "Scale", schema: self.schema, structural: None }
+        Expected {
+            group: "autoscaling",
+            version: "v1",
+            kind: "Scale",
+            schema: self.schema,
+            structural: None,
+            twins: &[],
+        }
     }
 
     fn versions(&self) -> Single<'static> {

@@ -36,7 +36,7 @@ fn the_cluster_is_told() {
         assert_eq!(kubectl.run("auth can-i create pods").trim(), "yes");
         let asked = kubectl.try_run("auth can-i create pods --as=system:serviceaccount:default:default");
         assert_eq!((asked.stdout.trim(), asked.code), ("no", Some(1)));
-        assert!(kubectl.run("auth whoami").contains("kubernetes-admin"));
+        assert!(kubectl.run("auth whoami").contains("admin"));
         let nodes = kubectl.run("get nodes -o wide");
         assert!(
             nodes.contains("Ready") && nodes.contains("192.0.2.10") && nodes.contains("corten://"),

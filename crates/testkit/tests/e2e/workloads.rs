@@ -233,8 +233,8 @@ fn stateful_sets_run_their_pods_in_order() {
     assert_eq!(inside("db-1", "hostname"), "db-1");
     let address = kubectl.field("pod/db-1", ".status.podIP");
     eventually("the pod has a name of its own", std::time::Duration::from_secs(10), || {
-        let found = inside("db-0", "getent hosts db-1.db || true");
-        if found.starts_with(&address) { Ok(()) } else { Err(found) }
+        let found = inside("db-0", "busybox nslookup db-1.db.default.svc.cluster.local || true");
+        if found.contains(&address) { Ok(()) } else { Err(found) }
     });
 
     kubectl.run("set env statefulset/db ROUND=2");

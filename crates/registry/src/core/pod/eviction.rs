@@ -14,6 +14,9 @@ const MOST_DISRUPTED: usize = 2000;
 /// Seconds after which a client may ask again while a budget is not computed.
 const RETRY_SECONDS: i32 = 10;
 
+/// The condition of a budget that says whether it has disruptions left.
+const DISRUPTION_ALLOWED: &str = "DisruptionAllowed";
+
 /// See the module.
 pub struct Eviction;
 
@@ -23,6 +26,10 @@ fn pods() -> GroupResource<'static> {
 
 #[async_trait]
 impl Handler for Eviction {
+    fn reads_also(&self) -> &'static [&'static str] {
+        &["policy/v1beta1"]
+    }
+
     async fn call(&self, call: Call<'_>) -> Result<Answer, Status> {
         let body = &call.body;
         let named = meta::name(body);
@@ -150,7 +157,20 @@ fn charge(budget: &mut Value, pod: &str, now: Timestamp) -> Result<(), Status> {
     if allowed == 0 {
         let (needs, has) =
             (status["desiredHealthy"].as_i64().unwrap_or(0), status["currentHealthy"].as_i64().unwrap_or(0));
-        let why = format!("The disruption budget {name} needs {needs} healthy pods and has {has} currently");
+        let condition =
+            status["conditions"].items().iter().find(|one| one["type"].text() == DISRUPTION_ALLOWED);
+        let failed = condition
+            .filter(|one| one["status"].text() == "False" && one["reason"].text() == "SyncFailed")
+            .map(|one| one["message"].text());
+        let why = match failed {
+            Some(why) => format!(
+                "The disruption budget {name} does not allow evicting pods currently because it failed sync: {why}"
+            ),
+            None if has <= needs => {
+                format!("The disruption budget {name} needs {needs} healthy pods and has {has} currently")
+            }
+            None => format!("The disruption budget {name} does not allow evicting pods currently"),
+        };
         return Err(too_many(why, 0));
     }
     let status = budget.entry("status");
@@ -164,10 +184,9 @@ fn charge(budget: &mut Value, pod: &str, now: Timestamp) -> Result<(), Status> {
 
 /// Says in the condition that no disruption is left.
 fn none_left(status: &mut Value, now: &str) {
-    const TYPE: &str = "DisruptionAllowed";
     let generation = status["observedGeneration"].clone();
     let mut condition = value!({
-        "type": TYPE, "status": "False", "lastTransitionTime": now, "reason": "InsufficientPods", "message": ""
+        "type": DISRUPTION_ALLOWED, "status": "False", "lastTransitionTime": now, "reason": "InsufficientPods", "message": ""
     });
     if !generation.is_null() {
         condition.set("observedGeneration", generation);
@@ -177,7 +196,7 @@ fn none_left(status: &mut Value, now: &str) {
         *conditions = Value::Array(Vec::new());
     }
     let Value::Array(list) = conditions else { return };
-    match list.iter_mut().find(|known| known["type"].text() == TYPE) {
+    match list.iter_mut().find(|known| known["type"].text() == DISRUPTION_ALLOWED) {
         Some(known) => {
             if known["status"].text() == "False" {
                 condition.set("lastTransitionTime", known["lastTransitionTime"].clone());
