@@ -191,7 +191,7 @@ impl<'a> Estimator<'a> {
             "ip.isCanonical" => size(0).scaled(double),
             "replace" => {
                 let (old, new) = (size(1), size(2));
-                let times = if old.min == 0 { size(0).max.saturating_add(1) } else { size(0).max / old.min };
+                let times = size(0).max.checked_div(old.min).unwrap_or_else(|| size(0).max.saturating_add(1));
                 result =
                     Some(Estimate { min: 0, max: times.saturating_mul(new.max).saturating_add(size(0).max) });
                 size(0).scaled(double)

@@ -54,10 +54,10 @@ impl Coercer<'_> {
                 None => problem,
             });
         }
-        if let Value::Object(metadata) = metadata {
-            if metadata.get("creationTimestamp").is_some_and(Value::is_null) {
-                metadata.remove("creationTimestamp");
-            }
+        if let Value::Object(metadata) = metadata
+            && metadata.get("creationTimestamp").is_some_and(Value::is_null)
+        {
+            metadata.remove("creationTimestamp");
         }
         sort_deep(metadata);
         Ok(())

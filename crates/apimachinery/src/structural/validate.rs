@@ -301,7 +301,7 @@ fn in_range(number: f64, is_whole: bool, schema: &Schema, limits: &Limits) -> bo
             is_whole
                 && match limits.format {
                     Some("int32") => number >= f64::from(i32::MIN) && number <= f64::from(i32::MAX),
-                    _ => (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&number),
+                    _ => (-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&number),
                 }
         }
         _ => limits.format != Some("float") || number.abs() <= f64::from(f32::MAX),

@@ -411,7 +411,7 @@ mod tests {
     #[test]
     fn long_texts_are_folded_behind_the_last_column() {
         let word = "0123456789";
-        let long = vec![word; 12].join(" ");
+        let long = [word; 12].join(" ");
         let text = document(&value!({"key": long.as_str()}));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");

@@ -126,6 +126,7 @@ impl Draft {
 }
 
 /// Why a commit did not happen.
+#[allow(clippy::large_enum_variant)] // a refusal is as large as the answer that it becomes
 pub(crate) enum CommitError {
     /// The object itself is not what it was.
     Moved,

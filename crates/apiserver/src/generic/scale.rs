@@ -202,6 +202,7 @@ impl ScaleKind {
     }
 }
 
+#[allow(clippy::large_enum_variant)] // there is one of them a request
 enum Wanted {
     Scale(Value),
     Patch(Patch),

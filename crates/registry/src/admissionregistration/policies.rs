@@ -164,7 +164,7 @@ fn variable(path: &Path<'_>, variable: &Value, environments: &mut Environments, 
 fn is_identifier(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !cel::escape(name).is_some_and(|escaped| escaped == format!("__{name}__"))
+        && cel::escape(name).is_none_or(|escaped| escaped != format!("__{name}__"))
 }
 
 fn validations(path: &Path<'_>, spec: &Value, name: &str, environments: &Environments, errors: &mut Errors) {

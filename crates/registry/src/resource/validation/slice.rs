@@ -39,7 +39,7 @@ pub(crate) fn validate(spec: &Value, old: Option<&Value>) -> Errors {
     }
     devices(spec, old, &path.child("devices"), &mut errors);
     let sets = path.child("sharedCounters");
-    each(&spec["sharedCounters"], 8, &sets, &mut errors, |set, path, errors| counters(set, path, errors));
+    each(&spec["sharedCounters"], 8, &sets, &mut errors, counters);
     if old.is_none_or(|old| old != spec) {
         declared::slice(spec, &path, &mut errors);
     }
@@ -164,7 +164,7 @@ fn device(device: &Value, old: Option<&Value>, per_device: bool, path: &Path<'_>
         }
     }
     let consumed = path.child("consumesCounters");
-    each(&device["consumesCounters"], 2, &consumed, errors, |set, path, errors| counters(set, path, errors));
+    each(&device["consumesCounters"], 2, &consumed, errors, counters);
     device_nodes(device, per_device, path, errors);
     binding(device, path, errors);
 }
