@@ -1,3 +1,5 @@
+//! Each check by a table: pods that hold to it and pods that do not.
+
 use apimachinery::{Value, value};
 
 use super::*;
