@@ -80,7 +80,7 @@ async fn spend(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<(), Status
         _ => {
             return Err(Status::failure(
                 500,
-                "InternalError",
+                "",
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
             ));
         }
@@ -258,10 +258,21 @@ mod tests {
             (condition["status"].text(), condition["observedGeneration"].as_i64()),
             ("False", Some(1))
         );
-        let refused = charge(&mut one, "q", now).expect_err("no disruption left");
+        let why = "The disruption budget b does not allow evicting pods currently";
+        assert_eq!(cause(&mut one, now), why);
+        one.entry("status").set("currentHealthy", 2);
+        assert_eq!(cause(&mut one, now), "The disruption budget b needs 2 healthy pods and has 2 currently");
+        one.entry("status").set(
+            "conditions",
+            value!([{"type": DISRUPTION_ALLOWED, "status": "False", "reason": "SyncFailed", "message": "no scale"}]),
+        );
+        assert_eq!(cause(&mut one, now), format!("{why} because it failed sync: no scale"));
+    }
+
+    fn cause(budget: &mut Value, now: Timestamp) -> String {
+        let refused = charge(budget, "q", now).expect_err("no disruption left");
         assert_eq!(refused.code, 429);
-        let causes = refused.details.expect("details").causes;
-        assert_eq!(causes[0].message, "The disruption budget b needs 2 healthy pods and has 3 currently");
+        refused.details.expect("details").causes[0].message.to_string()
     }
 
     #[test]
