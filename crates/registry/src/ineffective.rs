@@ -6,7 +6,6 @@ use apiserver::Ineffective;
 /// By group and resource.
 const TABLE: &[(&str, &str, &[Ineffective])] = &[
     ("autoscaling", "horizontalpodautoscalers", &[whole("nothing scales by it yet")]),
-    ("certificates.k8s.io", "certificatesigningrequests", &[whole("no controller signs requests yet")]),
     ("certificates.k8s.io", "podcertificaterequests", &[whole("no controller signs requests yet")]),
     ("networking.k8s.io", "ingresses", &[whole("no controller serves ingresses yet")]),
     ("networking.k8s.io", "networkpolicies", &[whole("the policy is not enforced yet")]),
