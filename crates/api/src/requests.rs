@@ -194,6 +194,14 @@ mod tests {
                 value!({"containers": [{"name": "a", "resources": {"requests": {"nvidia.com/gpu": "1"}}}]}),
                 QosClass::BestEffort,
             ),
+            (
+                value!({
+                    "initContainers": [{"name": "i"}],
+                    "containers": [{"name": "a", "resources": {"limits": {"cpu": "1", "memory": "1Gi"},
+                        "requests": {"cpu": "1", "memory": "1Gi"}}}]
+                }),
+                QosClass::Burstable,
+            ),
         ];
         for (tree, class) in cases {
             assert_eq!(qos_class(&spec(tree)), class);

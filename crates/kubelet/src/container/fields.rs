@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use apimachinery::field::quote;
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceFieldSelector};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -55,32 +56,8 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 
 /// A map as a file shows it: `key="value"` in lines.
 fn format_map(map: Option<&BTreeMap<String, String>>) -> String {
-    let lines = map.into_iter().flatten().map(|(key, value)| format!("{key}={}", go_quote(value)));
+    let lines = map.into_iter().flatten().map(|(key, value)| format!("{key}={}", quote(value)));
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// A string as Go's strconv.Quote writes it.
-fn go_quote(text: &str) -> String {
-    let mut out = String::from('"');
-    for one in text.chars() {
-        match one {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            one if u32::from(one) < 0x20 || one == '\u{7f}' => {
-                out.push_str(&format!("\\x{:02x}", u32::from(one)))
-            }
-            one => out.push(one),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// The value of `resourceFieldRef`; `own` is the container that it stands in.

@@ -1,11 +1,11 @@
 //! Requests and limits as cgroup values, for containers and whole pods. Pure.
 
+use api::requests::{QosClass, qos_class};
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 use runtime::Resources;
 
 use crate::pod::spec::{PodExt, Role};
 use crate::quantity::{milli, value};
-use crate::status::{QosClass, qos_class};
 
 /// Microseconds of the CPU quota's period.
 const PERIOD: u64 = 100_000;

@@ -4,19 +4,18 @@ mod conditions;
 mod containers;
 mod patch;
 mod phase;
-mod qos;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 
+use api::requests::qos_class;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{HostIP, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use patch::patch;
-pub use qos::{QosClass, qos_class};
 
 use crate::pod::record::{PodRecord, Verdict};
 use crate::pod::spec::{PodExt, Role};

@@ -154,27 +154,6 @@ fn a_rejected_pod_is_failed_with_the_reason() {
 }
 
 #[test]
-fn qos_classes() {
-    let rows = [
-        (json!({"containers": [{"name": "a"}]}), "BestEffort"),
-        (json!({"containers": [{"name": "a", "resources": {"requests": {"cpu": "1m"}}}]}), "Burstable"),
-        (
-            json!({"containers": [{"name": "a", "resources": {"limits": {"cpu": "1", "memory": "1Gi"},
-                "requests": {"cpu": "1000m", "memory": "1024Mi"}}}]}),
-            "Guaranteed",
-        ),
-        (
-            json!({"initContainers": [{"name": "i"}], "containers": [{"name": "a",
-                "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]}),
-            "Burstable",
-        ),
-    ];
-    for (spec, expected) in rows {
-        assert_eq!(qos_class(&serde_json::from_value(spec.clone()).unwrap()).as_str(), expected, "{spec}");
-    }
-}
-
-#[test]
 fn durations_as_go_prints_them() {
     for (seconds, text) in [(10, "10s"), (80, "1m20s"), (300, "5m0s"), (3661, "1h1m1s")] {
         assert_eq!(super::containers::go_duration(seconds), text);
