@@ -11,11 +11,11 @@ use bytes::Bytes;
 use client::{DeleteOptions, PatchKind, Preconditions, Propagation};
 
 use crate::generic::{
-    Caller, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions, revision_number,
+    Attempt, Caller, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions, revision_number,
 };
 use crate::input::{self, Expected, Input};
 use crate::query::Query;
-use crate::{Admission, ApiServer, Call, Handler, Notes, Operation, Storage, SubresourceKind};
+use crate::{ApiServer, Call, Handler, Notes, Operation, Storage, SubresourceKind};
 
 /// A request that reached the engine.
 pub(crate) struct Work {
@@ -185,23 +185,9 @@ impl ApiServer {
                 defaults.apply(facts::types(), &mut body);
             }
         }
-        let view = self.view();
+        let attempt = Attempt::new(self, &target, &caller, options.dry_run);
         if takes_body {
-            let admission = Admission {
-                operation: Operation::Create,
-                definition: &target.resource,
-                version,
-                namespace: &target.namespace,
-                name: &target.name,
-                subresource: &target.subresource,
-                user: &caller.user,
-                old: None,
-                options: &apimachinery::value::NULL,
-                dry_run: options.dry_run,
-                view: &view,
-                random: &*self.edge.random,
-                now: self.edge.clock.now(),
-            };
+            let admission = attempt.admission(Operation::Create, &target.name, None);
             let mut notes = Notes::default();
             self.mutate(&admission, &target.resource, &mut body, &mut notes).await?;
             self.validate(&admission, &body, &mut notes).await?;
@@ -218,7 +204,7 @@ impl ApiServer {
             body,
             user: &caller.user,
             dry_run: options.dry_run,
-            view,
+            view: attempt.view,
             edge: &self.edge,
         };
         let mut answer = handler.call(call).await?;

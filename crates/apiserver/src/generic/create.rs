@@ -5,9 +5,9 @@ use apimachinery::{Status, Value, meta, name};
 
 use super::commit::{CommitError, Draft, Published, Was};
 use super::update::Made;
-use super::{Caller, Outcome, Target, WriteOptions, metadata};
+use super::{Attempt, Caller, Outcome, Target, WriteOptions, metadata};
 use crate::input::{self, Input};
-use crate::{Admission, ApiServer, Context, Notes, Operation, View};
+use crate::{Admission, ApiServer, Notes, Operation};
 
 /// How often a generated name that is taken is generated again.
 const NAME_TRIES: usize = 8;
@@ -103,11 +103,9 @@ impl ApiServer {
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Published, CommitError> {
-        let view = self.view();
+        let attempt = Attempt::new(self, target, caller, options.dry_run);
         let mut notes = Notes::default();
-        self.prepare_new(target, caller, object, options, &view, &mut notes, warnings)
-            .await
-            .map_err(CommitError::Refused)?;
+        self.prepare_new(&attempt, object, &mut notes, warnings).await.map_err(CommitError::Refused)?;
         let resource = &target.resource;
         if let Some(conversion) = target.late_conversion() {
             conversion.to_storage(object).map_err(CommitError::Refused)?;
@@ -115,7 +113,7 @@ impl ApiServer {
         let draft = Draft::of(resource, object).map_err(CommitError::Refused)?;
         let key = target.key(meta::name(object));
         if options.dry_run {
-            if view.snapshot().get(&key).is_some() {
+            if attempt.view.snapshot().get(&key).is_some() {
                 return Err(CommitError::Moved);
             }
             return Ok(Published {
@@ -131,37 +129,17 @@ impl ApiServer {
 
     /// Mutating admission, preparation, validation, validating admission,
     /// allocation.
-    #[allow(clippy::too_many_arguments)] // the pipeline's state, threaded through once
     async fn prepare_new(
         &self,
-        target: &Target,
-        caller: &Caller,
+        attempt: &Attempt<'_>,
         object: &mut Value,
-        options: &WriteOptions,
-        view: &View,
         notes: &mut Notes,
         warnings: &mut Vec<String>,
     ) -> Result<(), Status> {
+        let target = attempt.target;
         let resource = &target.resource;
-        let now = self.edge.clock.now();
-        // A namespace is in itself, for admission.
         let given_name = meta::name(object).to_owned();
-        let is_namespace = resource.group.is_empty() && resource.kind == "Namespace";
-        let admission = Admission {
-            operation: Operation::Create,
-            definition: resource,
-            version: target.version(),
-            namespace: if is_namespace { &given_name } else { &target.namespace },
-            name: &given_name,
-            subresource: "",
-            user: &caller.user,
-            old: None,
-            options: &apimachinery::value::NULL,
-            dry_run: options.dry_run,
-            view,
-            random: &*self.edge.random,
-            now,
-        };
+        let admission = attempt.admission(Operation::Create, &given_name, None);
         self.mutate(&admission, resource, object, notes).await?;
         metadata::deduplicate_owners(object, warnings);
 
@@ -176,18 +154,7 @@ impl ApiServer {
             }
         }
         let name = meta::name(object).to_owned();
-        let context = Context {
-            definition: resource,
-            version: target.version(),
-            namespace: &target.namespace,
-            name: &name,
-            subresource: "",
-            user: &caller.user,
-            now,
-            dry_run: options.dry_run,
-            view,
-            random: &*self.edge.random,
-        };
+        let context = attempt.context(&name);
         self.fill_system_fields(object);
         let metadata_tree = object.entry("metadata");
         metadata_tree.remove("deletionTimestamp");

@@ -7,10 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use store::Entry;
 
 use super::commit::{CommitError, Draft, Published, Was, tree_of};
-use super::{Caller, Outcome, Selection, Target};
-use crate::{
-    Admission, ApiServer, Context, DeleteOptions, Grace, Notes, Operation, Orphaning, Strategy, View,
-};
+use super::{Attempt, Caller, Outcome, Selection, Target};
+use crate::{ApiServer, Context, DeleteOptions, Grace, Notes, Operation, Orphaning, Strategy};
 
 const TRIES: usize = 64;
 const ORPHAN: &str = "orphan";
@@ -38,11 +36,11 @@ impl ApiServer {
         let key = target.key(&target.name);
         warnings.extend(target.resource.strategy.delete_warnings(options).into_iter().map(str::to_owned));
         for _ in 0..TRIES {
-            let view = self.view();
-            let Some(entry) = view.snapshot().get(&key).cloned() else {
+            let attempt = Attempt::new(self, target, caller, options.dry_run);
+            let Some(entry) = attempt.view.snapshot().get(&key).cloned() else {
                 return Err(target.not_found());
             };
-            match self.delete_once(target, caller, options, &view, &entry, warnings).await {
+            match self.delete_once(&attempt, options, &entry, warnings).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(CommitError::Refused(status)) => return Err(status),
                 Err(CommitError::Moved | CommitError::CompanionMoved) => {}
@@ -53,56 +51,28 @@ impl ApiServer {
 
     async fn delete_once(
         &self,
-        target: &Target,
-        caller: &Caller,
+        attempt: &Attempt<'_>,
         options: &DeleteOptions,
-        view: &View,
         entry: &Entry,
         warnings: &mut Vec<String>,
     ) -> Result<Outcome, CommitError> {
+        let target = attempt.target;
         let resource = &target.resource;
-        let now = self.edge.clock.now();
         let refused = CommitError::Refused;
         let old = tree_of(resource, &entry.value, entry.revision);
         check_preconditions(target, options, &old, entry.revision).map_err(refused)?;
 
-        let is_namespace = resource.group.is_empty() && resource.kind == "Namespace";
-        let admission = Admission {
-            operation: Operation::Delete,
-            definition: resource,
-            version: target.version(),
-            namespace: if is_namespace { &target.name } else { &target.namespace },
-            name: &target.name,
-            subresource: "",
-            user: &caller.user,
-            old: Some(&old),
-            options: &apimachinery::value::NULL,
-            dry_run: options.dry_run,
-            view,
-            random: &*self.edge.random,
-            now,
-        };
+        let admission = attempt.admission(Operation::Delete, &target.name, Some(&old));
         let mut notes = Notes::default();
         let mut nothing = Value::Null;
         self.mutate(&admission, resource, &mut nothing, &mut notes).await.map_err(refused)?;
         self.validate(&admission, &Value::Null, &mut notes).await.map_err(refused)?;
         warnings.append(&mut notes.warnings);
-        let context = Context {
-            definition: resource,
-            version: target.version(),
-            namespace: &target.namespace,
-            name: &target.name,
-            subresource: "",
-            user: &caller.user,
-            now,
-            dry_run: options.dry_run,
-            view,
-            random: &*self.edge.random,
-        };
+        let context = attempt.context(&target.name);
         let strategy = resource.strategy.as_ref();
         strategy.may_delete(&context, &old).map_err(refused)?;
 
-        match plan(strategy, &context, &old, options, now) {
+        match plan(strategy, &context, &old, options) {
             Plan::Pending => Ok(Outcome::Object { code: 200, object: Published::of(resource, entry) }),
             Plan::Keep(mut object) => {
                 let draft = Draft::of(resource, &mut object).map_err(refused)?;
@@ -208,13 +178,7 @@ fn check_preconditions(
 }
 
 /// rest.BeforeDelete and what follows from it, as one decision.
-fn plan(
-    strategy: &dyn Strategy,
-    context: &Context<'_>,
-    old: &Value,
-    options: &DeleteOptions,
-    now: Timestamp,
-) -> Plan {
+fn plan(strategy: &dyn Strategy, context: &Context<'_>, old: &Value, options: &DeleteOptions) -> Plan {
     let mut object = old.clone();
     let mut keeps = false;
     if meta::is_terminating(old) {
@@ -231,9 +195,9 @@ fn plan(
     } else {
         match strategy.grace(context, old, options) {
             Grace::Unsupported => {}
-            Grace::None => mark(strategy, context, &mut object, now, 0),
+            Grace::None => mark(strategy, context, &mut object, 0),
             Grace::Seconds(grace) => {
-                mark(strategy, context, &mut object, now, grace);
+                mark(strategy, context, &mut object, grace);
                 keeps = grace > 0;
             }
         }
@@ -241,7 +205,7 @@ fn plan(
     let changed_finalizers = set_propagation(strategy, &mut object, options);
     let held = meta::finalizers(&object).next().is_some() || strategy.is_held(&object);
     if held && !meta::is_terminating(&object) {
-        mark(strategy, context, &mut object, now, 0);
+        mark(strategy, context, &mut object, 0);
     }
     if held && !keeps && !changed_finalizers && meta::is_terminating(old) && object == *old {
         return Plan::Pending;
@@ -255,7 +219,8 @@ fn graceful(strategy: &dyn Strategy, context: &Context<'_>, old: &Value, options
         && !old["metadata"]["deletionGracePeriodSeconds"].is_null()
 }
 
-fn mark(strategy: &dyn Strategy, context: &Context<'_>, object: &mut Value, now: Timestamp, grace: i64) {
+fn mark(strategy: &dyn Strategy, context: &Context<'_>, object: &mut Value, grace: i64) {
+    let now = context.now;
     let at = now.saturating_add(SignedDuration::from_secs(grace)).unwrap_or(now);
     let generation = meta::generation(object);
     let metadata = object.entry("metadata");

@@ -1,5 +1,6 @@
 //! The verbs, written once for all kinds.
 
+mod attempt;
 mod commit;
 mod configuration;
 mod create;
@@ -15,6 +16,7 @@ mod selection;
 mod update;
 mod watch;
 
+pub(crate) use attempt::Attempt;
 pub(crate) use commit::{Published, is_old, write_json};
 pub(crate) use list::Listed;
 pub(crate) use metadata::{age, default_in_storage};

@@ -6,9 +6,9 @@ use apimachinery::{Status, Value, meta};
 use store::Entry;
 
 use super::commit::{CommitError, Draft, Published, Was, set_revision, tree_of};
-use super::{Caller, Outcome, Target, WriteOptions, metadata, ownership};
+use super::{Attempt, Caller, Outcome, Target, WriteOptions, metadata, ownership};
 use crate::input::{self, Input};
-use crate::{Action, Admission, ApiServer, Context, Notes, Operation, Strategy, SubresourceKind, View};
+use crate::{Action, ApiServer, Context, Notes, Operation, Strategy, SubresourceKind};
 
 /// How often a write that others overtook runs again before it gives up.
 const TRIES: usize = 64;
@@ -65,9 +65,9 @@ impl ApiServer {
         let resource = &target.resource;
         let key = target.key(&target.name);
         for _ in 0..TRIES {
-            let view = self.view();
+            let attempt = Attempt::new(self, target, caller, options.dry_run);
             let mut said = Vec::new();
-            let Some(entry) = view.snapshot().get(&key).cloned() else {
+            let Some(entry) = attempt.view.snapshot().get(&key).cloned() else {
                 if !may_create {
                     return Err(target.not_found());
                 }
@@ -82,9 +82,7 @@ impl ApiServer {
                     }
                 }
             };
-            let attempt =
-                self.change_once(target, caller, options, &mut said, uid, &view, &entry, make).await;
-            match attempt {
+            match self.change_once(&attempt, options, &mut said, uid, &entry, make).await {
                 Ok(object) => {
                     warnings.append(&mut said);
                     return Ok(Outcome::Object { code: 200, object });
@@ -130,18 +128,16 @@ impl ApiServer {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)] // as above
     async fn change_once(
         &self,
-        target: &Target,
-        caller: &Caller,
+        attempt: &Attempt<'_>,
         options: &WriteOptions,
         warnings: &mut Vec<String>,
         uid: &str,
-        view: &View,
         entry: &Entry,
         make: Make<'_>,
     ) -> Result<Published, CommitError> {
+        let target = attempt.target;
         let resource = &target.resource;
         let mut old = tree_of(resource, &entry.value, entry.revision);
         if let Some(conversion) = target.late_conversion() {
@@ -149,7 +145,7 @@ impl ApiServer {
         }
         let mut notes = Notes::default();
         let mut object = self
-            .prepare_change(target, caller, options, warnings, uid, view, entry, &old, make, &mut notes)
+            .prepare_change(attempt, options, warnings, uid, entry, &old, make, &mut notes)
             .await
             .map_err(CommitError::Refused)?;
         ownership::keep_times(&mut object, &old);
@@ -183,19 +179,17 @@ impl ApiServer {
     #[allow(clippy::too_many_arguments)] // as above
     async fn prepare_change(
         &self,
-        target: &Target,
-        caller: &Caller,
+        attempt: &Attempt<'_>,
         options: &WriteOptions,
         warnings: &mut Vec<String>,
         uid: &str,
-        view: &View,
         entry: &Entry,
         old: &Value,
         make: Make<'_>,
         notes: &mut Notes,
     ) -> Result<Value, Status> {
+        let target = attempt.target;
         let resource = &target.resource;
-        let now = self.edge.clock.now();
         let live_uid = meta::uid(old);
         if !uid.is_empty() && uid != live_uid {
             return Err(Status::conflict(
@@ -221,7 +215,7 @@ impl ApiServer {
         let mut object = match make(Some(live), warnings)? {
             Made::Owned(object) => object,
             Made::Plain(mut object) => {
-                self.own_fields(target, caller, options, now, live, &mut object);
+                self.own_fields(target, attempt.caller, options, attempt.now, live, &mut object);
                 object
             }
         };
@@ -229,37 +223,11 @@ impl ApiServer {
             conversion.to_storage(&mut object)?;
         }
 
-        let is_namespace = resource.group.is_empty() && resource.kind == "Namespace";
-        let admission = Admission {
-            operation: Operation::Update,
-            definition: resource,
-            version: target.version(),
-            namespace: if is_namespace { &target.name } else { &target.namespace },
-            name: &target.name,
-            subresource: &target.subresource,
-            user: &caller.user,
-            old: Some(old),
-            options: &apimachinery::value::NULL,
-            dry_run: options.dry_run,
-            view,
-            random: &*self.edge.random,
-            now,
-        };
+        let admission = attempt.admission(Operation::Update, &target.name, Some(old));
         self.mutate(&admission, resource, &mut object, notes).await?;
         self.check_revision(target, &mut object, entry.revision)?;
 
-        let context = Context {
-            definition: resource,
-            version: target.version(),
-            namespace: &target.namespace,
-            name: &target.name,
-            subresource: &target.subresource,
-            user: &caller.user,
-            now,
-            dry_run: options.dry_run,
-            view,
-            random: &*self.edge.random,
-        };
+        let context = attempt.context(&target.name);
         let strategy = resource.strategy.as_ref();
         let errors = match target.subresource().map(|subresource| &subresource.kind) {
             Some(SubresourceKind::Status) => {
