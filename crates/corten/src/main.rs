@@ -8,10 +8,10 @@ mod cli;
 mod connector;
 mod control_plane;
 mod down;
-
 mod images;
 mod log;
 mod machine;
+mod memory;
 mod preflight;
 mod signer;
 mod up;
@@ -22,10 +22,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::give_back_soon();
     if std::env::args_os().nth(1).is_some_and(|argument| argument == runtime::spawner::ARGUMENT) {
         // In the spawner's own process this never returns.
         return runtime::spawner::start().map_or_else(|error| refuse(&error.into()), |_| ExitCode::SUCCESS);
