@@ -13,6 +13,9 @@ pub mod spdy;
 mod status;
 pub mod websocket;
 
+/// How long a client that was told everything may take to close its end.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(10);
+
 pub use error::Error;
 pub use portforward::{Dial, Duplex, PORTFORWARD_PROTOCOL, port_forward};
 pub use process::{Exit, Input, Output, Process, Streams, TerminalSize};

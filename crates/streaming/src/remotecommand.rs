@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::process::{Exit, Output, Process, Streams, TerminalSize};
-use crate::{Error, spdy, status, websocket};
+use crate::{Error, LINGER, spdy, status, websocket};
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -150,7 +150,7 @@ where
         Err(why) => {
             let text = farewell(encoding.status, &Exit::Failed(why));
             sink.send(frame(encoding, ERROR, text.as_bytes())).await?;
-            return websocket::close(&mut sink).await;
+            return websocket::close(&mut sink, &mut source).await;
         }
     };
     let Process { stdin, stdout, stderr, resize, mut exit } = process;
@@ -182,21 +182,23 @@ where
             }
         }
     };
-    tokio::pin!(outputs, incoming);
-    let exit = loop {
-        tokio::select! {
-            biased;
-            Some((channel, bytes)) = outgoing.recv() => sink.send(frame(encoding, channel, &bytes)).await?,
-            exit = &mut outputs => break exit,
-            // Dropping the process hangs up.
-            () = &mut incoming => return Ok(()),
+    let exit = {
+        tokio::pin!(outputs, incoming);
+        loop {
+            tokio::select! {
+                biased;
+                Some((channel, bytes)) = outgoing.recv() => sink.send(frame(encoding, channel, &bytes)).await?,
+                exit = &mut outputs => break exit,
+                // Dropping the process hangs up.
+                () = &mut incoming => return Ok(()),
+            }
         }
     };
     while let Ok((channel, bytes)) = outgoing.try_recv() {
         sink.send(frame(encoding, channel, &bytes)).await?;
     }
     sink.send(frame(encoding, ERROR, farewell(encoding.status, &exit).as_bytes())).await?;
-    websocket::close(&mut sink).await
+    websocket::close(&mut sink, &mut source).await
 }
 
 async fn send_size(resize: Option<&mpsc::Sender<TerminalSize>>, bytes: &[u8]) {
@@ -278,6 +280,9 @@ where
     error.write_all(farewell(status, &exit).as_bytes()).await?;
     error.shutdown().await?;
     connection.flush().await;
+    // As for WebSockets: the client closes, once it has read everything.
+    let closed = async { while connection.next_stream().await.is_some() {} };
+    let _ = tokio::time::timeout(LINGER, closed).await;
     Ok(())
 }
 
@@ -343,7 +348,7 @@ impl Tailing {
             tokio::select! {
                 read = output.read_buf(&mut buffer) => {
                     if read? == 0 {
-                        return websocket::close(&mut sink).await;
+                        return websocket::close(&mut sink, &mut source).await;
                     }
                     let bytes = buffer.split().freeze();
                     let message = if self.base64 {

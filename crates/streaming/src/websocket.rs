@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use futures::{Sink, SinkExt, Stream};
+use futures::{Sink, SinkExt, Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
-use crate::Error;
+use crate::{Error, LINGER};
 
 /// A connection that has become a WebSocket.
 pub type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
@@ -90,13 +90,18 @@ pub async fn open(upgrade: OnUpgrade) -> Result<Socket, Error> {
     Ok(WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await)
 }
 
-/// Ends a connection in good order. Clients take any other close for a failure.
-pub(crate) async fn close<S>(sink: &mut S) -> Result<(), Error>
+/// Ends a connection in good order. Clients take any other close for a failure,
+/// and a connection that is dropped while the client still sends is reset,
+/// which loses what is under way to it: so its last word is waited for.
+pub(crate) async fn close<S, R>(sink: &mut S, source: &mut R) -> Result<(), Error>
 where
     S: Sink<Message, Error = WsError> + Unpin,
+    R: Stream<Item = Result<Message, WsError>> + Unpin,
 {
     let frame = CloseFrame { code: CloseCode::Normal, reason: Default::default() };
     sink.send(Message::Close(Some(frame))).await?;
+    let said = async { while let Some(Ok(_)) = source.next().await {} };
+    let _ = tokio::time::timeout(LINGER, said).await;
     match sink.close().await {
         // The client was faster.
         Err(WsError::ConnectionClosed | WsError::AlreadyClosed | WsError::Protocol(_)) => Ok(()),

@@ -9,7 +9,7 @@ use tokio::io::duplex;
 
 use super::*;
 
-/// A client that says what is queued, then waits.
+/// A client that says what is queued, then waits for the end.
 #[derive(Clone, Default)]
 struct Client {
     says: Arc<Mutex<VecDeque<Message>>>,
@@ -21,6 +21,7 @@ impl Stream for Client {
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.says.lock().unwrap().pop_front() {
             Some(message) => Poll::Ready(Some(Ok(message))),
+            None if matches!(self.heard.lock().unwrap().last(), Some(Message::Close(_))) => Poll::Ready(None),
             None => Poll::Pending,
         }
     }
