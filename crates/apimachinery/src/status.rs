@@ -129,6 +129,33 @@ impl Status {
         status
     }
 
+    /// What another server answered without a Status of its own, `text`.
+    pub fn of_response(code: u16, text: &str, resource: GroupResource<'_>, name: &str) -> Self {
+        let more = |why: &str| format!("{why} ( {resource} {name})");
+        let (reason, message) = match code {
+            401 => ("Unauthorized", more("the server has asked for the client to provide credentials")),
+            403 => ("Forbidden", more(text)),
+            404 => ("NotFound", more("the server could not find the requested resource")),
+            405 => {
+                ("MethodNotAllowed", more("the server does not allow this method on the requested resource"))
+            }
+            409 => ("Conflict", more("the server reported a conflict")),
+            422 => ("Invalid", more("the server rejected our request due to an error in our request")),
+            503 => ("ServiceUnavailable", more("the server is currently unable to handle the request")),
+            500.. => (
+                "InternalError",
+                more(&format!("an error on the server ({text:?}) has prevented the request from succeeding")),
+            ),
+            _ => (
+                "Unknown",
+                more(&format!(
+                    "the server responded with the status code {code} but did not return more information"
+                )),
+            ),
+        };
+        Self::failure(code, reason, message).about(resource, name)
+    }
+
     /// 410: the history that was asked for is gone.
     pub fn expired(why: impl Into<String>) -> Self {
         Self::failure(410, "Expired", why)

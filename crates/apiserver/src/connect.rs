@@ -1,21 +1,26 @@
 //! Streams to nodes (logs, exec, attach, port-forward) and proxies to nodes,
-//! pods and services: found here, then passed through byte for byte.
+//! pods and services: found here, then passed through, but for the links of
+//! pages that came through a proxy.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
 
 use apimachinery::Status;
+use apimachinery::status::GroupResource;
 use bytes::Bytes;
 use futures::StreamExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as HttpBody;
-use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Limited};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use std::sync::Arc;
 
 use crate::body::Body;
 use crate::endpoint::{self, Endpoint};
 use crate::generic::Target;
+use crate::links::Prefix;
 use crate::negotiate::Wanted;
 use crate::pipeline::Head;
 use crate::route::Route;
@@ -37,6 +42,20 @@ const OWN: [&str; 10] = [
     "content-length",
     "host",
 ];
+
+/// What a proxied server says about scripts of other origins would speak for
+/// this server.
+const OF_OTHER_ORIGINS: [HeaderName; 4] = [
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCESS_CONTROL_ALLOW_HEADERS,
+    header::ACCESS_CONTROL_ALLOW_METHODS,
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+];
+
+/// Most that is read of a node's refusal.
+const LONGEST_REFUSAL: usize = 50_000;
+/// Largest page whose links are rewritten.
+const LARGEST_PAGE: usize = 16 << 20;
 
 impl ApiServer {
     /// Answers a request for a stream or a proxy.
@@ -80,21 +99,43 @@ impl ApiServer {
             target.subresource().map(|subresource| &subresource.kind),
             Some(SubresourceKind::PodStream)
         );
+        let asks_upgrade = head.headers.contains_key(header::UPGRADE);
         let endpoint = if streams {
             let upgrades = target.subresource != "log";
             if upgrades && head.method == Method::GET {
                 // A command may not be run with the right to read alone.
                 self.allow(&create_action(user, target), &view)?;
             }
-            endpoint::of_pod_stream(&view, target, &head.query)?
+            match endpoint::of_pod_stream(&view, target, &head.query)? {
+                Some(_) if upgrades && !asks_upgrade => {
+                    return Err(Status::bad_request("Upgrade request required"));
+                }
+                Some(endpoint) => endpoint,
+                // Nothing runs yet that could have written something.
+                None => return Ok(answered(StatusCode::NO_CONTENT)),
+            }
         } else {
             endpoint::of_proxy(&view, target, route, head.query.text(), &*self.edge.random)?
         };
         drop(view);
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
+        if !streams && route.rest.is_empty() && reads && !asks_upgrade {
+            // Relative links of the page need the slash.
+            return Ok(moved(&head));
+        }
         let stream = dial(&*connector, &endpoint).await?;
         let upgrade = head.extensions.remove::<OnUpgrade>();
-        let request = forwarded(&head, &endpoint, body)?;
-        self.exchange(stream, request, upgrade).await
+        let mut request = forwarded(&head, &endpoint, body)?;
+        if streams {
+            let response = self.exchange(stream, request, upgrade).await?;
+            return if target.subresource == "log" { checked(target, response).await } else { Ok(response) };
+        }
+        let path = proxy_path(&head.path, &route.rest);
+        let client_host = host(&head).to_owned();
+        introduce(request.headers_mut(), path, &route.rest, &client_host);
+        let response = self.exchange(stream, request, upgrade).await?;
+        let prefix = Prefix { path, own_host: &client_host, backend_host: &endpoint.host() };
+        through_proxy(response, &prefix).await
     }
 
     /// Sends the request over `stream`; where the other side switches
@@ -178,16 +219,139 @@ fn create_action<'a>(user: &'a UserInfo, target: &'a Target) -> Action<'a> {
     }
 }
 
+/// The name by which the client asked for this server.
+fn host(head: &Head) -> &str {
+    head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+}
+
+fn answered(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// To the same path with a slash at its end.
+fn moved(head: &Head) -> Response<Body> {
+    let query = head.query.text();
+    let mark = if query.is_empty() { "" } else { "?" };
+    let mut response = answered(StatusCode::MOVED_PERMANENTLY);
+    // The path came as part of a URI: it is a value of a header, too.
+    if let Ok(place) = HeaderValue::from_str(&format!("{}/{mark}{query}", head.path)) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
+}
+
+/// What of the path leads to the proxy and not on to the endpoint.
+fn proxy_path<'a>(path: &'a str, rest: &str) -> &'a str {
+    path.strip_suffix(rest).unwrap_or(path).trim_end_matches('/')
+}
+
+/// Says to a proxied server who is asked for it, and how.
+fn introduce(headers: &mut HeaderMap, path: &str, rest: &str, client_host: &str) {
+    let mut add = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    add(HeaderName::from_static("x-forwarded-uri"), &format!("{path}{rest}"));
+    // Servers of several names look at the one that the client used.
+    if !client_host.is_empty() {
+        add(header::HOST, client_host);
+    }
+}
+
+/// The node's refusal of a log as a Status.
+async fn checked(target: &Target, response: Response<Body>) -> Result<Response<Body>, Status> {
+    let status = response.status();
+    if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response);
+    }
+    let read = Limited::new(response.into_body(), LONGEST_REFUSAL).collect().await;
+    let bytes = read.map_err(Status::internal)?.to_bytes();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Err(match status {
+        StatusCode::INTERNAL_SERVER_ERROR => Status::internal(text),
+        StatusCode::BAD_REQUEST => Status::bad_request(text),
+        other => Status::of_response(
+            other.as_u16(),
+            &text,
+            GroupResource { group: "", resource: "pods/log" },
+            &target.name,
+        ),
+    })
+}
+
+/// What a proxied server answers, for a client that does not know the server.
+async fn through_proxy(mut response: Response<Body>, prefix: &Prefix<'_>) -> Result<Response<Body>, Status> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response);
+    }
+    let headers = response.headers_mut();
+    for name in OF_OTHER_ORIGINS {
+        headers.remove(name);
+    }
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !text(header::LOCATION).is_empty() {
+        let place = prefix.link(text(header::LOCATION)).and_then(|place| HeaderValue::from_str(&place).ok());
+        if let Some(place) = place {
+            headers.insert(header::LOCATION, place);
+        }
+        return Ok(response);
+    }
+    let kind = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
+    let coding = text(header::CONTENT_ENCODING).to_owned();
+    // Pages in other codings are handed on as they are.
+    if kind != "text/html" || !matches!(&*coding, "" | "gzip" | "deflate") {
+        return Ok(response);
+    }
+    let (mut parts, body) = response.into_parts();
+    let failed = |error: &dyn std::fmt::Display| {
+        Status::service_unavailable(format!("error trying to reach service: {error}"))
+    };
+    let read = Limited::new(body, LARGEST_PAGE).collect().await.map_err(|error| failed(&error))?;
+    let page = decoded(&read.to_bytes(), &coding).map_err(|error| failed(&error))?;
+    let page = coded(&prefix.page(&page), &coding).map_err(|error| failed(&error))?;
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::Full(page.into())))
+}
+
+fn decoded(bytes: &[u8], coding: &str) -> std::io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    // A small body may unpack to any size.
+    let most = LARGEST_PAGE as u64;
+    match coding {
+        "gzip" => flate2::read::GzDecoder::new(bytes).take(most).read_to_end(&mut page)?,
+        "deflate" => flate2::read::DeflateDecoder::new(bytes).take(most).read_to_end(&mut page)?,
+        _ => return Ok(bytes.to_vec()),
+    };
+    Ok(page)
+}
+
+fn coded(page: &[u8], coding: &str) -> std::io::Result<Vec<u8>> {
+    let level = flate2::Compression::default();
+    match coding {
+        "gzip" => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+            encoder.write_all(page)?;
+            encoder.finish()
+        }
+        "deflate" => {
+            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), level);
+            encoder.write_all(page)?;
+            encoder.finish()
+        }
+        _ => Ok(page.to_vec()),
+    }
+}
+
 /// The client's request as it goes on to the endpoint.
 fn forwarded<B>(head: &Head, endpoint: &Endpoint, body: B) -> Result<Request<Sent>, Status>
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (path, host) = match endpoint {
-        Endpoint::Node { path, name, .. } => (path, name.clone()),
-        Endpoint::Address { path, address, port, .. } => (path, format!("{address}:{port}")),
-    };
+    let (path, host) = (endpoint.path(), endpoint.host());
     let uri: Uri =
         path.parse().map_err(|_| Status::bad_request(format!("the path {path:?} cannot be asked for")))?;
     let mut request = Request::new(body.map_err(Into::into).boxed_unsync());

@@ -1,5 +1,6 @@
 //! Where a stream or a proxy leads: pure lookups in a view.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use apimachinery::{Status, Value};
@@ -19,8 +20,29 @@ pub(crate) enum Endpoint {
     Address { address: String, port: u16, tls: bool, path: String },
 }
 
-/// The node of a pod, and the path of its server for this stream.
-pub(crate) fn of_pod_stream(view: &View, target: &Target, query: &Query) -> Result<Endpoint, Status> {
+impl Endpoint {
+    /// What it is asked for, with the query.
+    pub(crate) fn path(&self) -> &str {
+        match self {
+            Endpoint::Node { path, .. } | Endpoint::Address { path, .. } => path,
+        }
+    }
+
+    /// How it is called in a request.
+    pub(crate) fn host(&self) -> String {
+        match self {
+            Endpoint::Node { name, .. } => name.clone(),
+            Endpoint::Address { address, port, .. } if address.contains(':') => {
+                format!("[{address}]:{port}")
+            }
+            Endpoint::Address { address, port, .. } => format!("{address}:{port}"),
+        }
+    }
+}
+
+/// The node of a pod, and the path of its server for this stream. None for the
+/// log of a pod that no node has.
+pub(crate) fn of_pod_stream(view: &View, target: &Target, query: &Query) -> Result<Option<Endpoint>, Status> {
     let pod = view.get("", "pods", &target.namespace, &target.name).ok_or_else(|| target.not_found())?.tree();
     let (namespace, name) = (&target.namespace, &target.name);
     let container = match &*target.subresource {
@@ -73,11 +95,14 @@ pub(crate) fn of_pod_stream(view: &View, target: &Target, query: &Query) -> Resu
         }
     };
     let node_name = pod["spec"]["nodeName"].text();
+    if node_name.is_empty() && target.subresource == "log" {
+        return Ok(None);
+    }
     if node_name.is_empty() {
         return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
     }
     let node = node(view, node_name)?;
-    Ok(Endpoint::Node { name: node_name.to_owned(), object: node, path: query::with(&path, &given) })
+    Ok(Some(Endpoint::Node { name: node_name.to_owned(), object: node, path: query::with(&path, &given) }))
 }
 
 fn node(view: &View, name: &str) -> Result<Arc<Value>, Status> {
@@ -169,15 +194,22 @@ pub(crate) fn of_proxy(
     match &*target.resource.resource {
         "nodes" => {
             let object = node(view, name)?;
-            Ok(Endpoint::Node { name: name.to_owned(), object, path })
+            let own = object["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_i64();
+            if port.is_empty() || port.parse().ok() == own {
+                return Ok(Endpoint::Node { name: name.to_owned(), object, path });
+            }
+            let addresses = object["status"]["addresses"].items();
+            let address = addresses.iter().find(|address| address["type"].text() == "InternalIP");
+            let address = proxyable(address.map_or("", |address| address["address"].text()))?;
+            let port = port
+                .parse()
+                .map_err(|_| Status::bad_request(format!("invalid node request {:?}", target.name)))?;
+            Ok(Endpoint::Address { address, port, tls, path })
         }
         "pods" => {
             let pod = view.get("", "pods", &target.namespace, name).ok_or_else(|| target.not_found())?.tree();
-            let address = pod["status"]["podIP"].text().to_owned();
-            if address.is_empty() {
-                return Err(Status::service_unavailable(format!("pod {name} has no address yet")));
-            }
-            let port = pod_port(&pod, port)
+            let address = proxyable(pod["status"]["podIP"].text())?;
+            let port = pod_port(&pod, port, tls)
                 .ok_or_else(|| Status::bad_request(format!("pod {name} has no port {port:?}")))?;
             Ok(Endpoint::Address { address, port, tls, path })
         }
@@ -186,8 +218,27 @@ pub(crate) fn of_proxy(
     }
 }
 
+/// An address that may be asked for a client: never this machine itself or its
+/// link, whatever a status says.
+fn proxyable(address: &str) -> Result<String, Status> {
+    let is_global = match address.parse() {
+        Ok(IpAddr::V4(ip)) => {
+            !(ip.is_unspecified()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_broadcast())
+        }
+        Ok(IpAddr::V6(ip)) => {
+            !(ip.is_unspecified() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_multicast())
+        }
+        Err(_) => false,
+    };
+    if is_global { Ok(address.to_owned()) } else { Err(Status::bad_request("address not allowed")) }
+}
+
 /// A port by number or name; the pod's first one where none is asked for.
-fn pod_port(pod: &Value, asked: &str) -> Option<u16> {
+fn pod_port(pod: &Value, asked: &str, tls: bool) -> Option<u16> {
     if let Ok(number) = asked.parse() {
         return Some(number);
     }
@@ -195,7 +246,7 @@ fn pod_port(pod: &Value, asked: &str) -> Option<u16> {
     let mut ports = ports.filter(|port| asked.is_empty() || port["name"].text() == asked);
     match ports.next().and_then(|port| port["containerPort"].as_i64()) {
         Some(number) => u16::try_from(number).ok(),
-        None if asked.is_empty() => Some(80),
+        None if asked.is_empty() => Some(if tls { 443 } else { 80 }),
         None => None,
     }
 }
@@ -210,11 +261,26 @@ fn service_endpoint(
     path: String,
     random: &dyn Random,
 ) -> Result<Endpoint, Status> {
-    match service_address(view, &target.namespace, name, asked, random) {
+    let is_pod = |endpoint: &Value| is_a_pod(view, &target.namespace, endpoint);
+    match resolve(view, &target.namespace, name, asked, random, is_pod) {
         Ok((address, port)) => Ok(Endpoint::Address { address, port, tls, path }),
         Err(Unresolved::NoService) => Err(target.not_found()),
         Err(Unresolved::Unready(why)) => Err(Status::service_unavailable(why)),
     }
+}
+
+/// Only pods are asked for clients: an endpoint that somebody wrote may say any
+/// address.
+fn is_a_pod(view: &View, namespace: &str, endpoint: &Value) -> bool {
+    let reference = &endpoint["targetRef"];
+    if reference["namespace"].text() != namespace {
+        return false;
+    }
+    let pod = view.get("", "pods", namespace, reference["name"].text());
+    let address = endpoint["addresses"][0].text();
+    pod.is_some_and(|pod| {
+        pod.tree()["status"]["podIPs"].items().iter().any(|one| one["ip"].text() == address)
+    })
 }
 
 /// Why a service leads nowhere.
@@ -237,6 +303,17 @@ pub fn service_address(
     asked: &str,
     random: &dyn Random,
 ) -> Result<(String, u16), Unresolved> {
+    resolve(view, namespace, name, asked, random, |_| true)
+}
+
+fn resolve(
+    view: &View,
+    namespace: &str,
+    name: &str,
+    asked: &str,
+    random: &dyn Random,
+    may_be: impl Fn(&Value) -> bool,
+) -> Result<(String, u16), Unresolved> {
     let service = view.get("", "services", namespace, name).ok_or(Unresolved::NoService)?.tree();
     let ports = service["spec"]["ports"].items();
     let number: Option<i64> = asked.parse().ok();
@@ -246,7 +323,10 @@ pub fn service_address(
         (text, None) => port["name"].text() == text,
     });
     let Some(chosen) = chosen else {
-        return Err(Unresolved::Unready(format!("no service port {asked:?} found for service {name:?}")));
+        return Err(Unresolved::Unready(match number {
+            Some(number) => format!("no service port {number} found for service {name:?}"),
+            None => format!("no endpoints available for service {name:?}"),
+        }));
     };
     let mut candidates: Vec<(String, u16)> = Vec::new();
     for slice in view.list("discovery.k8s.io", "endpointslices", namespace) {
@@ -263,6 +343,7 @@ pub fn service_address(
         for endpoint in slice["endpoints"].items() {
             if endpoint["conditions"]["ready"].as_bool() != Some(false)
                 && let Some(address) = endpoint["addresses"][0].as_str()
+                && may_be(endpoint)
             {
                 candidates.push((address.to_owned(), port));
             }
@@ -299,7 +380,19 @@ mod tests {
             {"name": "http", "containerPort": 8080}, {"name": "admin", "containerPort": 9090}]}]}});
         let cases = [("", Some(8080)), ("admin", Some(9090)), ("443", Some(443)), ("none", None)];
         for (asked, port) in cases {
-            assert_eq!(pod_port(&pod, asked), port, "{asked:?}");
+            assert_eq!(pod_port(&pod, asked, false), port, "{asked:?}");
+        }
+        let without = value!({"spec": {"containers": [{"name": "a"}]}});
+        assert_eq!((pod_port(&without, "", false), pod_port(&without, "", true)), (Some(80), Some(443)));
+    }
+
+    #[test]
+    fn this_machine_is_not_asked_for_a_client() {
+        for good in ["10.42.0.5", "192.0.2.10", "fd00::5"] {
+            assert_eq!(proxyable(good).unwrap(), good);
+        }
+        for bad in ["", "127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1", "name"] {
+            assert_eq!(proxyable(bad).unwrap_err().message, "address not allowed", "{bad}");
         }
     }
 }

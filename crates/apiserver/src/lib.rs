@@ -22,6 +22,7 @@ mod header;
 mod health;
 mod impersonation;
 mod input;
+mod links;
 mod local;
 mod metrics;
 mod negotiate;
