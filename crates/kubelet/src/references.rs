@@ -131,6 +131,9 @@ pub fn of_pod(pod: &Pod) -> BTreeSet<Key> {
     for (_, container) in pod.containers() {
         keys.extend(of_container(container));
     }
+    for container in pod.ephemeral_containers() {
+        keys.extend(of_container(&container));
+    }
     for volume in pod.spec().volumes.iter().flatten() {
         keys.extend(of_volume(volume));
     }

@@ -21,7 +21,6 @@ const TABLE: &[(&str, &str, &[Ineffective])] = &[
                 why: "every pod runs by the embedded runtime",
             },
             Ineffective { path: &["spec", "resourceClaims"], why: "devices are not allocated yet" },
-            Ineffective { path: FILE_KEYS, why: "variables are not read from files yet" },
         ],
     ),
     (
@@ -30,8 +29,6 @@ const TABLE: &[(&str, &str, &[Ineffective])] = &[
         &[Ineffective { path: &["spec", "loadBalancerSourceRanges"], why: "any client is let through" }],
     ),
 ];
-
-const FILE_KEYS: &[&str] = &["spec", "containers", "*", "env", "*", "valueFrom", "fileKeyRef"];
 
 const fn whole(why: &'static str) -> Ineffective {
     Ineffective { path: &[], why }

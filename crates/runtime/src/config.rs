@@ -75,6 +75,9 @@ pub struct ContainerConfig {
     pub working_dir: String,
     /// Who the process is.
     pub user: User,
+    /// A running container of the sandbox whose processes this one sees and is
+    /// among (CRI's NamespaceMode TARGET); None: as the sandbox says.
+    pub process_namespace_of: Option<crate::ContainerId>,
     /// Mounts in order; parents before children is arranged here.
     pub mounts: Vec<Mount>,
     /// Device nodes of the host to make available.

@@ -45,6 +45,8 @@ pub(crate) struct Surround<'a> {
     pub(crate) capabilities: capabilities::Set,
     /// cgroup v2: containers get a cgroup namespace of their own.
     pub(crate) unified: bool,
+    /// The first process of the container that `process_namespace_of` names.
+    pub(crate) target: Option<i32>,
 }
 
 /// `config.json` of the container's bundle.
@@ -138,7 +140,9 @@ fn namespaces(around: &Surround<'_>) -> Vec<Value> {
     if !sandbox.host_ipc {
         out.push(pinned("ipc", "ipc"));
     }
-    if sandbox.share_process_namespace {
+    if let Some(pid) = around.target {
+        out.push(json!({ "type": "pid", "path": format!("/proc/{pid}/ns/pid") }));
+    } else if sandbox.share_process_namespace {
         out.push(pinned("pid", "pid"));
     } else if !sandbox.host_pid {
         out.push(json!({ "type": "pid" }));
@@ -258,6 +262,7 @@ mod tests {
             cgroup: "/corten/pods/p/c",
             capabilities: (1 << capabilities::NAMES.len()) - 1,
             unified: true,
+            target: None,
         };
         let value = specification(container, &around).unwrap();
         serde_json::from_value::<oci_spec::runtime::Spec>(value.clone()).expect("OCI can read it");
@@ -299,6 +304,23 @@ mod tests {
             kinds(SandboxConfig { share_process_namespace: true, ..Default::default() }),
             ["mount", "network=", "uts=", "ipc=", "pid=", "cgroup"]
         );
+    }
+
+    #[test]
+    fn a_target_lends_its_processes() {
+        let config = SandboxConfig::default();
+        let around = Surround {
+            sandbox: &config,
+            paths: SandboxPaths { namespaces: Path::new("/s/ns"), shared_memory: Path::new("/s/shm") },
+            cgroup: "/c",
+            capabilities: 0,
+            unified: false,
+            target: Some(77),
+        };
+        let spec = specification(&container(), &around).unwrap();
+        let namespaces = spec["linux"]["namespaces"].as_array().unwrap();
+        let pid = namespaces.iter().find(|namespace| namespace["type"] == "pid").unwrap();
+        assert_eq!(pid["path"], "/proc/77/ns/pid");
     }
 
     #[test]
@@ -369,6 +391,7 @@ mod tests {
             cgroup: "/c",
             capabilities: 0,
             unified: true,
+            target: None,
         };
         for bad in [
             ContainerConfig::default(),

@@ -31,6 +31,8 @@ pub struct Resolved<'a> {
     pub rootfs: PathBuf,
     pub env: Vec<(String, String)>,
     pub user: User,
+    /// Whose processes the container sees beside its own.
+    pub target: Option<ContainerId>,
     pub rights: SecurityContext,
     pub mounts: Vec<Mount>,
     /// Bytes of the node's memory.
@@ -48,6 +50,7 @@ pub fn config(resolved: Resolved<'_>) -> ContainerConfig {
         rootfs,
         env,
         user,
+        target,
         rights,
         mounts,
         memory_capacity,
@@ -97,6 +100,7 @@ pub fn config(resolved: Resolved<'_>) -> ContainerConfig {
         },
         working_dir: working_dir.unwrap_or_else(|| image.config.working_dir.clone()),
         user,
+        process_namespace_of: target,
         mounts,
         devices: Vec::new(),
         security: rights,
@@ -157,6 +161,7 @@ mod tests {
             rootfs: "/root".into(),
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             user: User::default(),
+            target: None,
             rights: SecurityContext::default(),
             mounts: vec![],
             memory_capacity: 1 << 30,

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
+use k8s_openapi::api::core::v1::{Container, EnvVarSource, FileKeySelector, Pod};
 
+use super::env_file::{self, EnvFiles};
 use super::expand::expand;
 use super::fields::{self, Facts};
 use crate::pod::spec::PodExt;
@@ -18,6 +19,7 @@ pub fn environment(
     container: &Container,
     facts: &Facts,
     payloads: &Payloads,
+    files: &EnvFiles,
     services: &[Service],
 ) -> Result<Vec<(String, String)>, String> {
     let mut own: Vec<(String, String)> = Vec::new();
@@ -49,6 +51,10 @@ pub fn environment(
                 let known = own.iter().rev().find(|(one, _)| one == name).map(|(_, value)| value.clone());
                 known.or_else(|| of_services.get(name).cloned())
             }),
+            (_, Some(EnvVarSource { file_key_ref: Some(file), .. })) => match from_file(files, file)? {
+                Some(value) => value,
+                None => continue,
+            },
             (_, Some(source)) => match from_source(pod, container, facts, payloads, source)? {
                 Some(value) => value,
                 None => continue,
@@ -96,6 +102,23 @@ fn from_source(
         Some(value) => Ok(Some(String::from_utf8_lossy(value).into_owned())),
         None if optional => Ok(None),
         None => Err(format!("couldn't find key {key} in {} {}/{name}", kind.as_str(), pod.namespace())),
+    }
+}
+
+/// None where the file does not have an optional key.
+fn from_file(files: &EnvFiles, wanted: &FileKeySelector) -> Result<Option<String>, String> {
+    let FileKeySelector { key, path, volume_name, optional } = wanted;
+    let file = files.get(&(volume_name.clone(), path.clone()));
+    let text = match file {
+        Some(Ok(text)) => text,
+        Some(Err(why)) => return Err(why.clone()),
+        None => return Err(format!("cannot find the volume {volume_name:?} referenced by FileKeyRef")),
+    };
+    let value = env_file::value(text, key).map_err(|why| format!("couldn't parse env file: {why}"))?;
+    match value.is_empty() {
+        false => Ok(Some(value)),
+        true if *optional == Some(true) => Ok(None),
+        true => Err(format!("environment variable key {key:?} not found in file {path:?}")),
     }
 }
 
@@ -152,7 +175,12 @@ mod tests {
             "metadata": {"name": "p", "namespace": "ns"}, "spec": {"containers": [container]},
         }))
         .unwrap();
-        environment(&pod, &pod.spec.as_ref().unwrap().containers[0], &Facts::default(), &payloads(), services)
+        let container = &pod.spec.as_ref().unwrap().containers[0];
+        let files = [
+            (("v".to_owned(), "env".to_owned()), Ok("K='from a file'\nE=''".to_owned())),
+            (("v".to_owned(), "none".to_owned()), Err("couldn't parse env file: no such file".to_owned())),
+        ];
+        environment(&pod, container, &Facts::default(), &payloads(), &files.into(), services)
     }
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -171,6 +199,8 @@ mod tests {
                 {"name": "PW", "valueFrom": {"secretKeyRef": {"name": "s", "key": "password"}}},
                 {"name": "OPT", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "none", "optional": true}}},
                 {"name": "A", "value": "2"},
+                {"name": "FILE", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "env", "key": "K"}}},
+                {"name": "NONE", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "env", "key": "N", "optional": true}}},
                 {"name": "EMPTY"},
             ],
         });
@@ -183,6 +213,7 @@ mod tests {
                 ("B", "1-v-$(NOPE)"),
                 ("NAME", "p"),
                 ("PW", "hush"),
+                ("FILE", "from a file"),
                 ("EMPTY", ""),
             ])
         );
@@ -198,6 +229,18 @@ mod tests {
             (
                 json!({"name": "c", "env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "none"}}}]}),
                 "couldn't find key none in ConfigMap ns/cm",
+            ),
+            (
+                json!({"name": "c", "env": [{"name": "X", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "env", "key": "E"}}}]}),
+                "environment variable key \"E\" not found in file \"env\"",
+            ),
+            (
+                json!({"name": "c", "env": [{"name": "X", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "none", "key": "E"}}}]}),
+                "couldn't parse env file: no such file",
+            ),
+            (
+                json!({"name": "c", "env": [{"name": "X", "valueFrom": {"fileKeyRef": {"volumeName": "w", "path": "env", "key": "E"}}}]}),
+                "cannot find the volume \"w\" referenced by FileKeyRef",
             ),
         ];
         for (container, expected) in rows {

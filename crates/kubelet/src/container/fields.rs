@@ -1,6 +1,7 @@
 //! The downward API: fields of the pod and resources of its containers, for
 //! environments and files. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -68,7 +69,7 @@ pub fn resource(
     selector: &ResourceFieldSelector,
 ) -> Result<String, String> {
     let container = match selector.container_name.as_deref().filter(|name| !name.is_empty()) {
-        None => own.ok_or("a resourceFieldRef of a volume needs a containerName")?,
+        None => Cow::Borrowed(own.ok_or("a resourceFieldRef of a volume needs a containerName")?),
         Some(name) => {
             pod.container(name).map(|(_, one)| one).ok_or_else(|| format!("container {name} not found"))?
         }

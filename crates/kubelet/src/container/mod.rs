@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod env;
+pub mod env_file;
 mod expand;
 pub mod fields;
 pub mod mounts;

@@ -43,7 +43,7 @@ pub fn adopt(pod: Arc<Pod>, mut sandboxes: Vec<SandboxStatus>, now: Timestamp) -
         let known = pod.container_status(&status.config.name);
         let time = |nanoseconds: i64| Timestamp::from_nanosecond(nanoseconds.into()).unwrap_or(now);
         let exit = (status.state != ContainerState::Running).then(|| {
-            let mut exit = read_exit(&pod, container, status);
+            let mut exit = read_exit(&pod, &container, status);
             if status.state == ContainerState::Created {
                 // Its start was cut short and will never come.
                 exit.code = 137;

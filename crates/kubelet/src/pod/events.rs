@@ -11,7 +11,8 @@ use super::spec::{PodExt, Role};
 pub struct Events {
     recorder: Recorder,
     pod: Reference,
-    init: Vec<String>,
+    /// Containers that are not in `spec.containers`, with their list.
+    elsewhere: Vec<(&'static str, String)>,
 }
 
 impl Events {
@@ -19,9 +20,10 @@ impl Events {
         let init = pod
             .containers()
             .filter(|(role, _)| matches!(role, Role::Init | Role::Sidecar))
-            .map(|(_, container)| container.name.clone())
-            .collect();
-        Self { recorder: recorder.clone(), pod: Reference::to(pod), init }
+            .map(|(_, container)| ("initContainers", container.name.clone()));
+        let ephemeral = pod.ephemeral_containers().map(|container| ("ephemeralContainers", container.name));
+        let elsewhere = init.chain(ephemeral).collect();
+        Self { recorder: recorder.clone(), pod: Reference::to(pod), elsewhere }
     }
 
     pub fn normal(&self, reason: &'static str, message: impl Into<String>) {
@@ -34,8 +36,8 @@ impl Events {
 
     /// Events about one container carry its place in the pod.
     pub fn of(&self, container: &str) -> Self {
-        let list =
-            if self.init.iter().any(|name| name == container) { "initContainers" } else { "containers" };
+        let list = self.elsewhere.iter().find(|(_, name)| name == container);
+        let list = list.map_or("containers", |(list, _)| list);
         Self { pod: self.pod.clone().at(format!("spec.{list}{{{container}}}")), ..self.clone() }
     }
 }

@@ -1,7 +1,9 @@
 //! Questions about a Pod that many parts of the kubelet ask. Pure.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, EphemeralContainer, Pod, PodSpec, PodStatus};
 
 /// What part a container plays in its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,9 +47,12 @@ pub trait PodExt {
     fn namespace(&self) -> &str;
     /// `NAME_NAMESPACE(UID)`, as messages call a pod.
     fn display(&self) -> String;
-    /// Every container in the order of start.
+    /// Every container that the pod was made with, in the order of start.
     fn containers(&self) -> impl Iterator<Item = (Role, &Container)>;
-    fn container(&self, name: &str) -> Option<(Role, &Container)>;
+    /// Those that were added to debug it.
+    fn ephemeral_containers(&self) -> impl Iterator<Item = Container>;
+    /// Any container.
+    fn container(&self, name: &str) -> Option<(Role, Cow<'_, Container>)>;
     fn restart_policy(&self) -> RestartPolicy;
     fn is_deleted(&self) -> bool;
     /// Seconds between SIGTERM and SIGKILL.
@@ -92,8 +97,18 @@ impl PodExt for Pod {
         init.chain(spec.containers.iter().map(|container| (Role::Main, container)))
     }
 
-    fn container(&self, name: &str) -> Option<(Role, &Container)> {
-        self.containers().find(|(_, container)| container.name == name)
+    fn ephemeral_containers(&self) -> impl Iterator<Item = Container> {
+        PodExt::spec(self).ephemeral_containers.iter().flatten().map(of_ephemeral)
+    }
+
+    fn container(&self, name: &str) -> Option<(Role, Cow<'_, Container>)> {
+        let planned = self.containers().find(|(_, container)| container.name == name);
+        if let Some((role, container)) = planned {
+            return Some((role, Cow::Borrowed(container)));
+        }
+        let list = PodExt::spec(self).ephemeral_containers.iter().flatten();
+        let added = list.into_iter().find(|container| container.name == name)?;
+        Some((Role::Ephemeral, Cow::Owned(of_ephemeral(added))))
     }
 
     fn restart_policy(&self) -> RestartPolicy {
@@ -135,6 +150,65 @@ impl PodExt for Pod {
 /// The role of a container in `initContainers`.
 pub fn init_role(container: &Container) -> Role {
     if container.restart_policy.as_deref() == Some("Always") { Role::Sidecar } else { Role::Init }
+}
+
+/// An ephemeral container has every field of a container, and its target.
+fn of_ephemeral(container: &EphemeralContainer) -> Container {
+    let EphemeralContainer {
+        args,
+        command,
+        env,
+        env_from,
+        image,
+        image_pull_policy,
+        lifecycle,
+        liveness_probe,
+        name,
+        ports,
+        readiness_probe,
+        resize_policy,
+        resources,
+        restart_policy,
+        restart_policy_rules,
+        security_context,
+        startup_probe,
+        stdin,
+        stdin_once,
+        target_container_name: _,
+        termination_message_path,
+        termination_message_policy,
+        tty,
+        volume_devices,
+        volume_mounts,
+        working_dir,
+    } = container.clone();
+    Container {
+        args,
+        command,
+        env,
+        env_from,
+        image,
+        image_pull_policy,
+        lifecycle,
+        liveness_probe,
+        name,
+        ports,
+        readiness_probe,
+        resize_policy,
+        resources,
+        restart_policy,
+        restart_policy_rules,
+        security_context,
+        startup_probe,
+        stdin,
+        stdin_once,
+        termination_message_path,
+        termination_message_policy,
+        tty,
+        volume_devices,
+        volume_mounts,
+        working_dir,
+    }
 }
 
 /// What happens to a container of `role` that exited with `code`

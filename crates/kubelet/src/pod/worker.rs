@@ -1,6 +1,7 @@
 //! One pod's loop: take note of what happened, plan, start what was planned,
 //! tell the API, wait for the next thing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -410,8 +411,11 @@ impl Worker {
         record.sandboxes += 1;
         record.addresses = made.addresses;
         record.sandbox = Sandbox::Ready { id: made.id, namespace: made.namespace };
-        // Containers of an older sandbox are gone with it.
-        for own in record.containers.values_mut() {
+        let ephemeral: BTreeSet<String> =
+            record.pod.ephemeral_containers().map(|container| container.name).collect();
+        // Containers of an older sandbox are gone with it. Those for debugging
+        // had their one run.
+        for (_, own) in record.containers.iter_mut().filter(|(name, _)| !ephemeral.contains(*name)) {
             if let Some(old) = own.current.take() {
                 own.last = old.exit.or(own.last.take());
             }
@@ -449,7 +453,7 @@ impl Worker {
                 let name = status.config.name.clone();
                 let pod = self.record.pod.clone();
                 let container =
-                    pod.container(&name).map(|(_, container)| container.clone()).unwrap_or_default();
+                    pod.container(&name).map(|(_, container)| container.into_owned()).unwrap_or_default();
                 if let Some(own) = self.record.containers.get_mut(&name) {
                     note_exit(own, &pod, &container, &status);
                 }

@@ -1,6 +1,7 @@
 //! Asking a pod by HTTP or TCP.
 
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{HOST, USER_AGENT};
@@ -30,20 +31,37 @@ pub fn port(port: &IntOrString, container: &Container) -> Result<u16, String> {
     }
 }
 
-fn address(host: Option<&str>, pod: Option<IpAddr>, port: u16) -> Result<SocketAddr, String> {
-    let ip = match host.filter(|host| !host.is_empty()) {
-        // Names would be resolved by the node, which no probe needs.
-        Some(host) => host.parse().map_err(|_| format!("probes go to addresses, {host:?} is none"))?,
-        None => pod.ok_or("the pod has no address yet")?,
-    };
-    Ok(SocketAddr::new(ip, port))
+/// Where a check goes. Names are the node's to resolve.
+struct Endpoint {
+    host: String,
+    port: u16,
 }
 
-async fn dial(address: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => format!("dial tcp {address}: connect: connection refused"),
-        _ => format!("dial tcp {address}: {error}"),
-    })
+impl Endpoint {
+    /// `host`, or the pod itself where none is given.
+    fn of(host: Option<&str>, pod: Option<IpAddr>, port: u16) -> Result<Self, String> {
+        let host = match host.filter(|host| !host.is_empty()) {
+            Some(host) => host.to_owned(),
+            None => pod.ok_or("the pod has no address yet")?.to_string(),
+        };
+        Ok(Self { host, port })
+    }
+
+    async fn dial(&self) -> Result<TcpStream, String> {
+        TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => format!("dial tcp {self}: connect: connection refused"),
+            _ => format!("dial tcp {self}: {error}"),
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(out, "[{}]:{}", self.host, self.port),
+            false => write!(out, "{}:{}", self.host, self.port),
+        }
+    }
 }
 
 pub async fn tcp(
@@ -52,10 +70,10 @@ pub async fn tcp(
     pod: Option<IpAddr>,
     patience: Duration,
 ) -> Result<(), String> {
-    let address = address(action.host.as_deref(), pod, port(&action.port, container)?)?;
-    match tokio::time::timeout(patience, dial(address)).await {
+    let endpoint = Endpoint::of(action.host.as_deref(), pod, port(&action.port, container)?)?;
+    match tokio::time::timeout(patience, endpoint.dial()).await {
         Ok(dialled) => dialled.map(drop),
-        Err(_) => Err(format!("dial tcp {address}: i/o timeout")),
+        Err(_) => Err(format!("dial tcp {endpoint}: i/o timeout")),
     }
 }
 
@@ -67,12 +85,29 @@ pub async fn http(
     patience: Duration,
     agent: &str,
 ) -> Result<(), String> {
-    let address = address(action.host.as_deref(), pod, port(&action.port, container)?)?;
+    match get(action, container, pod, patience, agent).await? {
+        200..400 => Ok(()),
+        status => Err(format!("HTTP probe failed with statuscode: {status}")),
+    }
+}
+
+/// What a server says that is asked by TLS and speaks plain HTTP.
+pub const NOT_TLS: &str = "http: server gave HTTP response to HTTPS client";
+
+/// The status of the answer.
+pub async fn get(
+    action: &HTTPGetAction,
+    container: &Container,
+    pod: Option<IpAddr>,
+    patience: Duration,
+    agent: &str,
+) -> Result<u16, String> {
+    let endpoint = Endpoint::of(action.host.as_deref(), pod, port(&action.port, container)?)?;
     let tls = action.scheme.as_deref() == Some("HTTPS");
     let scheme = if tls { "https" } else { "http" };
     let path = action.path.as_deref().unwrap_or("/");
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    let url = format!("{scheme}://{address}{path}");
+    let url = format!("{scheme}://{endpoint}{path}");
     let mut request = http::Request::get(&path)
         .header(USER_AGENT, format!("{agent}/1.37"))
         .header("Accept", "*/*")
@@ -83,15 +118,15 @@ pub async fn http(
         request = request.header(&header.name, &header.value);
     }
     if !has_host {
-        request = request.header(HOST, address.to_string());
+        request = request.header(HOST, endpoint.to_string());
     }
     let request = request.body(Empty::new()).map_err(|error| format!("Get {url:?}: {error}"))?;
     let work = async {
-        let stream = dial(address).await?;
+        let stream = endpoint.dial().await?;
         if tls {
-            let name = ServerName::IpAddress(address.ip().into());
+            let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| error.to_string())?;
             let connector = tokio_rustls::TlsConnector::from(serve::unverified_client());
-            let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
+            let stream = connector.connect(name, stream).await.map_err(|error| tls_failure(&error))?;
             exchange(stream, request).await
         } else {
             exchange(stream, request).await
@@ -101,9 +136,15 @@ pub async fn http(
         Err(_) => Err(format!(
             "Get {url:?}: context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         )),
-        Ok(Err(why)) => Err(format!("Get {url:?}: {why}")),
-        Ok(Ok(status)) if (200..400).contains(&status) => Ok(()),
-        Ok(Ok(status)) => Err(format!("HTTP probe failed with statuscode: {status}")),
+        Ok(done) => done.map_err(|why| format!("Get {url:?}: {why}")),
+    }
+}
+
+fn tls_failure(error: &std::io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => NOT_TLS.into(),
+        _ => error.to_string(),
     }
 }
 
@@ -147,6 +188,26 @@ mod tests {
         assert_eq!(port(&IntOrString::Int(80), &container), Ok(80));
         assert!(port(&IntOrString::String("none".into()), &container).is_err());
         assert!(port(&IntOrString::Int(0), &container).is_err());
+    }
+
+    #[tokio::test]
+    async fn names_are_resolved_and_plain_servers_are_told_from_tls() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let action = HTTPGetAction {
+            host: Some("localhost".into()),
+            scheme: Some("HTTPS".into()),
+            port: IntOrString::Int(listener.local_addr().unwrap().port().into()),
+            ..HTTPGetAction::default()
+        };
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 64]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        };
+        let container = Container::default();
+        let asked = get(&action, &container, None, Duration::from_secs(5), "kube-lifecycle");
+        let (answer, ()) = futures::join!(asked, serve);
+        assert!(answer.unwrap_err().ends_with(NOT_TLS));
     }
 
     #[tokio::test]

@@ -83,7 +83,7 @@ impl Probes {
                 context: self.context.clone(),
                 mailbox: self.mailbox.clone(),
                 pod: record.pod.clone(),
-                container: container.clone(),
+                container: container.into_owned(),
                 address: self.context.facts(&record.pod, &record.addresses).pod_ips.first().copied(),
                 id: key.1.clone(),
                 kind: key.2,

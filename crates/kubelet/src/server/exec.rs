@@ -57,9 +57,9 @@ impl NodeServer {
         let id = running(pod, container)?;
         let query = Query::of(request.uri());
         let mut streams = streams(&query)?;
-        let spec = pod.pod.container(container).map(|(_, one)| one);
+        let spec = pod.pod.container(container);
         // A terminal is the container's property, not the client's.
-        streams.tty = spec.is_some_and(|one| one.tty == Some(true));
+        streams.tty = spec.is_some_and(|(_, one)| one.tty == Some(true));
         let options = AttachOptions {
             stdin: streams.stdin,
             stdout: streams.stdout,
@@ -111,10 +111,8 @@ impl NodeServer {
 
     pub(super) fn port_forward<B: Send + 'static>(&self, request: &mut Request<B>, pod: &Snapshot) -> Answer {
         let sandbox = pod.sandbox.clone().ok_or_else(|| {
-            Refusal(
-                StatusCode::BAD_REQUEST,
-                format!("pod {:?} has no sandbox to forward ports to", pod.pod.name()),
-            )
+            let name = format!("{}_{}", pod.pod.name(), pod.pod.namespace());
+            Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("pod not found ({name:?})"))
         })?;
         let runtime = self.kubelet.context.drivers.runtime.clone();
         let dial: Dial = Arc::new(move |port| {

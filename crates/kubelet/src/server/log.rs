@@ -124,7 +124,8 @@ fn attempt(snapshot: &Snapshot, container: &str, previous: bool) -> Result<u32, 
             let reason =
                 state.and_then(|state| state.waiting.as_ref()).and_then(|waiting| waiting.reason.as_deref());
             let message = match reason {
-                Some("ErrImagePull" | "ImagePullBackOff") => "trying and failing to pull image",
+                Some("ErrImagePull") => "image can't be pulled",
+                Some("ImagePullBackOff") => "trying and failing to pull image",
                 Some(reason) => reason,
                 None => "ContainerCreating",
             };

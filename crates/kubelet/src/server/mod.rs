@@ -20,7 +20,6 @@ use http_body_util::{BodyExt, Full};
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::kubelet::Kubelet;
-use crate::pod::spec::PodExt;
 use crate::pod::worker::Snapshot;
 
 pub use auth::Caller;
@@ -102,7 +101,7 @@ impl NodeServer {
 
     fn find(&self, namespace: &str, name: &str) -> Result<Arc<Snapshot>, Refusal> {
         let found = self.kubelet.manager.find(namespace, name);
-        found.ok_or_else(|| not_found(format!("pod {name:?} of namespace {namespace:?} is not on this node")))
+        found.ok_or_else(|| not_found(format!("pod {name:?} does not exist")))
     }
 
     fn pods(&self) -> Response<Body> {
@@ -114,13 +113,9 @@ impl NodeServer {
 
 /// The id of a container that runs.
 fn running(snapshot: &Snapshot, container: &str) -> Result<runtime::ContainerId, Refusal> {
-    let pod = snapshot.pod.name();
-    if snapshot.pod.container(container).is_none() {
-        return Err(not_found(format!("container {container:?} is not valid for pod {pod:?}")));
-    }
     let found = snapshot.containers.iter().find(|one| one.name == container && one.running);
     found.map(|one| one.id.clone()).ok_or_else(|| {
-        Refusal(StatusCode::BAD_REQUEST, format!("container {container:?} of pod {pod:?} does not run"))
+        Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("container not found ({container:?})"))
     })
 }
 

@@ -1,4 +1,4 @@
-//! `containerStatuses` and `initContainerStatuses`.
+//! `containerStatuses`, `initContainerStatuses` and `ephemeralContainerStatuses`.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -12,14 +12,25 @@ use crate::pod::record::{ContainerRecord, Exit, ImageStep, PodRecord};
 use crate::pod::spec::{PodExt, Role, restarts};
 use crate::pod::state::stop_wanted;
 
-/// One status for each container of the specification, in its order.
+/// One status for each container, in the order in which a status lists them:
+/// init containers as they start, others by name.
 pub fn statuses(record: &PodRecord, now: Timestamp) -> Vec<(Role, ContainerStatus)> {
     let has_init = record.pod.spec().init_containers.as_ref().is_some_and(|list| !list.is_empty());
-    record
+    let planned = record
         .pod
         .containers()
-        .map(|(role, container)| (role, status(record, role, container, has_init, now)))
-        .collect()
+        .map(|(role, container)| (role, status(record, role, container, has_init, now)));
+    let added = record
+        .pod
+        .ephemeral_containers()
+        .map(|container| (Role::Ephemeral, status(record, Role::Ephemeral, &container, has_init, now)));
+    let mut all: Vec<_> = planned.chain(added).collect();
+    all.sort_by_key(|(role, status)| match role {
+        Role::Init | Role::Sidecar => (0, String::new()),
+        Role::Main => (1, status.name.clone()),
+        Role::Ephemeral => (2, status.name.clone()),
+    });
+    all
 }
 
 fn status(
@@ -35,6 +46,7 @@ fn status(
     let instance = own.current.as_ref();
     let started = running && instance.is_some_and(|one| one.startup_passed);
     let ready = match role {
+        Role::Ephemeral => false,
         Role::Init => state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0),
         _ => started && instance.is_some_and(|one| one.ready),
     };
@@ -46,7 +58,7 @@ fn status(
         state: Some(state),
         last_state: Some(last_state),
         ready,
-        started: Some(started),
+        started: (role != Role::Ephemeral).then_some(started),
         restart_count: i32::try_from(own.restarts).unwrap_or(i32::MAX),
         allocated_resources: container
             .resources

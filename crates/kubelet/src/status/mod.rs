@@ -53,6 +53,7 @@ pub fn status(record: &PodRecord, node: &[IpAddr], now: Timestamp) -> PodStatus 
     }
     status.init_container_statuses = of_role(|role| matches!(role, Role::Init | Role::Sidecar));
     status.container_statuses = of_role(|role| role == Role::Main);
+    status.ephemeral_container_statuses = of_role(|role| role == Role::Ephemeral);
     status.host_ip = host_ip;
     status.host_ips = Some(node.iter().map(|ip| HostIP { ip: ip.to_string() }).collect());
     status.pod_ip = addresses.first().map(ToString::to_string);

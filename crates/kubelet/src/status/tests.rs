@@ -103,6 +103,26 @@ fn a_running_pod_is_ready_but_for_its_gates() {
 }
 
 #[test]
+fn debugging_containers_have_a_list_of_their_own() {
+    let mut record = record(json!({
+        "containers": [{"name": "b"}, {"name": "a"}], "ephemeralContainers": [{"name": "e"}],
+    }));
+    record.containers.insert("e".into(), Default::default());
+    for name in ["a", "b", "e"] {
+        set(&mut record, name, None);
+    }
+    let status = of(&record);
+    let names = |list: &Option<Vec<k8s_openapi::api::core::v1::ContainerStatus>>| {
+        list.iter().flatten().map(|one| one.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&status.container_statuses), ["a", "b"]);
+    assert_eq!(names(&status.ephemeral_container_statuses), ["e"]);
+    let ephemeral = &status.ephemeral_container_statuses.as_ref().unwrap()[0];
+    assert_eq!((ephemeral.ready, ephemeral.started), (false, None));
+    assert_eq!(condition(&status, "Ready").0, "True");
+}
+
+#[test]
 fn waiting_tells_why() {
     let mut record = record(json!({"initContainers": [{"name": "i"}], "containers": [{"name": "a"}]}));
     let reason = |status: &PodStatus, init: bool| {

@@ -36,7 +36,7 @@ use crate::references::Payloads;
 
 use files::Files;
 pub use mounter::{KernelMounter, Mounter};
-pub use sub_path::open_sub_path;
+pub use sub_path::{open_sub_path, read_file};
 pub use tokens::{Token, TokenKey, Tokens};
 
 /// What volumes are made from.

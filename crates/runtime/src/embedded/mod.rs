@@ -496,6 +496,17 @@ impl Runtime for Embedded {
         if self.holder(&id).is_ok() {
             return Err(Error::Precondition(format!("container {id} exists")));
         }
+        let target = match &config.process_namespace_of {
+            None => None,
+            Some(target) => {
+                let live = handle.live.lock();
+                let entry = live.containers.get(target).ok_or_else(|| Error::no_container(target))?;
+                if entry.pid == 0 || entry.exit.is_some() {
+                    return Err(Error::Precondition(format!("container {target} is not running")));
+                }
+                Some(entry.pid)
+            }
+        };
         let record = ContainerRecord { config, created_at: self.inner.now() };
         let (made, capabilities, named, kept) =
             (handle.clone(), self.inner.capabilities, id.clone(), record.clone());
@@ -509,6 +520,7 @@ impl Runtime for Embedded {
                 cgroup: group.path(),
                 capabilities,
                 unified: layout() == &Layout::Unified,
+                target,
             };
             let specification = specification(&kept.config, &around)?;
             let directory = made.directory.container(&named);
@@ -543,7 +555,9 @@ impl Runtime for Embedded {
             stdin_once: config.stdin_once,
             log: handle.log_path(&config),
             oom_score_adj: config.resources.oom_score_adj,
-            shares_processes: handle.config.share_process_namespace || handle.config.host_pid,
+            shares_processes: handle.config.share_process_namespace
+                || handle.config.host_pid
+                || config.process_namespace_of.is_some(),
         });
         let limited = self
             .blocking(move || {
@@ -680,7 +694,12 @@ impl Runtime for Embedded {
             })
             .map_err(Error::io("start a thread"))?;
         let stream = connected.await.map_err(|_| Error::System("the connecting thread has ended".into()))?;
-        let stream = stream.map_err(Error::io(format!("connect to port {port} in sandbox {id}")))?;
+        let stream = stream.map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => {
+                Error::System(format!("dial tcp localhost:{port}: connect: connection refused"))
+            }
+            _ => Error::System(format!("dial tcp localhost:{port}: {error}")),
+        })?;
         tokio::net::TcpStream::from_std(stream).map_err(Error::io("socket"))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
+use k8s_openapi::api::core::v1::{Container, HTTPGetAction, LifecycleHandler};
 use runtime::ContainerId;
 
 use super::Job;
@@ -37,11 +37,7 @@ impl Job {
                 };
             }
             if let Some(get) = &hook.http_get {
-                let facts = self.context.facts(&self.pod, &self.addresses);
-                let address = facts.pod_ips.first().copied();
-                return check::http(get, container, address, HTTP_PATIENCE, "kube-lifecycle")
-                    .await
-                    .map(|_| ());
+                return self.ask(container, get).await;
             }
             if let Some(sleep) = &hook.sleep {
                 tokio::time::sleep(Duration::from_secs(sleep.seconds.max(0) as u64)).await;
@@ -54,5 +50,23 @@ impl Job {
                 .await
                 .unwrap_or_else(|_| Err(format!("it ran longer than the grace of {} s", limit.as_secs()))),
         }
+    }
+    /// Any answer will do. Hooks were made for HTTPS before servers spoke it:
+    /// one that does not is asked again without, and that is told.
+    async fn ask(&self, container: &Container, hook: &HTTPGetAction) -> Result<(), String> {
+        let address = self.context.facts(&self.pod, &self.addresses).pod_ips.first().copied();
+        let get = async |action: &HTTPGetAction| {
+            check::get(action, container, address, HTTP_PATIENCE, "kube-lifecycle").await.map(|_| ())
+        };
+        let answer = get(hook).await;
+        if !answer.as_ref().is_err_and(|why| why.ends_with(check::NOT_TLS)) {
+            return answer;
+        }
+        get(&HTTPGetAction { scheme: Some("HTTP".into()), ..hook.clone() }).await?;
+        self.events.warning(
+            "LifecycleHTTPFallback",
+            "request to HTTPS lifecycle hook got HTTP response, retry with HTTP succeeded",
+        );
+        Ok(())
     }
 }

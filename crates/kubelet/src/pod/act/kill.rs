@@ -31,7 +31,8 @@ impl Job {
         if !again {
             events.normal("Killing", message);
             let container = self.pod.container(name).map(|(_, container)| container);
-            let hook = container.and_then(|one| Some((one, one.lifecycle.as_ref()?.pre_stop.as_ref()?)));
+            let hook =
+                container.as_ref().and_then(|one| Some((one, one.lifecycle.as_ref()?.pre_stop.as_ref()?)));
             if let Some((container, hook)) = hook
                 && instance.is_running()
                 && whole > Duration::from_secs(1)
@@ -44,7 +45,9 @@ impl Job {
         }
         let grace = if hooked { left().max(LEAST_GRACE) } else { left() };
         let signal = self.stop_signal(name);
-        if let Err(error) = self.context.drivers.runtime.stop_container(&instance.id, signal, grace).await {
+        if let Err(error) =
+            self.context.drivers.runtime.stop_container(&instance.id, signal.as_deref(), grace).await
+        {
             events.warning("FailedKillPod", format!("error killing container {name}: {error}"));
             // What cannot be stopped is tried again with the next step.
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -52,8 +55,8 @@ impl Job {
     }
 
     /// The pod's own choice; None leaves it to the image.
-    fn stop_signal(&self, name: &str) -> Option<&str> {
+    fn stop_signal(&self, name: &str) -> Option<String> {
         let (_, container) = self.pod.container(name)?;
-        container.lifecycle.as_ref()?.stop_signal.as_deref()
+        container.lifecycle.as_ref()?.stop_signal.clone()
     }
 }

@@ -19,6 +19,7 @@ use runtime::{ContainerId, SandboxId};
 
 use super::events::Events;
 use super::record::{Instance, PodRecord};
+use super::spec::PodExt;
 use super::state::Action;
 use super::worker::{Mailbox, Message};
 use crate::context::Context;
@@ -115,7 +116,8 @@ impl Job {
                 Outcome::Image { container, result }
             }
             Action::Start { container } => {
-                let result = self.start(&container, own(&container)).await;
+                let target = target(record, &container);
+                let result = self.start(&container, own(&container), target).await;
                 Outcome::Started { container, result }
             }
             Action::Kill { container, deadline, message } => {
@@ -138,4 +140,19 @@ impl Job {
             .mailbox
             .send(Message::Created { container: container.to_owned(), instance: Box::new(instance) });
     }
+}
+
+/// Whose processes a container is to see beside its own, for `kubectl debug
+/// --target`: the name, and the instance if it runs.
+pub struct Target {
+    pub name: String,
+    pub instance: Option<ContainerId>,
+}
+
+fn target(record: &PodRecord, container: &str) -> Option<Target> {
+    let mut ephemeral = record.pod.spec().ephemeral_containers.iter().flatten();
+    let found = ephemeral.find(|one| one.name == container)?;
+    let name = found.target_container_name.clone().filter(|name| !name.is_empty())?;
+    let instance = record.instance(&name).filter(|instance| instance.is_running());
+    Some(Target { instance: instance.map(|instance| instance.id.clone()), name })
 }

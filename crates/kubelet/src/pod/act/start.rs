@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use runtime::{ContainerId, ContainerStatus};
 
-use super::{Job, StartFailure};
+use super::{Job, StartFailure, Target};
 use crate::container::config::{self, Resolved};
+use crate::container::env_file::{self, EnvFiles};
 use crate::container::mounts::{self, Places};
 use crate::container::{env, security};
 use crate::pod::record::{Condemned, ContainerRecord, Exit, ImageStep, Instance};
@@ -34,8 +35,13 @@ fn create_error(message: impl Into<String>) -> StartFailure {
 
 impl Job {
     /// Runs until the container runs and its postStart hook is done.
-    pub(super) async fn start(&self, name: &str, own: ContainerRecord) -> Result<(), StartFailure> {
-        let done = self.try_start(name, own).await;
+    pub(super) async fn start(
+        &self,
+        name: &str,
+        own: ContainerRecord,
+        target: Option<Target>,
+    ) -> Result<(), StartFailure> {
+        let done = self.try_start(name, own, target).await;
         if let Err(failure) = &done
             && failure.reason != "PostStartHookError"
         {
@@ -44,10 +50,16 @@ impl Job {
         done
     }
 
-    async fn try_start(&self, name: &str, own: ContainerRecord) -> Result<(), StartFailure> {
+    async fn try_start(
+        &self,
+        name: &str,
+        own: ContainerRecord,
+        target: Option<Target>,
+    ) -> Result<(), StartFailure> {
         let Some((_, container)) = self.pod.container(name) else {
             return Err(config_error("the container is gone"));
         };
+        let container = &*container;
         let ImageStep::Present(image) = &own.image else { return Err(config_error("the image is gone")) };
         let Some(sandbox) = &self.sandbox else { return Err(create_error("the pod's sandbox is gone")) };
         let attempt = match (&own.current, own.last.is_some() || own.restarts > 0) {
@@ -55,9 +67,16 @@ impl Job {
             (None, true) => own.restarts + 1,
             (None, false) => 0,
         };
+        let target = match target {
+            None => None,
+            Some(Target { instance: Some(id), .. }) => Some(id),
+            Some(Target { name, instance: None }) => {
+                return Err(config_error(format!("unable to find target container {name}")));
+            }
+        };
         self.forget_older(name, &own).await;
         let id = ContainerId::random(self.context.drivers.edge.random.as_ref());
-        let resolved = self.resolve(container, image, id.clone(), attempt).await;
+        let resolved = self.resolve(container, image, id.clone(), attempt, target).await;
         let (wanted, image_id) = match resolved {
             Ok(resolved) => resolved,
             Err(failure) => {
@@ -140,12 +159,32 @@ impl Job {
         }
     }
 
+    /// Reads what other containers have written for this one.
+    async fn env_files(&self, container: &Container) -> EnvFiles {
+        let wanted = env_file::wanted(container);
+        if wanted.is_empty() {
+            return EnvFiles::new();
+        }
+        let pod = self.pod.clone();
+        let read = self.context.blocking(move |context| {
+            let volumes = context.volumes.places(&pod);
+            let known = wanted.into_iter().filter_map(|(volume, path)| {
+                let read = crate::volumes::read_file(volumes.get(&volume)?, &path);
+                let text = read.map_err(|error| format!("couldn't parse env file: {path}: {error}"));
+                Some(((volume, path), text))
+            });
+            known.collect()
+        });
+        read.await.unwrap_or_default()
+    }
+
     async fn resolve(
         &self,
         container: &Container,
         image: &Arc<Image>,
         id: ContainerId,
         attempt: u32,
+        target: Option<ContainerId>,
     ) -> Result<(runtime::ContainerConfig, String), StartFailure> {
         let context = &self.context;
         let pod = &self.pod;
@@ -155,7 +194,9 @@ impl Job {
         let links = pod.spec().enable_service_links != Some(false);
         let services = services::visible(&context.services.list(), pod.namespace(), links);
         let facts = context.facts(pod, &self.addresses);
-        let env = env::environment(pod, container, &facts, &payloads, &services).map_err(config_error)?;
+        let files = self.env_files(container).await;
+        let env =
+            env::environment(pod, container, &facts, &payloads, &files, &services).map_err(config_error)?;
         security::check_non_root(pod, container, &image.config.user).map_err(config_error)?;
         let images = &context.drivers.images;
         let rootfs =
@@ -184,6 +225,7 @@ impl Job {
             rootfs,
             env,
             user,
+            target,
             rights: security::rights(pod, container, profile),
             mounts,
             memory_capacity: context.capacity.memory_bytes,

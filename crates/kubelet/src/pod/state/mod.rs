@@ -298,6 +298,16 @@ fn bring_up(plan: &mut Plan, record: &PodRecord, container: &Container, now: Tim
     }
 }
 
+/// Plans what debugging containers need: they wait for nothing but the sandbox
+/// and its volumes, and never run twice.
+fn bring_up_ephemeral(plan: &mut Plan, record: &PodRecord, now: Timestamp) {
+    for container in record.pod.ephemeral_containers() {
+        if fate(record, Role::Ephemeral, &container) == Fate::NotStarted {
+            bring_up(plan, record, &container, now);
+        }
+    }
+}
+
 /// So long the error itself is shown before the back-off is.
 const SHOWN: SignedDuration = SignedDuration::from_secs(1);
 

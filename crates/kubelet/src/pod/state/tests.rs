@@ -109,6 +109,26 @@ fn everything_is_prepared_side_by_side() {
 }
 
 #[test]
+fn debugging_containers_wait_for_nobody_and_run_once() {
+    let mut record = prepared(serde_json::json!({
+        "initContainers": [{"name": "i", "image": "x"}], "containers": [{"name": "a", "image": "x"}],
+        "ephemeralContainers": [{"name": "e", "image": "x", "targetContainerName": "a"}],
+    }));
+    check(&mut record, State::Initializing, &["image e", "start i"]);
+    runs(&mut record, "i");
+    record.containers.entry("e".into()).or_default().image = ImageStep::Present(Arc::new(testing::image()));
+    check(&mut record, State::Initializing, &["start e"]);
+    exits(&mut record, "i", 0);
+    exits(&mut record, "e", 1);
+    check(&mut record, State::Running, &["start a"]);
+    // It is no reason for the pod to go on, and ends with it.
+    runs(&mut record, "e");
+    runs(&mut record, "a");
+    delete(&mut record, 5);
+    check(&mut record, State::Terminating, &["kill a 5", "kill e 5"]);
+}
+
+#[test]
 fn a_failed_step_waits() {
     let mut record = prepared(two());
     let failure = Failure {
