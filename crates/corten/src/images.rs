@@ -99,7 +99,12 @@ async fn carry_out(store: &ImageStore, order: Order) -> Result<Vec<Image>> {
         Order::Import { archive } => {
             let file = std::fs::File::open(&archive)
                 .with_context(|| format!("cannot read {}", archive.display()))?;
-            store.import(file, None).await?
+            store.import(file, None).await.with_context(|| {
+                format!(
+                    "cannot import {}: an archive in OCI's layout or of `docker save` is wanted",
+                    archive.display()
+                )
+            })?
         }
         Order::Pull { reference } => vec![store.pull(&reference, &RegistryAuth::Anonymous, None).await?],
         Order::List => store.list(),

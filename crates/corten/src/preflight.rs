@@ -74,6 +74,9 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener> {
 /// Makes the data directory, readable by its owner alone.
 pub fn data_dir(directory: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
+    if directory.exists() && !directory.is_dir() {
+        bail!("the data directory {} is a file: choose another place with --data-dir", directory.display());
+    }
     std::fs::create_dir_all(directory)
         .with_context(|| format!("cannot create the data directory {}", directory.display()))?;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))

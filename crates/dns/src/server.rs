@@ -30,7 +30,7 @@ const WAITING: usize = 512;
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot listen for DNS on {address}: {source}; is another name server there?")]
+    #[error("cannot listen for DNS on {address}: is another name server or another node there?")]
     Listen { address: SocketAddr, source: io::Error },
 }
 

@@ -94,7 +94,11 @@ fn import(inner: &Inner, reader: impl Read, name: Option<&Reference>) -> Result<
 /// Stores all files of the archive as content; path → digest. Links of old
 /// `docker save` archives (equal layers) are followed.
 fn read_archive(inner: &Inner, reader: impl Read) -> Result<BTreeMap<PathBuf, String>> {
-    let damaged = |e: std::io::Error| Error::Damaged(format!("archive: {e}"));
+    // What is no archive at all may have anything in the place of a name.
+    let damaged = |e: std::io::Error| {
+        let said: String = e.to_string().chars().filter(|one| one.is_ascii() && !one.is_control()).collect();
+        Error::Damaged(format!("the archive cannot be read ({said})"))
+    };
     let mut files = BTreeMap::new();
     let mut links: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut archive = tar::Archive::new(reader);

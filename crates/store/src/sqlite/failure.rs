@@ -6,6 +6,9 @@ use rusqlite::ErrorCode;
 
 use crate::Error;
 
+/// What is done before anything is served.
+pub(super) const OPENING: &str = "opening";
+
 /// The sentence for `error`, which befell the database at `path` while doing
 /// `what` ("committing", "reading history").
 pub(super) fn explain(path: &Path, what: &str, error: &rusqlite::Error) -> Error {
@@ -16,6 +19,9 @@ pub(super) fn explain(path: &Path, what: &str, error: &rusqlite::Error) -> Error
         ));
     };
     match code {
+        ErrorCode::DiskFull if what == OPENING => Error::Unavailable(format!(
+            "the disk is full ({what} {path}): free some space, or choose a directory on another disk"
+        )),
         ErrorCode::DiskFull => Error::Unavailable(format!(
             "the disk is full ({what} {path}): writes are refused until there is space, reads go on"
         )),

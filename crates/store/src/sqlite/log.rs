@@ -16,7 +16,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, Row as SqlRow, Statement, params};
 
-use super::failure::explain;
+use super::failure::{OPENING, explain};
 use crate::position::Position;
 use crate::{Error, Event, Key, Revision};
 
@@ -77,7 +77,7 @@ impl Place {
 
 /// Makes a new database what it should be and refuses one that is not ours.
 pub(super) fn prepare(connection: &mut Connection, path: &Path, revision: Revision) -> Result<(), Error> {
-    let explained = |error| explain(path, "opening", &error);
+    let explained = |error| explain(path, OPENING, &error);
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (application, format) =
         (number("application_id").map_err(explained)?, number("user_version").map_err(explained)?);

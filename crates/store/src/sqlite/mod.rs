@@ -25,7 +25,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
 use self::checkpoint::Checkpoints;
-use self::failure::explain;
+use self::failure::{OPENING, explain};
 use self::history::Reader;
 use self::load::{Loaded, load};
 use self::lock::DirectoryLock;
@@ -93,7 +93,7 @@ impl Sqlite {
             faults: tests::Faults::default(),
         });
         let mut connection =
-            place.connect(writer::CACHE).map_err(|error| explain(&place.path, "opening", &error))?;
+            place.connect(writer::CACHE).map_err(|error| explain(&place.path, OPENING, &error))?;
         log::prepare(&mut connection, &place.path, 1)?;
         sync_directory(&directory)?;
         let Loaded { root, floor, replaced } = load(&connection, &codec)?;
