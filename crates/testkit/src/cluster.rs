@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::helm::Helm;
 use crate::kubectl::{Kubectl, Ran, every_kubectl, run};
 use crate::namespace::{NODE_ADDRESS, Namespace, Network};
 use crate::wait::eventually;
@@ -19,6 +20,7 @@ pub struct Builder {
     address: &'static str,
     arguments: Vec<String>,
     images: Vec<PathBuf>,
+    disk: Option<String>,
 }
 
 /// A running cluster. Dropping it ends the program, stops the containers and
@@ -41,6 +43,12 @@ impl Builder {
     /// An image archive to be imported before the start is over.
     pub fn image(mut self, archive: impl Into<PathBuf>) -> Self {
         self.images.push(archive.into());
+        self
+    }
+
+    /// The data lies on a disk of its own, so large (`24m`).
+    pub fn disk(mut self, size: &str) -> Self {
+        self.disk = Some(size.to_owned());
         self
     }
 
@@ -67,6 +75,16 @@ impl Builder {
         let namespace = Namespace::create()?;
         let directory = tempfile::Builder::new().prefix("corten-test-").tempdir()?;
         let guard = guard(&namespace, directory.path())?;
+        if let Some(size) = &self.disk {
+            let data = directory.path().join("data");
+            std::fs::create_dir(&data)?;
+            let options = format!("size={size}");
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&data);
+            if !mount.status().context("running mount")?.success() {
+                bail!("a disk of {size} could not be mounted");
+            }
+        }
         Ok(Cluster { child: None, guard, builder: self, namespace, directory })
     }
 
@@ -100,6 +118,7 @@ fn guard(namespace: &Namespace, directory: &Path) -> Result<Child> {
         nsenter --net="/run/netns/$2" -- "$1" down --data-dir "$3/data"
         [ -n "$pids" ] && kill -9 $pids
         ip netns delete "$2"
+        umount -l "$3/data"
         rm -rf --one-file-system "$3"
     "#;
     Command::new("setsid")
@@ -121,12 +140,16 @@ impl Cluster {
     }
 
     pub fn builder() -> Builder {
-        Builder { role: "up", address: NODE_ADDRESS, arguments: Vec::new(), images: Vec::new() }
+        Builder { role: "up", address: NODE_ADDRESS, arguments: Vec::new(), images: Vec::new(), disk: None }
     }
 
     /// An API server alone: no controller, no node.
     pub fn api_server() -> Self {
-        Builder { role: "apiserver", ..Self::builder() }.start()
+        Self::api_server_builder().start()
+    }
+
+    pub fn api_server_builder() -> Builder {
+        Builder { role: "apiserver", ..Self::builder() }
     }
 
     /// An API server alone that the machine's own loopback reaches, for load
@@ -202,6 +225,10 @@ impl Cluster {
     /// Every kubectl that is to be tested with.
     pub fn kubectls(&self) -> Vec<Kubectl<'_>> {
         every_kubectl().into_iter().map(|program| Kubectl::new(self, program)).collect()
+    }
+
+    pub fn helm(&self) -> Helm<'_> {
+        Helm::new(self)
     }
 
     /// Starts the program (again) and waits until it is ready.

@@ -16,9 +16,11 @@ pub fn every_kubectl() -> Vec<PathBuf> {
 }
 
 /// kubectl against one cluster.
+#[derive(Clone)]
 pub struct Kubectl<'a> {
     cluster: &'a Cluster,
     program: PathBuf,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 /// What a command wrote and ended with.
@@ -32,7 +34,24 @@ pub struct Ran {
 
 impl<'a> Kubectl<'a> {
     pub(crate) fn new(cluster: &'a Cluster, program: PathBuf) -> Self {
-        Self { cluster, program }
+        Self { cluster, program, environment: Vec::new() }
+    }
+
+    /// The same with SPDY/3.1 where it would take WebSockets.
+    pub fn over_spdy(&self) -> Self {
+        let mut other = self.clone();
+        other.environment.extend([
+            ("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false"),
+            ("KUBECTL_PORT_FORWARD_WEBSOCKETS", "false"),
+        ]);
+        other
+    }
+
+    /// The same with one more variable in its environment.
+    pub fn with(&self, name: &'static str, value: &'static str) -> Self {
+        let mut other = self.clone();
+        other.environment.push((name, value));
+        other
     }
 
     /// The command with its kubeconfig, to be started by the caller. The
@@ -46,6 +65,7 @@ impl<'a> Kubectl<'a> {
         command.arg("--kubeconfig").arg(self.cluster.kubeconfig()).args(arguments);
         // Discovery is cached under HOME: one for each cluster.
         command.env("HOME", self.cluster.data_dir()).stdin(Stdio::null());
+        command.envs(self.environment.iter().copied());
         command
     }
 

@@ -5,13 +5,17 @@
 //! no default route: no packet of a test leaves the machine. It speaks to the
 //! cluster only as users do, by kubectl and the wire.
 
+mod background;
 mod cluster;
+mod helm;
 mod images;
 mod kubectl;
 mod namespace;
 mod wait;
 
+pub use background::Background;
 pub use cluster::{Builder, Cluster, program};
+pub use helm::Helm;
 pub use images::nginx_archive;
 pub use kubectl::{Kubectl, Ran, every_kubectl};
 pub use namespace::{Namespace, Network};

@@ -57,6 +57,99 @@ fn refusals_are_sentences_with_what_to_do() {
 }
 
 #[test]
+fn what_a_node_stands_on_is_checked_first() {
+    let place = tempfile::tempdir().expect("a directory");
+    let file = place.path().join("file");
+    std::fs::write(&file, "no directory").expect("written");
+    let up = |before: &str, data: &std::path::Path| {
+        // A mount namespace of its own, and a network without a way out.
+        let program = testkit::program();
+        let script = format!(
+            "{before}; exec {} up --bind 127.0.0.1:6443 --data-dir {}",
+            program.display(),
+            data.display()
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--net", "sh", "-c", &script]).current_dir(place.path());
+        let output = command.stdin(Stdio::null()).output().expect("unshare (util-linux) starts");
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = up("true", &file);
+    assert!(said.contains("is a file") && said.contains("--data-dir"), "{said}");
+    let hidden = "grep -v overlay /proc/filesystems > known; mount --bind known /proc/filesystems";
+    let fresh = place.path().join("fresh");
+    let said = up(hidden, &fresh);
+    assert!(said.contains("no overlayfs") && said.contains("modprobe overlay"), "{said}");
+    assert!(!fresh.exists(), "nothing was begun");
+    let full = place.path().join("full");
+    let tiny = format!("mkdir {0}; mount -t tmpfs -o size=64k tmpfs {0}", full.display());
+    let said = up(&tiny, &full);
+    assert!(said.contains("the disk is full") && said.contains("free some space"), "{said}");
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_loses_nothing() {
+    let mut cluster = Cluster::api_server_builder().disk("24m").start();
+    let filler = cluster.data_dir().join("filler");
+    let large = cluster.data_dir().parent().expect("a directory").join("large");
+    std::fs::write(&large, vec![b'x'; 300_000]).expect("written");
+    cluster.kubectl().run("create configmap before --from-literal=a=b");
+    let filled = cluster.run("dd", &["if=/dev/zero", &format!("of={}", filler.display()), "bs=64k"]);
+    assert!(filled.stderr.contains("No space left"), "{filled:?}");
+    let write = |name: &str| {
+        cluster.kubectl().try_run(&format!("create configmap {name} --from-file={}", large.display()))
+    };
+    let refused = write("full").refused();
+    assert!(refused.contains("the disk is full") && refused.contains("until there is space"), "{refused}");
+    assert_eq!(cluster.kubectl().field("configmap/before", ".data.a"), "b");
+    assert!(cluster.kubectl().try_run("get --raw /readyz").refused().contains("etcd failed"));
+    std::fs::remove_file(&filler).expect("removed");
+    eventually("writes are accepted again", PATIENCE, || {
+        let ran = write("after");
+        if ran.succeeded() { Ok(()) } else { Err(ran.stderr) }
+    });
+    cluster.kill();
+    cluster.boot();
+    let names = cluster.kubectl().run("get configmaps -n default -o name");
+    assert_eq!(names, "configmap/after\nconfigmap/before\n");
+}
+
+#[test]
+fn images_that_cannot_be_had_are_told() {
+    let cluster = cluster();
+    let broken = cluster.data_dir().join("broken.tar");
+    std::fs::write(&broken, (0..4096_u32).map(|at| (at * 7 % 251) as u8).collect::<Vec<_>>())
+        .expect("written");
+    let refused = cluster.corten(&["image", "import", &broken.display().to_string()]).refused();
+    assert!(refused.contains("broken.tar") && refused.contains("docker save"), "{refused}");
+    assert!(refused.is_ascii() && refused.lines().count() == 1, "{refused:?}");
+    let refused = cluster.corten(&["image", "import", "/none.tar"]).refused();
+    assert!(refused.contains("cannot read the archive /none.tar"), "{refused}");
+    let refused = cluster.corten(&["image", "remove", "none"]).refused();
+    assert!(refused.contains("\"none\": not found in the image store"), "{refused}");
+    // The registry cannot be reached from here: that is told at once.
+    let refused = cluster.corten(&["image", "pull", "registry.invalid/none"]).refused();
+    assert!(refused.contains("failed to pull image \"registry.invalid/none:latest\""), "{refused}");
+
+    let kubectl = cluster.kubectl();
+    kubectl.run_with(
+        "apply -f -",
+        &script("far", "true").replace("image: nginx", "image: registry.invalid/none:1"),
+    );
+    kubectl.run_with("apply -f -", &script("odd", "true").replace("image: nginx", "image: 'UPPER CASE'"));
+    let reason = |pod: &str| kubectl.field(pod, ".status.containerStatuses[0].state.waiting.reason");
+    for (pod, wanted) in [("pod/far", "ImagePull"), ("pod/odd", "InvalidImageName")] {
+        eventually("the reason is told", PATIENCE, || {
+            let reason = reason(pod);
+            if reason.contains(wanted) { Ok(()) } else { Err(reason) }
+        });
+    }
+    let described = kubectl.run("describe pod far");
+    assert!(described.contains("Failed to pull image \"registry.invalid/none:1\""), "{described}");
+}
+
+#[test]
 fn a_node_needs_root() {
     let cluster = Cluster::start();
     let program = format!("/proc/{}/exe", cluster.pid());

@@ -176,6 +176,208 @@ fn workloads_are_run_and_rolled() {
 }
 
 #[test]
+fn rights_are_asked_for_and_given() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    let whoami = kubectl.run("auth whoami -o jsonpath={.status.userInfo.groups}");
+    assert_eq!(whoami, r#"["system:masters","system:authenticated"]"#);
+    let list = kubectl.run("auth can-i --list");
+    assert!(list.contains("*.*") && list.contains("selfsubjectaccessreviews.authorization.k8s.io"), "{list}");
+    let roles = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: reads}\nrules:\n\
+                 - {apiGroups: [''], resources: [pods], verbs: [get]}\n---\n\
+                 apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: reads}\n\
+                 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reads}\n\
+                 subjects: [{kind: User, name: jane, apiGroup: rbac.authorization.k8s.io}]\n";
+    let reconciled = kubectl.try_run_with("auth reconcile -f -", roles);
+    assert!(reconciled.stderr.contains("reconciliation required create"), "{reconciled:?}");
+    let wider = kubectl.try_run_with("auth reconcile -f -", &roles.replace("[get]", "[list]"));
+    assert!(wider.stderr.contains("missing rules added"), "{wider:?}");
+    for (verb, allowed) in [("get", "yes"), ("list", "yes"), ("delete", "no")] {
+        let asked = kubectl.try_run(&format!("auth can-i {verb} pods --as=jane"));
+        assert_eq!(asked.stdout.trim(), allowed, "{verb}");
+    }
+
+    // A user who signs in with the certificate that was approved for her.
+    let place = cluster.data_dir().join("jane");
+    std::fs::create_dir(&place).expect("made");
+    let path = |name: &str| place.join(name).display().to_string();
+    let request = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=jane", "-keyout"];
+    let made = cluster.run("openssl", &[&request[..], &[&path("key"), "-out", &path("csr")]].concat());
+    assert!(made.succeeded(), "{made:?}");
+    let encoded = cluster.run("base64", &["-w0", &path("csr")]).ok();
+    kubectl.run_with(
+        "apply -f -",
+        &format!(
+            "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {{name: jane}}\n\
+             spec: {{request: {encoded}, signerName: kubernetes.io/kube-apiserver-client, usages: [client auth]}}\n"
+        ),
+    );
+    kubectl.run("certificate approve jane");
+    let issued = eventually("the certificate is issued", PATIENCE, || {
+        let issued = kubectl.field("csr/jane", ".status.certificate");
+        if issued.is_empty() { Err("nothing yet") } else { Ok(issued) }
+    });
+    let decoded = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, issued).expect("base64");
+    std::fs::write(place.join("crt"), decoded).expect("written");
+    let as_jane = format!("--user=jane --client-certificate={} --client-key={}", path("crt"), path("key"));
+    let jane = |arguments: &str| kubectl.try_run(&format!("{arguments} {as_jane}"));
+    assert!(kubectl.try_run(&format!("config set-credentials jane {}", &as_jane[12..])).succeeded());
+    assert_eq!(jane("auth whoami -o jsonpath={.status.userInfo.username}").ok(), "jane");
+    assert!(jane("get pods").succeeded());
+    let refused = jane("get secrets").refused();
+    assert!(refused.contains("User \"jane\" cannot list resource \"secrets\""), "{refused}");
+}
+
+#[test]
+fn every_create_makes_its_kind() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    let file = cluster.data_dir().join("file");
+    std::fs::write(&file, "a=b\n").expect("written");
+    let file = file.display();
+    kubectl.run("create serviceaccount who");
+    for (made, arguments) in [
+        ("clusterrole/a", "--verb=get --resource=pods,deployments.apps"),
+        ("clusterrole/b", "--verb=get --non-resource-url=/logs/*"),
+        ("clusterrole/c", "--aggregation-rule=x=y"),
+        ("clusterrolebinding/a", "--clusterrole=a --user=u --group=g --serviceaccount=default:who"),
+        ("configmap/a", &format!("--from-file={file} --from-literal=c=d")),
+        ("configmap/b", &format!("--from-env-file={file}")),
+        ("cronjob/a", "--image=nginx:1 --schedule=@yearly -- true"),
+        ("ingress/a", "--rule=example.com/path=svc:80,tls=secret"),
+        ("poddisruptionbudget/a", "--selector=a=b --min-available=1"),
+        ("priorityclass/a", "--value=7 --description=high"),
+        ("quota/a", "--hard=pods=50,secrets=50"),
+        ("role/a", "--verb=get --resource=pods --resource-name=p"),
+        ("rolebinding/a", "--role=a --serviceaccount=default:who"),
+    ] {
+        let (kind, name) = made.split_once('/').expect("a kind and a name");
+        let said = kubectl.run(&format!("create {kind} {name} {arguments}"));
+        assert!(said.ends_with(" created\n"), "{said}");
+        assert!(kubectl.run(&format!("get {made} -o name")).ends_with(&format!("/{name}\n")));
+    }
+    for (name, arguments) in [
+        ("generic", format!("generic one --from-file={file} --type=example.com/x")),
+        ("docker-registry", "docker-registry two --docker-username=u --docker-password=p".into()),
+    ] {
+        assert!(kubectl.run(&format!("create secret {arguments}")).contains(" created"), "{name}");
+    }
+    for arguments in [
+        "clusterip one --tcp=80:8080",
+        "clusterip two --clusterip=None",
+        "nodeport three --tcp=80 --node-port=31234",
+        "loadbalancer four --tcp=80",
+        "externalname five --external-name=example.com",
+    ] {
+        assert!(kubectl.run(&format!("create service {arguments}")).contains(" created"), "{arguments}");
+    }
+    assert_eq!(kubectl.field("service/three", ".spec.ports[0].nodePort"), "31234");
+    let token = kubectl.run("create token who --duration=10m");
+    kubectl.run(&format!("config set-credentials who --token={}", token.trim()));
+    let me = kubectl.run("auth whoami -o jsonpath={.status.userInfo.username} --user=who");
+    assert_eq!(me, "system:serviceaccount:default:who");
+    let refused = kubectl.try_run("create quota b --hard=cpu=1 --scopes=BestEffort").refused();
+    assert!(refused.contains("unsupported scope applied to resource"), "{refused}");
+}
+
+#[test]
+fn objects_are_edited_and_set() {
+    with_each_kubectl(|kubectl, namespace| {
+        let n = format!("-n {namespace}");
+        let place = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| std::fs::write(place.path().join(name), text).expect("written");
+        write("kustomization.yaml", "namePrefix: k-\nresources: [cm.yaml]\n");
+        write("cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n");
+        let directory = place.path().display();
+        assert!(kubectl.run(&format!("kustomize {directory}")).contains("name: k-a"));
+        assert_eq!(kubectl.run(&format!("apply -k {directory} {n}")), "configmap/k-a created\n");
+        let again = kubectl.run(&format!("apply -k {directory} --server-side {n}"));
+        assert_eq!(again, "configmap/k-a serverside-applied\n");
+        assert!(kubectl.try_run(&format!("diff -k {directory} {n}")).succeeded());
+
+        kubectl.run(&format!("create deployment web --image=nginx:1 --replicas=1 {n}"));
+        let web = format!("deployment/web {n}");
+        // The editor changes a number; none changes nothing; a bad one is refused.
+        let editor = kubectl.with("KUBE_EDITOR", "sed -i s/replicas:.1/replicas:\\ 2/");
+        assert_eq!(editor.run(&format!("edit {web}")), "deployment.apps/web edited\n");
+        assert_eq!(kubectl.field(&web, ".spec.replicas"), "2");
+        let none = kubectl.with("KUBE_EDITOR", "true").try_run(&format!("edit {web}"));
+        assert!(none.stderr.contains("Edit cancelled, no changes made."), "{none:?}");
+
+        let merge =
+            ["patch", "deployment", "web", "-n", namespace, "--type=merge", "--subresource=scale", "-p"];
+        kubectl.run_of(&[&merge[..], &[r#"{"spec":{"replicas":3}}"#]].concat());
+        assert_eq!(kubectl.field(&web, ".spec.replicas"), "3");
+        let refused = kubectl.try_run(&format!("scale {web} --current-replicas=9 --replicas=1")).refused();
+        assert!(refused.contains("Expected replicas to be 9, was 3"), "{refused}");
+        kubectl.run(&format!("scale {web} --current-replicas=3 --replicas=1"));
+
+        kubectl.run(&format!("create serviceaccount other {n}"));
+        for arguments in [
+            "env deployment/web A=1 --containers=nginx",
+            "resources deployment/web --limits=memory=64Mi --requests=cpu=10m",
+            "image deployment/web *=nginx:latest",
+            "serviceaccount deployment/web other",
+        ] {
+            let said = kubectl.run(&format!("set {arguments} {n}"));
+            assert!(said.ends_with(" updated\n"), "{said}");
+        }
+        assert_eq!(kubectl.run(&format!("set env {web} --list")).lines().last(), Some("A=1"));
+        let spec = kubectl.field(&web, ".spec.template.spec");
+        for wanted in ["\"memory\":\"64Mi\"", "nginx:latest", "\"serviceAccountName\":\"other\""] {
+            assert!(spec.contains(wanted), "{wanted} in {spec}");
+        }
+        kubectl.run(&format!("create rolebinding b --clusterrole=view --user=u {n}"));
+        kubectl.run(&format!("set subject rolebinding b --user=v {n}"));
+        assert_eq!(kubectl.field(&format!("rolebinding/b {n}"), ".subjects[*].name"), "u v");
+        kubectl.run(&format!("create service clusterip s --tcp=80 {n}"));
+        kubectl.run(&format!("set selector service s app=web {n}"));
+        assert_eq!(kubectl.field(&format!("service/s {n}"), ".spec.selector"), r#"{"app":"web"}"#);
+
+        for condition in ["jsonpath={.status.readyReplicas}=1", "condition=Available"] {
+            kubectl.run(&format!("wait --for={condition} {web} --timeout=60s"));
+        }
+        let never = kubectl.try_run(&format!("wait --for=create configmap/none --timeout=1s {n}")).refused();
+        assert!(never.contains("timed out"), "{never}");
+        kubectl.run(&format!("wait --for=delete configmap/none --timeout=1s {n}"));
+        let whole = kubectl.run(&format!("get {web} -o yaml"));
+        let replaced = kubectl.run_with(&format!("replace --force --grace-period=1 -f - {n}"), &whole);
+        assert!(replaced.ends_with("deployment.apps/web replaced\n"), "{replaced}");
+        assert!(kubectl.run(&format!("events {n}")).contains("ScalingReplicaSet"));
+        kubectl.run(&format!("rollout pause {web}"));
+        assert_eq!(kubectl.field(&web, ".spec.paused"), "true");
+        kubectl.run(&format!("rollout resume {web}"));
+        kubectl.run(&format!("delete deployment web --cascade=orphan {n}"));
+        assert!(kubectl.run(&format!("get replicasets {n} -o name")).contains("replicaset.apps/web-"));
+        kubectl.run(&format!("delete replicasets --all --cascade=foreground --timeout=60s {n}"));
+        // Pods of earlier rounds may still be ending.
+        kubectl.run(&format!("wait --for=delete pods --all --timeout=60s {n}"));
+    });
+}
+
+#[test]
+fn the_cluster_is_dumped_and_explained() {
+    with_each_kubectl(|kubectl, namespace| {
+        let dump = tempfile::tempdir().expect("a directory");
+        kubectl.run(&format!(
+            "cluster-info dump --namespaces={namespace} --output-directory={}",
+            dump.path().display()
+        ));
+        assert!(dump.path().join("nodes.json").exists() && dump.path().join(namespace).is_dir());
+        let explained = kubectl.run("explain deployment.spec --output=plaintext-openapiv2");
+        assert!(explained.contains("FIELDS:") && explained.contains("selector\t<Object> -required-"));
+        let unknown = kubectl.try_run("explain deployment.spec.none").refused();
+        assert!(unknown.contains("does not exist"), "{unknown}");
+        assert!(kubectl.run("completion bash").contains("__start_kubectl"));
+        assert!(kubectl.run("config view").contains("certificate-authority-data: DATA+OMITTED"));
+        assert!(kubectl.run("get --raw /readyz?verbose").ends_with("readyz check passed\n"));
+        let resources = kubectl.run("api-resources --verbs=list,create --namespaced -o name");
+        assert!(resources.contains("deployments.apps\n") && !resources.contains("bindings\n"));
+        assert!(kubectl.run("get componentstatuses -o name").contains("componentstatus/scheduler"));
+    });
+}
+
+#[test]
 fn a_job_completes() {
     with_each_kubectl(|kubectl, namespace| {
         let n = format!("-n {namespace}");

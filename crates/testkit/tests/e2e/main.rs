@@ -2,9 +2,14 @@
 
 mod bad_input;
 mod commands;
+mod debug;
 mod example;
 mod exchanges;
 mod faults;
+mod helm;
+mod informers;
+mod logs;
+mod proxies;
 mod streams;
 mod workloads;
 

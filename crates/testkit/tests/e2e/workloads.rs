@@ -147,6 +147,140 @@ spec:
     assert!(kubectl.run("get events").contains("Liveness probe failed"));
 }
 
+const LAST_WORDS: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: words}
+spec:
+  restartPolicy: Never
+  containers:
+  - name: file
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "echo said > /tmp/last; exit 2"]
+    terminationMessagePath: /tmp/last
+  - name: log
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "echo logged; exit 2"]
+    terminationMessagePolicy: FallbackToLogsOnError
+  - name: none
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "echo logged; exit 0"]
+    terminationMessagePolicy: FallbackToLogsOnError
+"#;
+
+#[test]
+fn containers_leave_last_words() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    kubectl.run_with("apply -f -", LAST_WORDS);
+    wait_for(&kubectl, "pod/words", ".status.phase", "Failed");
+    let message = |container: &str| {
+        let path = format!(".status.containerStatuses[?(@.name==\"{container}\")].state.terminated.message");
+        kubectl.field("pod/words", &path)
+    };
+    assert_eq!(
+        (message("file").as_str(), message("log").as_str(), message("none").as_str()),
+        ("said\n", "logged\n", "")
+    );
+}
+
+const WRITTEN: &str = r##"
+apiVersion: v1
+kind: Pod
+metadata: {name: reads}
+spec:
+  restartPolicy: Never
+  initContainers:
+  - name: writes
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "printf \"# made by another\\nKEY='from a file'\\nLINES='one\\ntwo'\\n\" > /shared/env"]
+    volumeMounts: [{name: shared, mountPath: /shared}]
+  containers:
+  - name: main
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "echo \"$KEY, $LINES, ${NONE-unset}\""]
+    env:
+    - {name: KEY, valueFrom: {fileKeyRef: {volumeName: shared, path: env, key: KEY}}}
+    - {name: LINES, valueFrom: {fileKeyRef: {volumeName: shared, path: env, key: LINES}}}
+    - {name: NONE, valueFrom: {fileKeyRef: {volumeName: shared, path: env, key: NONE, optional: true}}}
+  volumes: [{name: shared, emptyDir: {}}]
+"##;
+
+#[test]
+fn variables_come_from_files_of_other_containers() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    let applied = kubectl.try_run_with("apply -f -", WRITTEN);
+    assert!(applied.succeeded() && applied.stderr.is_empty(), "{applied:?}");
+    wait_for(&kubectl, "pod/reads", ".status.phase", "Succeeded");
+    assert_eq!(kubectl.run("logs reads"), "from a file, one\ntwo, unset\n");
+    let missing = WRITTEN.replace("name: reads", "name: lacks").replace(", optional: true", "");
+    kubectl.run_with("apply -f -", &missing);
+    wait_for(
+        &kubectl,
+        "pod/lacks",
+        ".status.containerStatuses[0].state.waiting.reason",
+        "CreateContainerConfigError",
+    );
+    let why = kubectl.field("pod/lacks", ".status.containerStatuses[0].state.waiting.message");
+    assert!(why.contains("environment variable key \"NONE\" not found in file"), "{why}");
+}
+
+/// A server that tells what it is asked, and a pod whose hooks and probe ask
+/// it: by name, and by TLS, which it does not speak.
+const ASKED: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: listens}
+spec:
+  hostNetwork: true
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [busybox, httpd, -f, -vv, -p, "8099", -h, /etc]
+    readinessProbe: {tcpSocket: {host: localhost, port: 8099}, periodSeconds: 1}
+"#;
+
+const ASKS: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: asks}
+spec:
+  terminationGracePeriodSeconds: 10
+  containers:
+  - name: main
+    image: nginx
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "trap exit TERM; while :; do sleep 0.1; done"]
+    lifecycle:
+      postStart: {httpGet: {host: localhost, path: /started, port: 8099, scheme: HTTPS}}
+      preStop: {httpGet: {host: localhost, path: /stopping, port: 8099}}
+    readinessProbe: {httpGet: {host: localhost, path: /passwd, port: 8099}, periodSeconds: 1}
+"#;
+
+#[test]
+fn hooks_and_probes_ask_by_http() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    for (manifest, pod) in [(ASKED, "listens"), (ASKS, "asks")] {
+        kubectl.run_with("apply -f -", manifest);
+        kubectl.run(&format!("wait --for=condition=Ready pod/{pod} --timeout=60s"));
+    }
+    assert!(kubectl.run("get events").contains("LifecycleHTTPFallback"));
+    kubectl.run("delete pod asks --timeout=30s");
+    let log = kubectl.run("logs listens");
+    for asked in ["/started", "/passwd", "/stopping"] {
+        assert!(log.contains(asked), "{asked} in {log}");
+    }
+}
+
 #[test]
 fn a_container_that_takes_too_much_memory_is_told_so() {
     let cluster = cluster();
