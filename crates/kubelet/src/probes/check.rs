@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::header::{HOST, USER_AGENT};
+use http::header::{HOST, LOCATION, USER_AGENT};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, TCPSocketAction};
@@ -12,7 +12,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
+/// As Go's client.
+const MOST_REDIRECTS: u32 = 10;
 /// As much of an answer as is read.
 const MOST_BODY: usize = 10 << 10;
 
@@ -77,66 +80,135 @@ pub async fn tcp(
     }
 }
 
-/// Succeeds on any status from 200 to 399.
+/// Follows redirects within the same host; one that leads elsewhere is healthy
+/// too, and the warning says where it ended. Any status below 400 will do.
 pub async fn http(
     action: &HTTPGetAction,
     container: &Container,
     pod: Option<IpAddr>,
     patience: Duration,
     agent: &str,
-) -> Result<(), String> {
-    match get(action, container, pod, patience, agent).await? {
-        200..400 => Ok(()),
-        status => Err(format!("HTTP probe failed with statuscode: {status}")),
+) -> Result<Option<String>, String> {
+    let mut page = Page::of(action, container, pod)?;
+    let deadline = Instant::now() + patience;
+    for _ in 0..MOST_REDIRECTS {
+        let answer = page.get(action, deadline, agent).await?;
+        match (answer.status, page.redirected(&answer)) {
+            (_, Some(next)) => page = next,
+            (200..300, None) => return Ok(None),
+            (300..400, None) => {
+                let body = String::from_utf8_lossy(&answer.body).into_owned();
+                return Ok(Some(format!("Probe terminated redirects, Response body: {body}")));
+            }
+            (status, None) => return Err(format!("HTTP probe failed with statuscode: {status}")),
+        }
     }
+    Err(format!("Get {:?}: stopped after {MOST_REDIRECTS} redirects", page.url()))
 }
 
 /// What a server says that is asked by TLS and speaks plain HTTP.
 pub const NOT_TLS: &str = "http: server gave HTTP response to HTTPS client";
 
-/// The status of the answer.
-pub async fn get(
+/// Any answer will do.
+pub async fn ask(
     action: &HTTPGetAction,
     container: &Container,
     pod: Option<IpAddr>,
     patience: Duration,
     agent: &str,
-) -> Result<u16, String> {
-    let endpoint = Endpoint::of(action.host.as_deref(), pod, port(&action.port, container)?)?;
-    let tls = action.scheme.as_deref() == Some("HTTPS");
-    let scheme = if tls { "https" } else { "http" };
-    let path = action.path.as_deref().unwrap_or("/");
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    let url = format!("{scheme}://{endpoint}{path}");
-    let mut request = http::Request::get(&path)
-        .header(USER_AGENT, format!("{agent}/1.37"))
-        .header("Accept", "*/*")
-        .header("Connection", "close");
-    let mut has_host = false;
-    for header in action.http_headers.iter().flatten() {
-        has_host |= header.name.eq_ignore_ascii_case("host");
-        request = request.header(&header.name, &header.value);
+) -> Result<(), String> {
+    Page::of(action, container, pod)?.get(action, Instant::now() + patience, agent).await.map(drop)
+}
+
+/// What is asked for.
+struct Page {
+    endpoint: Endpoint,
+    tls: bool,
+    /// With the query.
+    path: String,
+}
+
+struct Answer {
+    status: u16,
+    location: Option<String>,
+    body: bytes::Bytes,
+}
+
+impl Page {
+    fn of(action: &HTTPGetAction, container: &Container, pod: Option<IpAddr>) -> Result<Self, String> {
+        let endpoint = Endpoint::of(action.host.as_deref(), pod, port(&action.port, container)?)?;
+        let path = action.path.as_deref().unwrap_or("/");
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(Self { endpoint, tls: action.scheme.as_deref() == Some("HTTPS"), path })
     }
-    if !has_host {
-        request = request.header(HOST, endpoint.to_string());
+
+    fn url(&self) -> String {
+        format!("{}://{}{}", if self.tls { "https" } else { "http" }, self.endpoint, self.path)
     }
-    let request = request.body(Empty::new()).map_err(|error| format!("Get {url:?}: {error}"))?;
-    let work = async {
-        let stream = endpoint.dial().await?;
-        if tls {
-            let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| error.to_string())?;
+
+    /// Where the answer sends the client on this host.
+    fn redirected(&self, answer: &Answer) -> Option<Page> {
+        let location =
+            answer.location.as_deref().filter(|_| matches!(answer.status, 301..=303 | 307 | 308))?;
+        let absolute = match location.split_once("//") {
+            Some((scheme, _)) if scheme.ends_with(':') => location.to_owned(),
+            Some(("", rest)) => format!("{}://{rest}", if self.tls { "https" } else { "http" }),
+            _ if location.starts_with('/') => return Some(self.at(location.to_owned())),
+            _ => {
+                let directory = self.path.split('?').next().and_then(|path| path.rsplit_once('/'));
+                return Some(self.at(format!("{}/{location}", directory.map_or("", |(before, _)| before))));
+            }
+        };
+        let uri: http::Uri = absolute.parse().ok()?;
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+        let tls = uri.scheme_str() == Some("https");
+        let path = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+        (host == self.endpoint.host).then(|| Page {
+            endpoint: Endpoint {
+                host: host.to_owned(),
+                port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            },
+            tls,
+            path,
+        })
+    }
+
+    fn at(&self, path: String) -> Page {
+        let Endpoint { host, port } = &self.endpoint;
+        Page { endpoint: Endpoint { host: host.clone(), port: *port }, tls: self.tls, path }
+    }
+
+    async fn get(&self, action: &HTTPGetAction, deadline: Instant, agent: &str) -> Result<Answer, String> {
+        let url = self.url();
+        let mut request = http::Request::get(&self.path)
+            .header(USER_AGENT, format!("{agent}/1.37"))
+            .header("Accept", "*/*")
+            .header("Connection", "close");
+        let mut has_host = false;
+        for header in action.http_headers.iter().flatten() {
+            has_host |= header.name.eq_ignore_ascii_case("host");
+            request = request.header(&header.name, &header.value);
+        }
+        if !has_host {
+            request = request.header(HOST, self.endpoint.to_string());
+        }
+        let request = request.body(Empty::new()).map_err(|error| format!("Get {url:?}: {error}"))?;
+        let work = async {
+            let stream = self.endpoint.dial().await?;
+            if !self.tls {
+                return exchange(stream, request).await;
+            }
+            let name = ServerName::try_from(self.endpoint.host.clone()).map_err(|error| error.to_string())?;
             let connector = tokio_rustls::TlsConnector::from(serve::unverified_client());
             let stream = connector.connect(name, stream).await.map_err(|error| tls_failure(&error))?;
             exchange(stream, request).await
-        } else {
-            exchange(stream, request).await
+        };
+        match tokio::time::timeout_at(deadline, work).await {
+            Err(_) => Err(format!(
+                "Get {url:?}: context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+            )),
+            Ok(done) => done.map_err(|why| format!("Get {url:?}: {why}")),
         }
-    };
-    match tokio::time::timeout(patience, work).await {
-        Err(_) => Err(format!(
-            "Get {url:?}: context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-        )),
-        Ok(done) => done.map_err(|why| format!("Get {url:?}: {why}")),
     }
 }
 
@@ -148,7 +220,7 @@ fn tls_failure(error: &std::io::Error) -> String {
     }
 }
 
-async fn exchange<S>(stream: S, request: http::Request<Empty<bytes::Bytes>>) -> Result<u16, String>
+async fn exchange<S>(stream: S, request: http::Request<Empty<bytes::Bytes>>) -> Result<Answer, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -158,9 +230,11 @@ where
     let talk = async {
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
+        let location = response.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+        let location = location.map(str::to_owned);
         // A server that is cut off before its answer is whole would log errors.
-        let _ = Limited::new(response.into_body(), MOST_BODY).collect().await;
-        Ok(status)
+        let body = Limited::new(response.into_body(), MOST_BODY).collect().await;
+        Ok(Answer { status, location, body: body.map(|body| body.to_bytes()).unwrap_or_default() })
     };
     let drive = async {
         let _ = connection.await;
@@ -190,6 +264,29 @@ mod tests {
         assert!(port(&IntOrString::Int(0), &container).is_err());
     }
 
+    #[test]
+    fn redirects_stay_on_the_host() {
+        let page = Page {
+            endpoint: Endpoint { host: "10.0.0.1".into(), port: 8080 },
+            tls: false,
+            path: "/a/b?q".into(),
+        };
+        let rows = [
+            (302, Some("/c?d"), Some("http://10.0.0.1:8080/c?d")),
+            (301, Some("c"), Some("http://10.0.0.1:8080/a/c")),
+            (307, Some("https://10.0.0.1/x"), Some("https://10.0.0.1:443/x")),
+            (308, Some("//10.0.0.1:81"), Some("http://10.0.0.1:81/")),
+            (302, Some("http://0.0.0.0/"), None),
+            (302, None, None),
+            (200, Some("/c"), None),
+        ];
+        for (status, location, expected) in rows {
+            let answer = Answer { status, location: location.map(str::to_owned), body: bytes::Bytes::new() };
+            let next = page.redirected(&answer).map(|page| page.url());
+            assert_eq!(next.as_deref(), expected, "{status} {location:?}");
+        }
+    }
+
     #[tokio::test]
     async fn names_are_resolved_and_plain_servers_are_told_from_tls() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -205,7 +302,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         };
         let container = Container::default();
-        let asked = get(&action, &container, None, Duration::from_secs(5), "kube-lifecycle");
+        let asked = ask(&action, &container, None, Duration::from_secs(5), "kube-lifecycle");
         let (answer, ()) = futures::join!(asked, serve);
         assert!(answer.unwrap_err().ends_with(NOT_TLS));
     }

@@ -174,8 +174,7 @@ impl Prober {
                 continue;
             }
             if let Err(why) = &verdict {
-                let events = Events::about(&self.context.recorder, &self.pod).of(&self.container.name);
-                events.warning("Unhealthy", format!("{} probe failed: {why}", self.kind.as_str()));
+                self.events().warning("Unhealthy", format!("{} probe failed: {why}", self.kind.as_str()));
             }
             if let Some(healthy) = threshold.take(verdict.is_ok()) {
                 let report = Report {
@@ -189,6 +188,10 @@ impl Prober {
             }
             tokio::time::sleep(period.saturating_sub(at.elapsed())).await;
         }
+    }
+
+    fn events(&self) -> Events {
+        Events::about(&self.context.recorder, &self.pod).of(&self.container.name)
     }
 
     async fn wait_for_first(&self, period: Duration, delay: Duration) {
@@ -225,7 +228,12 @@ impl Prober {
             };
         }
         if let Some(get) = &self.probe.http_get {
-            return check::http(get, &self.container, self.address, patience, "kube-probe").await;
+            let warning = check::http(get, &self.container, self.address, patience, "kube-probe").await?;
+            if let Some(warning) = warning {
+                self.events()
+                    .warning("ProbeWarning", format!("{} probe warning: {warning}", self.kind.as_str()));
+            }
+            return Ok(());
         }
         if let Some(socket) = &self.probe.tcp_socket {
             return check::tcp(socket, &self.container, self.address, patience).await;

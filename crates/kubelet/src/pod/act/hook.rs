@@ -56,7 +56,7 @@ impl Job {
     async fn ask(&self, container: &Container, hook: &HTTPGetAction) -> Result<(), String> {
         let address = self.context.facts(&self.pod, &self.addresses).pod_ips.first().copied();
         let get = async |action: &HTTPGetAction| {
-            check::get(action, container, address, HTTP_PATIENCE, "kube-lifecycle").await.map(|_| ())
+            check::ask(action, container, address, HTTP_PATIENCE, "kube-lifecycle").await
         };
         let answer = get(hook).await;
         if !answer.as_ref().is_err_and(|why| why.ends_with(check::NOT_TLS)) {
