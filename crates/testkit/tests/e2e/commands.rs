@@ -1,6 +1,6 @@
 //! kubectl's commands, each against a real node, by every kubectl there is.
 
-use testkit::{Kubectl, eventually};
+use testkit::{Background, Kubectl, eventually};
 
 use crate::{PATIENCE, cluster, script, wait_for};
 
@@ -429,12 +429,7 @@ fn nodes_are_cordoned_tainted_and_drained() {
 fn watches_show_changes_as_they_come() {
     let cluster = cluster();
     let kubectl = cluster.kubectl();
-    let mut watch =
-        kubectl.command("get pods -w -o name").stdout(std::process::Stdio::piped()).spawn().expect("starts");
+    let mut watch = Background::start(kubectl.command("get pods -w -o name"));
     kubectl.run_with("apply -f -", &script("seen", "sleep 300"));
-    let stdout = watch.stdout.take().expect("piped");
-    let line = std::io::BufRead::lines(std::io::BufReader::new(stdout)).next();
-    let _ = watch.kill();
-    let _ = watch.wait();
-    assert_eq!(line.and_then(Result::ok).as_deref(), Some("pod/seen"));
+    assert_eq!(watch.line(), "pod/seen");
 }

@@ -36,24 +36,45 @@ fn commands_have_streams_and_exit_codes() {
     assert!(refused.contains("container none is not valid for pod shell"), "{refused}");
 }
 
-/// `script` gives kubectl a terminal; its size reaches the container.
+/// `script` gives kubectl a terminal; its size reaches the container, also
+/// when it changes.
 fn has_a_terminal(cluster: &Cluster, kubectl: &Kubectl<'_>) {
     let exec = kubectl.command("exec -it shell -- sh");
     let words: Vec<_> = std::iter::once(exec.get_program())
         .chain(exec.get_args())
         .map(|word| word.to_string_lossy())
         .collect();
-    let line = format!("stty rows 33 cols 99; {}", words.join(" "));
+    let line = format!(
+        "stty rows 33 cols 99; (until [ -e {grown} ]; do sleep 0.1; done; stty rows 44 cols 111) & {exec}",
+        grown = cluster.data_dir().join("grown").display(),
+        exec = words.join(" "),
+    );
     let mut command = cluster.command("script");
     command.args(["-q", "-e", "-c", &line, "/dev/null"]).env("HOME", cluster.data_dir());
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.expect("script (bsdutils) starts");
     let mut stdin = child.stdin.take().expect("piped");
-    writeln!(stdin, "stty size; tty; exit").expect("written");
+    let mut stdout = child.stdout.take().expect("piped");
     let mut seen = String::new();
-    child.stdout.take().expect("piped").read_to_string(&mut seen).expect("read");
-    let _ = child.wait();
-    assert!(seen.contains("33 99") && seen.contains("/dev/pts/"), "{seen}");
+    let mut until = |wanted: &str| {
+        let mut bytes = [0; 4096];
+        while !seen.contains(wanted) {
+            let count = stdout.read(&mut bytes).expect("read");
+            assert!(count > 0, "the terminal ended without {wanted:?}: {seen}");
+            seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    };
+    writeln!(stdin, "tty; stty size").expect("written");
+    until("/dev/pts/");
+    until("33 99");
+    let grown = cluster.data_dir().join("grown");
+    std::fs::write(&grown, "").expect("written");
+    writeln!(stdin, "until [ \"$(stty size)\" != \"33 99\" ]; do sleep 0.1; done; stty size")
+        .expect("written");
+    until("44 111");
+    writeln!(stdin, "exit 9").expect("written");
+    assert_eq!(child.wait().expect("ends").code(), Some(9));
+    std::fs::remove_file(&grown).expect("removed");
 }
 
 /// `kubectl cp` both ways: a file of tens of MB, and a directory.
