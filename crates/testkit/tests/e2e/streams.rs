@@ -45,33 +45,42 @@ fn has_a_terminal(cluster: &Cluster, kubectl: &Kubectl<'_>) {
         .map(|word| word.to_string_lossy())
         .collect();
     let line = format!(
-        "stty rows 33 cols 99; (until [ -e {grown} ]; do sleep 0.1; done; stty rows 44 cols 111) & {exec}",
+        "stty rows 33 cols 99; (until [ -e {grown} ]; do sleep 0.1; done; stty rows 44 cols 111 </dev/tty) & {exec}",
         grown = cluster.data_dir().join("grown").display(),
         exec = words.join(" "),
     );
-    let mut command = cluster.command("script");
-    command.args(["-q", "-e", "-c", &line, "/dev/null"]).env("HOME", cluster.data_dir());
+    // What hangs is to fail, and to tell how far it came.
+    let mut command = cluster.command("timeout");
+    command.args(["60", "script", "-q", "-e", "-c", &line, "/dev/null"]).env("HOME", cluster.data_dir());
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.expect("script (bsdutils) starts");
     let mut stdin = child.stdin.take().expect("piped");
     let mut stdout = child.stdout.take().expect("piped");
-    let mut seen = String::new();
+    let (mut all, mut seen) = (String::new(), 0);
     let mut until = |wanted: &str| {
         let mut bytes = [0; 4096];
-        while !seen.contains(wanted) {
+        loop {
+            if let Some(at) = all[seen..].find(wanted) {
+                seen += at + wanted.len();
+                return;
+            }
             let count = stdout.read(&mut bytes).expect("read");
-            assert!(count > 0, "the terminal ended without {wanted:?}: {seen}");
-            seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            assert!(count > 0, "the terminal ended without {wanted:?}: {all}");
+            all.push_str(&String::from_utf8_lossy(&bytes[..count]));
         }
     };
+    const PROMPT: &str = "/ # ";
+    until(PROMPT);
     writeln!(stdin, "tty; stty size").expect("written");
     until("/dev/pts/");
     until("33 99");
+    until(PROMPT);
     let grown = cluster.data_dir().join("grown");
     std::fs::write(&grown, "").expect("written");
     writeln!(stdin, "until [ \"$(stty size)\" != \"33 99\" ]; do sleep 0.1; done; stty size")
         .expect("written");
     until("44 111");
+    until(PROMPT);
     writeln!(stdin, "exit 9").expect("written");
     assert_eq!(child.wait().expect("ends").code(), Some(9));
     std::fs::remove_file(&grown).expect("removed");
