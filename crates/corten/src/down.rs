@@ -24,6 +24,12 @@ pub fn run(options: &Data, spawner: Spawner) -> Result<()> {
         let machine = Machine::open(&places, &plan, spawner, &edge).await?;
         let drivers = machine.drivers(std::sync::Arc::new(NoApi), &edge);
         let sandboxes = kubelet::drain(&drivers, &places.kubelet()).await?;
+        // Also of containers that a stop has cut off before they were made.
+        for container in machine.images.containers() {
+            if let Err(error) = machine.images.release(&container).await {
+                tracing::warn!(container, %error, "a root file system stays");
+            }
+        }
         drop(drivers);
         network::PodNetwork::teardown(&plan.config(&places)).await?;
         println!("{sandboxes} pods stopped; the data stays in {}", options.data_dir.display());

@@ -65,6 +65,10 @@ fn down_leaves_nothing_behind_but_the_data() {
     cluster.kubectl().run(&format!("apply -f {MANIFEST}"));
     cluster.kubectl().run("rollout status deployment/nginx --timeout=60s");
     cluster.stop();
+    // A root file system whose container was never made: the stop came first.
+    let orphan = cluster.data_dir().join("images/containers").join("a".repeat(64)).join("rootfs");
+    std::fs::create_dir_all(&orphan).expect("made");
+    cluster.run("mount", &["-t", "tmpfs", "tmpfs", &orphan.display().to_string()]).ok();
     cluster.corten(&["down"]).ok();
     let data = cluster.data_dir().display().to_string();
     let mounts = std::fs::read_to_string("/proc/mounts").expect("a kernel has it");
