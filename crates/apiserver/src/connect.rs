@@ -5,8 +5,8 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use apimachinery::Status;
 use apimachinery::status::GroupResource;
+use apimachinery::{Status, Value};
 use bytes::Bytes;
 use futures::StreamExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -27,6 +27,9 @@ use crate::route::Route;
 use crate::{Action, ApiServer, NodeConnector, NodeStream, SubresourceKind, UserInfo, respond};
 
 type Sent = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Bytes of a node's page that the API server reads for itself.
+const MOST_OF_A_PAGE: usize = 16 << 20;
 
 /// Headers that belong to one connection (RFC 9110, 7.6.1), and proofs of
 /// identity, which are never passed on.
@@ -58,6 +61,35 @@ const LONGEST_REFUSAL: usize = 50_000;
 const LARGEST_PAGE: usize = 16 << 20;
 
 impl ApiServer {
+    /// Asks the server of a node for a page, as the API server.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    pub async fn ask_node(&self, name: &str, node: Arc<Value>, path: &str) -> Result<Bytes, String> {
+        let Some(connector) = self.connector.load().as_ref().clone() else {
+            return Err("this server has no way to nodes: it serves the API alone".into());
+        };
+        let stream = connector.connect_node(name, node).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
+        self.edge.tasks.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to a node ended");
+            }
+        });
+        let request = Request::get(path)
+            .header(header::HOST, name)
+            .body(http_body_util::Empty::<Bytes>::new())
+            .map_err(|error| error.to_string())?;
+        let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        if answer.status() != StatusCode::OK {
+            return Err(format!("request failed, status: {:?}", answer.status().to_string()));
+        }
+        let body = http_body_util::Limited::new(answer.into_body(), MOST_OF_A_PAGE).collect().await;
+        body.map(http_body_util::Collected::to_bytes).map_err(|error| error.to_string())
+    }
+
     /// Answers a request for a stream or a proxy.
     pub(crate) async fn connect<B>(
         &self,

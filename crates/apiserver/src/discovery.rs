@@ -31,7 +31,7 @@ const STORED_IN_OLDER_VERSION: [(&str, &str, &str); 5] = [
 
 /// Groups in the order of their priority, as upstream registers them; others
 /// follow by name.
-const PRIORITY: [&str; 24] = [
+const PRIORITY: [&str; 23] = [
     "",
     "apiregistration.k8s.io",
     "apps",
@@ -55,8 +55,10 @@ const PRIORITY: [&str; 24] = [
     "flowcontrol.apiserver.k8s.io",
     "internal.apiserver.k8s.io",
     "storagemigration.k8s.io",
-    "metrics.k8s.io",
 ];
+
+/// The groups of the least priority: after those of custom resources.
+const LAST: [&str; 1] = ["metrics.k8s.io"];
 
 /// An aggregated document, encoded, with its ETag.
 type Encoded = (u64, Arc<(Vec<u8>, String)>);
@@ -72,7 +74,10 @@ pub(crate) fn groups(catalogue: &Catalogue) -> Vec<(&str, Vec<&str>)> {
         .iter()
         .map(|(group, versions)| (group.as_str(), versions.iter().map(String::as_str).collect()))
         .collect();
-    let rank = |group: &str| PRIORITY.iter().position(|known| *known == group).unwrap_or(PRIORITY.len());
+    let rank = |group: &str| {
+        let others = PRIORITY.len() + usize::from(LAST.contains(&group));
+        PRIORITY.iter().position(|known| *known == group).unwrap_or(others)
+    };
     groups.sort_by(|(a, _), (b, _)| (rank(a), *a).cmp(&(rank(b), *b)));
     for (_, versions) in &mut groups {
         versions.sort_by_key(|version| std::cmp::Reverse(version_rank(version)));

@@ -72,7 +72,10 @@ impl ApiServer {
         }
         if let Some(handler) = handler(&target) {
             let options = options_of("CreateOptions", false)?;
-            return self.call_handler(handler, target, caller, verb, options, input, warnings).await;
+            let selection = self.selection_of(&target, &query, verb)?;
+            return self
+                .call_handler(handler, target, caller, verb, selection, options, input, warnings)
+                .await;
         }
         let is_scale = matches!(
             target.subresource().map(|subresource| &subresource.kind),
@@ -141,6 +144,14 @@ impl ApiServer {
         Ok(selection)
     }
 
+    /// What a handler is asked for: everything, unless it is a list.
+    fn selection_of(&self, target: &Target, query: &Query, verb: &str) -> Result<Selection, Status> {
+        match verb {
+            "list" => self.selection(target, query, false),
+            _ => Selection::of(&client::ListOptions::default(), &target.resource, target.version, false),
+        }
+    }
+
     /// A get with a resourceVersion waits until that is there.
     async fn await_query(&self, query: &Query) -> Result<(), Status> {
         let Some(text) = query.get("resourceVersion").filter(|text| !text.is_empty()) else { return Ok(()) };
@@ -151,12 +162,13 @@ impl ApiServer {
 
     /// Resources and subresources with code of their own.
     #[allow(clippy::too_many_arguments)] // the parts of one request
-    async fn call_handler(
+    pub(crate) async fn call_handler(
         &self,
         handler: Arc<dyn Handler>,
         target: Target,
         caller: Caller,
         verb: &str,
+        selection: Selection,
         options: WriteOptions,
         input: Input,
         warnings: &mut Vec<String>,
@@ -201,6 +213,8 @@ impl ApiServer {
             subresource: &target.subresource,
             namespace: &target.namespace,
             name: &target.name,
+            labels: &selection.labels,
+            fields: &selection.fields,
             body,
             user: &caller.user,
             dry_run: options.dry_run,
@@ -209,11 +223,12 @@ impl ApiServer {
         };
         let mut answer = handler.call(call).await?;
         warnings.append(&mut answer.warnings);
-        Ok(Outcome::Tree { code: answer.code, value: answer.object })
+        let of = target.subresource.is_empty().then(|| target.resource.clone());
+        Ok(Outcome::Tree { code: answer.code, value: answer.object, of })
     }
 }
 
-fn handler(target: &Target) -> Option<Arc<dyn Handler>> {
+pub(crate) fn handler(target: &Target) -> Option<Arc<dyn Handler>> {
     if target.subresource.is_empty() {
         return match &target.resource.storage {
             Storage::Virtual(handler) => Some(handler.clone()),

@@ -15,7 +15,7 @@ use crate::dispatch::{self, Work};
 use crate::generic::{Caller, Item, Outcome, Published, Selection, Target, Watching, is_old};
 use crate::input::Input;
 use crate::query::Query;
-use crate::{Action, ApiServer, UserInfo, output};
+use crate::{Action, ApiServer, Handler, UserInfo, output};
 
 /// One component's way in, with a fixed identity.
 pub struct LocalTransport {
@@ -85,6 +85,35 @@ impl LocalTransport {
             label_selector: &labels,
         };
         self.server.allow(&action, &self.server.view())
+    }
+
+    /// A list of what is not stored.
+    async fn list_virtual(
+        &self,
+        handler: Arc<dyn Handler>,
+        target: Target,
+        selection: Selection,
+    ) -> Result<List, Error> {
+        let options = dispatch::local_options(&client::WriteOptions::default());
+        let (caller, mut warnings) = (self.caller.clone(), Vec::new());
+        let asked = self.server.call_handler(
+            handler,
+            target,
+            caller,
+            "list",
+            selection,
+            options,
+            Input::Nothing,
+            &mut warnings,
+        );
+        let Outcome::Tree { value, .. } = asked.await? else {
+            return Err(Status::internal("a list of what is not stored is no tree").into());
+        };
+        let items = value["items"].items().iter();
+        Ok(List {
+            items: items.map(|item| Document::new(apimachinery::json::to_string(item).into(), 0)).collect(),
+            ..List::default()
+        })
     }
 
     fn document(target: &Target, outcome: Outcome) -> Result<Document, Status> {
@@ -178,6 +207,9 @@ impl Transport for LocalTransport {
         let target = self.target(resource, namespace, None, "")?;
         self.authorize(&target, "list", Some(options))?;
         let selection = Selection::of(options, &target.resource, target.version, false)?;
+        if let Some(handler) = dispatch::handler(&target) {
+            return self.list_virtual(handler, target, selection).await;
+        }
         let listed = self.server.list(&target, &selection).await?;
         let items: Result<Vec<Document>, Status> = listed
             .entries

@@ -148,6 +148,36 @@ fn shaped(
     }
 }
 
+/// What a handler answered for its resource, in the wanted shape. Where the
+/// kind has no columns it stays as it is.
+pub(crate) fn virtual_tree(
+    resource: &Resource,
+    version: usize,
+    tree: Value,
+    shape: Shape,
+    now: Timestamp,
+) -> Value {
+    let served = &resource.versions[version];
+    if served.columns.is_empty() {
+        return tree;
+    }
+    match shape {
+        Shape::Table(meta, include) if tree["kind"].text() == resource.list_kind => {
+            let row = |item: &Value| {
+                let mut item = item.clone();
+                item.set("apiVersion", resource.api_version(&served.name));
+                item.set("kind", &*resource.kind);
+                let cells = resource.strategy.cells(served, &item, now);
+                table::row(meta, cells, &item, include)
+            };
+            let rows = tree["items"].items().iter().map(row).collect();
+            table::table(meta, tree["metadata"].clone(), Some(&columns(resource, version)), rows)
+        }
+        shape if tree["kind"].text() == resource.kind => shaped(resource, version, tree, shape, now, true),
+        _ => tree,
+    }
+}
+
 fn columns(resource: &Resource, version: usize) -> Vec<table::Column> {
     let column = |column: &crate::Column| table::Column {
         name: column.name.to_string(),

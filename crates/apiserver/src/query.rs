@@ -60,6 +60,7 @@ impl Query {
         Ok(ListOptions {
             label_selector: text("labelSelector"),
             field_selector: text("fieldSelector"),
+            metric_label_selector: None,
             limit: self.number("limit")?.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(0),
             continue_token: text("continue"),
             resource_version: text("resourceVersion"),

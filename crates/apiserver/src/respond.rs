@@ -118,7 +118,11 @@ impl ApiServer {
             Outcome::Object { code, object } => {
                 Ok(sized(code, media_type, output::object(&object, version, wanted, now)?, gzip))
             }
-            Outcome::Tree { code, value } => {
+            Outcome::Tree { code, value, of } => {
+                let value = match of {
+                    Some(resource) => output::virtual_tree(&resource, version, value, wanted.shape, now),
+                    None => value,
+                };
                 Ok(sized(code, media_type, output::encode(&value, wanted), gzip))
             }
             Outcome::List(listed) => {

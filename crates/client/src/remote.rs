@@ -99,6 +99,7 @@ fn list_query(options: &ListOptions) -> Vec<(&'static str, String)> {
     let mut add = |key, value: Option<String>| query.extend(value.map(|value| (key, value)));
     add("labelSelector", options.label_selector.clone());
     add("fieldSelector", options.field_selector.clone());
+    add("metricLabelSelector", options.metric_label_selector.clone());
     add("limit", (options.limit > 0).then(|| options.limit.to_string()));
     add("continue", options.continue_token.clone());
     add("resourceVersion", options.resource_version.clone());

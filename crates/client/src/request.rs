@@ -106,6 +106,8 @@ pub struct WriteOptions {
 pub struct ListOptions {
     pub label_selector: Option<String>,
     pub field_selector: Option<String>,
+    /// Of the custom metrics API alone: chooses among a metric's series.
+    pub metric_label_selector: Option<String>,
     /// 0 is no limit.
     pub limit: u64,
     pub continue_token: Option<String>,

@@ -20,6 +20,8 @@ pub struct NodeView {
     pub conditions: Vec<NodeCondition>,
     pub created: Timestamp,
     pub terminating: bool,
+    /// `node.alpha.kubernetes.io/ttl`.
+    pub ttl: Option<String>,
 }
 
 impl NodeView {
@@ -56,6 +58,7 @@ impl Projection for NodeView {
             conditions: node.status.unwrap_or_default().conditions.unwrap_or_default(),
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             terminating: metadata.deletion_timestamp.is_some(),
+            ttl: metadata.annotations.and_then(|mut all| all.remove("node.alpha.kubernetes.io/ttl")),
         })
     }
 

@@ -10,6 +10,8 @@ use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{Affinity, ContainerStatus, Pod, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+use crate::volume_claims::ephemeral_claim;
+
 /// PodPhase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -65,7 +67,7 @@ pub struct PodView {
     pub index_failures: i32,
     /// When the last container of an ended pod finished.
     pub finished: Option<Timestamp>,
-    /// Name of each volume that shows a claim, and the claim's.
+    /// Name of each volume that shows a claim, and the claim's; ephemeral ones too.
     pub claims: Vec<(String, String)>,
     /// Containers of a failed pod (init ones too) with a non-zero exit code.
     pub exit_codes: Vec<(String, i32)>,
@@ -150,9 +152,12 @@ impl PodView {
             .filter(|container| container.restart_policy.as_deref() == Some("Always"));
         let ports =
             spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
+        let name = metadata.name.unwrap_or_default();
+        let volumes = spec.volumes.iter().flatten();
+        let claims = volumes.filter_map(|volume| claimed(&name, volume)).collect();
         Self {
             namespace: metadata.namespace.unwrap_or_default(),
-            name: metadata.name.unwrap_or_default(),
+            name,
             uid: metadata.uid.unwrap_or_default(),
             labels: metadata.labels.unwrap_or_default(),
             controller: metadata
@@ -186,7 +191,7 @@ impl PodView {
             completion_index: number("batch.kubernetes.io/job-completion-index"),
             index_failures: number("batch.kubernetes.io/job-index-failure-count").unwrap_or(0),
             finished,
-            claims: spec.volumes.unwrap_or_default().into_iter().filter_map(claimed).collect(),
+            claims,
             exit_codes: if phase == Phase::Failed { exit_codes(&statuses) } else { Vec::new() },
             conditions: conditions
                 .into_iter()
@@ -197,8 +202,13 @@ impl PodView {
     }
 }
 
-fn claimed(volume: Volume) -> Option<(String, String)> {
-    Some((volume.name, volume.persistent_volume_claim?.claim_name))
+/// The claim that a volume shows; that of an ephemeral one is called after its pod.
+fn claimed(pod: &str, volume: &Volume) -> Option<(String, String)> {
+    let claim = match &volume.ephemeral {
+        Some(_) => ephemeral_claim(pod, &volume.name),
+        None => volume.persistent_volume_claim.as_ref()?.claim_name.clone(),
+    };
+    Some((volume.name.clone(), claim))
 }
 
 fn finish_time(statuses: &[ContainerStatus]) -> Option<Timestamp> {

@@ -1,10 +1,11 @@
 //! The table of controllers.
 
 use crate::{
-    Context, clusterroleaggregation, cronjob, csrsigning, daemonset, deployment, disruption, endpoints,
-    endpointslice, endpointslicemirroring, garbage, job, namespace, nodelifecycle, podgc, pvcprotection,
-    replicaset, replicationcontroller, resourcequota, rootca, serviceaccount, statefulset, tainteviction,
-    ttlafterfinished,
+    Context, bootstrapsigner, clusterroleaggregation, cronjob, csrapproving, csrcleaner, csrsigning,
+    daemonset, deployment, disruption, endpoints, endpointslice, endpointslicemirroring, ephemeralvolume,
+    garbage, horizontalpodautoscaler, job, namespace, nodelifecycle, persistentvolumebinder, podgc,
+    pvcprotection, pvprotection, replicaset, replicationcontroller, resourcequota, rootca, serviceaccount,
+    servicecidr, statefulset, tainteviction, tokencleaner, ttl, ttlafterfinished,
 };
 
 /// One controller: its folder's name, and how it is started.
@@ -30,6 +31,7 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
     Controller { name: "endpoints", start: endpoints::start },
     Controller { name: "job", start: job::start },
     Controller { name: "cronjob", start: cronjob::start },
+    Controller { name: "horizontalpodautoscaler", start: horizontalpodautoscaler::start },
     Controller { name: "ttlafterfinished", start: ttlafterfinished::start },
     Controller { name: "tainteviction", start: tainteviction::start },
     Controller { name: "disruption", start: disruption::start },
@@ -37,6 +39,15 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
     Controller { name: "clusterroleaggregation", start: clusterroleaggregation::start },
     Controller { name: "podgc", start: podgc::start },
     Controller { name: "pvcprotection", start: pvcprotection::start },
+    Controller { name: "pvprotection", start: pvprotection::start },
+    Controller { name: "persistentvolumebinder", start: persistentvolumebinder::start },
+    Controller { name: "ephemeralvolume", start: ephemeralvolume::start },
+    Controller { name: "csrapproving", start: csrapproving::start },
+    Controller { name: "csrcleaner", start: csrcleaner::start },
+    Controller { name: "bootstrapsigner", start: bootstrapsigner::start },
+    Controller { name: "tokencleaner", start: tokencleaner::start },
+    Controller { name: "servicecidr", start: servicecidr::start },
+    Controller { name: "ttl", start: ttl::start },
     Controller { name: "garbage", start: garbage::start },
     Controller { name: "namespace", start: namespace::start },
 ];

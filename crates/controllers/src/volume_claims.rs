@@ -31,3 +31,8 @@ impl Projection for ClaimView {
         ObjectKey::new(self.namespace.clone(), self.name.clone())
     }
 }
+
+/// The name of the claim of a pod's ephemeral volume.
+pub fn ephemeral_claim(pod: &str, volume: &str) -> String {
+    format!("{pod}-{volume}")
+}

@@ -153,6 +153,8 @@ fn kinds(
         authorizers: authorizers.clone(),
         tokens: tokens.clone(),
         keys,
+        // `corten up` has nodes; the API alone says no more than upstream's.
+        metrics: warn_ineffective,
         warn_ineffective,
     };
     (registry::definitions(&settings), authorizers, tokens)

@@ -32,6 +32,10 @@ impl<P: Projection> Cache<P> {
         self.items.get(key)
     }
 
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<P>)> {
         self.items.iter()
     }

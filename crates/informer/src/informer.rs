@@ -110,6 +110,15 @@ impl<P: Projection> Informer<P> {
         self.0.cache.read().get(key).cloned()
     }
 
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.0.cache.read().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Every object, in order of key.
     pub fn list(&self) -> Vec<Arc<P>> {
         self.0.cache.read().iter().map(|(_, item)| item.clone()).collect()

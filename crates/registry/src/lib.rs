@@ -25,6 +25,7 @@ pub mod certificates;
 pub mod coordination;
 pub mod discovery;
 pub mod flowcontrol;
+pub mod metrics;
 pub mod networking;
 pub mod node;
 pub mod policy;

@@ -22,6 +22,8 @@ pub struct Settings {
     pub authorizers: Arc<[Arc<dyn Authorizer>]>,
     pub tokens: Arc<ServiceAccountTokens>,
     pub keys: Arc<ServiceAccountKeys>,
+    /// Tell what nodes and pods use (metrics.k8s.io): there are nodes to be asked.
+    pub metrics: bool,
     /// Warn about kinds and fields without effect (`corten up`).
     pub warn_ineffective: bool,
 }
@@ -49,6 +51,9 @@ pub fn definitions(settings: &Settings) -> Vec<Definition> {
         }
     }
     made.push(range_allocations());
+    if settings.metrics {
+        made.extend(metrics::definitions());
+    }
     made
 }
 
@@ -135,6 +140,7 @@ fn definition(fact: &'static facts::Resource, version: Version, settings: &Setti
 /// What is special about a resource; most are plain.
 fn strategy(group: &str, resource: &str) -> Arc<dyn Strategy> {
     match (group, resource) {
+        ("", "componentstatuses") => Arc::new(core::component_status::ComponentStatuses),
         ("", "configmaps") => Arc::new(core::config_map::ConfigMap),
         ("", "endpoints") => Arc::new(core::endpoints::Endpoints),
         ("" | "events.k8s.io", "events") => Arc::new(core::event::Event),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use apimachinery::{Status, Value};
+use apimachinery::{Status, Value, fields, labels};
 use async_trait::async_trait;
 use edge::Edge;
 
@@ -21,6 +21,9 @@ pub struct Call<'a> {
     pub namespace: &'a str,
     /// "" where the path names no object.
     pub name: &'a str,
+    /// What a list chooses by; everything for other verbs.
+    pub labels: &'a labels::Selector,
+    pub fields: &'a fields::Selector,
     /// The body, a canonical tree of the (sub)resource's kind; null without one.
     pub body: Value,
     pub user: &'a Arc<UserInfo>,

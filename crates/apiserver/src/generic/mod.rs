@@ -133,6 +133,8 @@ pub(crate) enum Outcome {
     Tree {
         code: u16,
         value: Value,
+        /// The virtual resource whose object or list it is: it can be shown as a table.
+        of: Option<Arc<Resource>>,
     },
     List(Listed),
     Watch(Box<Watching>),

@@ -156,7 +156,7 @@ impl ApiServer {
         let outcome = self.change(target, caller, options, warnings, "", false, &mut make).await?;
         match outcome {
             Outcome::Object { object, .. } => {
-                Ok(Outcome::Tree { code: 200, value: of_target(target, &scale, &object.tree())? })
+                Ok(Outcome::Tree { code: 200, value: of_target(target, &scale, &object.tree())?, of: None })
             }
             other => Ok(other),
         }

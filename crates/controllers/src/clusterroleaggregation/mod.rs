@@ -14,6 +14,9 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 
 use crate::Context;
 
+/// Who it is, and owns the rules.
+const IDENTITY: &str = "clusterrole-aggregation-controller";
+
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
     let queue = Queue::<ObjectKey>::new();
@@ -34,9 +37,6 @@ pub fn start(context: &Context) {
         }
     });
 
-    let reconciler = act::Aggregations {
-        transport: context.transport("clusterrole-aggregation-controller"),
-        roles: roles.clone(),
-    };
+    let reconciler = act::Aggregations { transport: context.transport(IDENTITY), roles: roles.clone() };
     context.run(queue, reconciler, 5, async move { roles.synced().await });
 }

@@ -17,6 +17,8 @@ use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 
 use crate::Context;
 
+pub(crate) use plan::objection;
+
 /// What a request (PKCS#10) asks to be called.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asked {

@@ -45,15 +45,25 @@ pub const CLUSTER_ROLES: Resource = Resource::new("rbac.authorization.k8s.io", "
 pub const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs");
 pub const JOBS: Resource = Resource::new("batch", "v1", "jobs");
 
-impl Cluster {
-    /// An API server without any loop.
-    async fn bare(seed: u64) -> Self {
-        let now = "2026-11-01T00:00:00Z".parse().expect("a time");
-        let edge = Edge::simulated(seed, now);
+/// What outlives a server: its store and its keys.
+pub struct Disk {
+    store: Arc<Memory>,
+    keys: Arc<ServiceAccountKeys>,
+}
+
+impl Disk {
+    /// An empty one.
+    pub fn new(edge: &Edge) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let issuer = "https://kubernetes.default.svc.cluster.local";
-        let pki = pki::ClusterPki::open(directory.path(), issuer, now);
-        let keys: Arc<ServiceAccountKeys> = pki.expect("keys").service_accounts;
+        let pki = pki::ClusterPki::open(directory.path(), issuer, edge.clock.now());
+        let keys = pki.expect("keys").service_accounts;
+        let store = Memory::start(MemoryOptions { edge: edge.clone(), limits: Limits::default() });
+        Self { store, keys }
+    }
+
+    /// An API server on it, bootstrapped.
+    pub async fn serve(&self, edge: &Edge) -> Arc<ApiServer> {
         let authorizers: Arc<[Arc<dyn Authorizer>]> = Arc::new([
             Arc::new(Masters),
             Arc::new(NodeAuthorizer::new(loops::system_node_rules())),
@@ -61,13 +71,13 @@ impl Cluster {
         ]);
         let settings = registry::Settings {
             authorizers: authorizers.clone(),
-            tokens: Arc::new(ServiceAccountTokens::new(keys.clone())),
-            keys,
+            tokens: Arc::new(ServiceAccountTokens::new(self.keys.clone())),
+            keys: self.keys.clone(),
+            metrics: true,
             warn_ineffective: false,
         };
         let catalogue = Arc::new(ArcSwap::from_pointee(Catalogue::new(registry::definitions(&settings))));
-        let store = Memory::start(MemoryOptions { edge: edge.clone(), limits: Limits::default() });
-        let mut builder = ApiServer::builder(store, catalogue, edge.clone());
+        let mut builder = ApiServer::builder(self.store.clone(), catalogue, edge.clone());
         for authorizer in authorizers.iter() {
             builder = builder.authorizer(authorizer.clone());
         }
@@ -80,6 +90,15 @@ impl Cluster {
             port: 6443,
         };
         loops::bootstrap(&server, &network).await.expect("bootstrapped");
+        server
+    }
+}
+
+impl Cluster {
+    /// An API server without any loop.
+    async fn bare(seed: u64) -> Self {
+        let edge = Edge::simulated(seed, "2026-11-01T00:00:00Z".parse().expect("a time"));
+        let server = Disk::new(&edge).serve(&edge).await;
         let admin = UserInfo::new("admin", &["system:masters"]);
         let admin = Client(Arc::new(LocalTransport::new(server.clone(), admin, "test")));
         Self { server, edge, admin }

@@ -65,20 +65,23 @@ impl NodeServer {
     pub(super) async fn resource_metrics(&self) -> String {
         let usage = self.usage().await;
         let seconds = |nanoseconds: u64| format!("{}", nanoseconds as f64 / 1e9);
+        // With the time of the sample in milliseconds: rates are made of the difference.
+        let dated = |value: String, at: i64| format!("{value} {}", at / 1_000_000);
         let (mut cpu, mut memory, mut pod_cpu, mut pod_memory) = (vec![], vec![], vec![], vec![]);
         for pod in &usage {
             let place =
                 format!("namespace={:?},pod={:?}", pod.snapshot.pod.namespace(), pod.snapshot.pod.name());
             for (name, stats) in &pod.containers {
                 let labels = format!("container={name:?},{place}");
-                cpu.push((labels.clone(), seconds(stats.cpu_usage)));
-                memory.push((labels, stats.memory_working_set.to_string()));
+                cpu.push((labels.clone(), dated(seconds(stats.cpu_usage), stats.timestamp)));
+                memory.push((labels, dated(stats.memory_working_set.to_string(), stats.timestamp)));
             }
             if let Some(stats) = &pod.whole {
-                pod_cpu.push((place.clone(), seconds(stats.cpu_usage)));
-                pod_memory.push((place, stats.memory_working_set.to_string()));
+                pod_cpu.push((place.clone(), dated(seconds(stats.cpu_usage), stats.timestamp)));
+                pod_memory.push((place, dated(stats.memory_working_set.to_string(), stats.timestamp)));
             }
         }
+        let now = i64::try_from(self.kubelet.context.now().as_nanosecond()).unwrap_or(i64::MAX);
         let node_memory = self.kubelet.context.capacity.memory_bytes - System::memory("MemAvailable");
         let mut out = String::new();
         let one = |value: String| [(String::new(), value)];
@@ -101,14 +104,14 @@ impl NodeServer {
             "node_cpu_usage_seconds_total",
             "counter",
             "Cumulative cpu time consumed by the node in core-seconds",
-            &one(seconds(node_cpu())),
+            &one(dated(seconds(node_cpu()), now)),
         );
         family(
             &mut out,
             "node_memory_working_set_bytes",
             "gauge",
             "Current working set of the node in bytes",
-            &one(node_memory.to_string()),
+            &one(dated(node_memory.to_string(), now)),
         );
         family(
             &mut out,

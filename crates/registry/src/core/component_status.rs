@@ -2,8 +2,9 @@
 //! endpoints. Corten is one program: what answers is healthy.
 
 use apimachinery::{Status, Value, value};
-use apiserver::{Answer, Call, Handler};
+use apiserver::{Answer, Call, Handler, Strategy, Version};
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 /// What upstream lists.
 const COMPONENTS: [&str; 3] = ["scheduler", "controller-manager", "etcd-0"];
@@ -21,6 +22,21 @@ fn component(name: &str) -> Value {
         "metadata": {"name": name},
         "conditions": [{"type": "Healthy", "status": "True", "message": "ok"}]
     })
+}
+
+impl Strategy for ComponentStatuses {
+    /// Name, Status, Message, Error.
+    fn cells(&self, _: &Version, object: &Value, _: Timestamp) -> Vec<Value> {
+        let healthy =
+            object["conditions"].items().iter().find(|condition| condition["type"].text() == "Healthy");
+        let told = |field: &str| healthy.map(|healthy| healthy[field].text()).unwrap_or_default();
+        let status = match told("status") {
+            "True" => "Healthy",
+            "False" => "Unhealthy",
+            _ => "Unknown",
+        };
+        [apimachinery::meta::name(object), status, told("message"), told("error")].map(Value::from).to_vec()
+    }
 }
 
 #[async_trait]

@@ -10,6 +10,7 @@ use auth::rbac::Rule;
 use jiff::Timestamp;
 
 use super::{create_missing, rbac};
+use crate::metrics;
 
 /// Paths whose objects depend on the cluster and are made elsewhere.
 const OWN: [&str; 3] =
@@ -43,6 +44,12 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Vec<Companion> {
                 }
                 Some(_) => {}
             }
+        }
+    }
+    if view.catalogue().resource(metrics::GROUP, "pods").is_some() {
+        for (group, resource, mut object) in metrics::objects() {
+            date_conditions(&mut object, now);
+            changes.extend(create_missing(view, group, resource, object));
         }
     }
     changes

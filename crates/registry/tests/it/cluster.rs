@@ -37,6 +37,7 @@ impl Cluster {
             authorizers: authorizers.clone(),
             tokens: Arc::new(ServiceAccountTokens::new(keys.clone())),
             keys,
+            metrics: false,
             warn_ineffective: false,
         };
         let catalogue = Arc::new(ArcSwap::from_pointee(Catalogue::new(registry::definitions(&settings))));

@@ -10,6 +10,7 @@ mod connection;
 mod node;
 mod process;
 mod report;
+mod scheduler;
 
 use report::Report;
 
@@ -20,6 +21,9 @@ fn main() {
     let mut report = Report::default();
     if wanted("api") {
         api::measure(&mut report);
+    }
+    if wanted("scheduler") {
+        scheduler::measure(&mut report);
     }
     if wanted("node") {
         node::measure(&mut report);

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod commands;
+mod controllers;
 mod debug;
 mod example;
 mod exchanges;

@@ -1,0 +1,36 @@
+//! CSR cleaner: requests for certificates go when they are done with.
+//!
+//! Watches CertificateSigningRequests; owns none, and deletes them by their age.
+
+mod act;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use client::Resource;
+use informer::{ObjectKey, Options, Queue};
+
+use crate::Context;
+
+/// Starts the controller's watches and workers.
+pub fn start(context: &Context) {
+    let queue = Queue::<ObjectKey>::new();
+    let requests = context.informer::<plan::Aged>(
+        Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests"),
+        Options::default(),
+    );
+
+    let changed = queue.clone();
+    requests.on_change(move |change| {
+        if change.new.is_some() {
+            changed.add(change.key.clone());
+        }
+    });
+
+    let reconciler = act::Cleaner {
+        edge: context.edge.clone(),
+        transport: context.transport("certificate-controller"),
+        requests: requests.clone(),
+    };
+    context.run(queue, reconciler, 1, async move { requests.synced().await });
+}

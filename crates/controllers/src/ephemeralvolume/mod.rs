@@ -1,0 +1,48 @@
+//! Ephemeral volumes: a claim for each volume of a pod that brings its template.
+//!
+//! Watches pods and claims; owns the claims it creates, which go with their pod.
+
+mod act;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use informer::{ObjectKey, Queue};
+
+use crate::Context;
+
+/// Starts the controller's watches and workers.
+pub fn start(context: &Context) {
+    let queue = Queue::<ObjectKey>::new();
+    let pods = context.pods().clone();
+    let claims = context.volume_claims().clone();
+
+    let changed = queue.clone();
+    pods.on_change(move |change| {
+        if let (None, Some(pod)) = (change.old, change.new)
+            && plan::may_have_templates(pod)
+        {
+            changed.add(change.key.clone());
+        }
+    });
+
+    // A claim that went too early is made again.
+    let changed = queue.clone();
+    claims.on_change(move |change| {
+        if let (Some(claim), None) = (change.old, change.new) {
+            for owner in claim.owners.iter().filter(|owner| owner.kind == "Pod") {
+                changed.add(ObjectKey::new(claim.namespace.clone(), owner.name.clone()));
+            }
+        }
+    });
+
+    let reconciler = act::Claims {
+        transport: context.transport("ephemeral-volume-controller"),
+        pods: pods.clone(),
+        claims: claims.clone(),
+    };
+    context.run(queue, reconciler, 2, async move {
+        pods.synced().await;
+        claims.synced().await;
+    });
+}

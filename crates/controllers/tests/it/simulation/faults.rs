@@ -1,0 +1,168 @@
+//! What goes wrong between the API and its users: it is gone, answers get
+//! lost, watches break, repeat themselves or lag behind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use apimachinery::Status;
+use apiserver::{ApiServer, LocalTransport, UserInfo};
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use client::{
+    Document, Error, List, ListOptions, Request, Resource, Transport, WatchEvent, WatchKind, WatchStream,
+};
+use edge::Random;
+use futures::StreamExt;
+use tokio::sync::watch;
+
+/// The API as its users reach it. The process behind it comes and goes.
+pub struct Api {
+    server: ArcSwapOption<ApiServer>,
+    /// Counts breaks of every connection.
+    breaks: watch::Sender<u64>,
+    /// Requests and watches fail at random.
+    pub stormy: AtomicBool,
+    random: Arc<dyn Random>,
+}
+
+impl Api {
+    pub fn new(server: Arc<ApiServer>, random: Arc<dyn Random>) -> Arc<Self> {
+        Arc::new(Self {
+            server: ArcSwapOption::from(Some(server)),
+            breaks: watch::Sender::new(0),
+            stormy: AtomicBool::new(false),
+            random,
+        })
+    }
+
+    /// The process dies, and whatever was under way with it.
+    pub fn crash(&self) {
+        self.server.store(None);
+        self.break_connections();
+    }
+
+    pub fn revive(&self, server: Arc<ApiServer>) {
+        self.server.store(Some(server));
+    }
+
+    /// Every request under way and every watch ends.
+    pub fn break_connections(&self) {
+        self.breaks.send_modify(|count| *count += 1);
+    }
+
+    /// One in `chance`, while it storms.
+    fn fails(&self, chance: u64) -> bool {
+        self.stormy.load(Ordering::Relaxed) && self.random.below(chance) == 0
+    }
+
+    fn server(&self) -> Result<Arc<ApiServer>, Error> {
+        self.server.load_full().ok_or_else(|| gone("connection refused"))
+    }
+}
+
+fn gone(why: &str) -> Error {
+    Error::Unreachable(Arc::from(why))
+}
+
+/// One user's way in.
+pub struct Faulty {
+    pub api: Arc<Api>,
+    pub user: UserInfo,
+    pub agent: String,
+    /// People's own requests are lost only with the API itself.
+    pub reliable: bool,
+}
+
+impl Faulty {
+    fn local(&self) -> Result<LocalTransport, Error> {
+        Ok(LocalTransport::new(self.api.server()?, self.user.clone(), &self.agent))
+    }
+
+    fn fails(&self, chance: u64) -> bool {
+        !self.reliable && self.api.fails(chance)
+    }
+
+    /// Ends with the connection. Takes a moment, so that others come in between.
+    async fn connected<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let mut breaks = self.api.breaks.subscribe();
+        if self.fails(30) {
+            return Err(gone("connection reset"));
+        }
+        tokio::time::sleep(Duration::from_micros(self.api.random.below(2000))).await;
+        let answer = tokio::select! {
+            biased;
+            _ = breaks.changed() => return Err(gone("connection reset")),
+            answer = answer => answer?,
+        };
+        // It was done, and nobody heard of it.
+        if self.fails(40) { Err(gone("unexpected EOF")) } else { Ok(answer) }
+    }
+}
+
+#[async_trait]
+impl Transport for Faulty {
+    async fn call(&self, request: Request) -> Result<Document, Error> {
+        let local = self.local()?;
+        self.connected(local.call(request)).await
+    }
+
+    async fn list(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        options: &ListOptions,
+    ) -> Result<List, Error> {
+        let local = self.local()?;
+        self.connected(local.list(resource, namespace, options)).await
+    }
+
+    async fn watch(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        options: &ListOptions,
+    ) -> Result<WatchStream, Error> {
+        if self.fails(4) {
+            // The window is gone: everything is listed again.
+            return Err(Status::expired("too old resource version").into());
+        }
+        let local = self.local()?;
+        let breaks = self.api.breaks.subscribe();
+        let inner = self.connected(local.watch(resource, namespace, options)).await?;
+        let state = Watching { inner, breaks, api: self.api.clone(), again: None };
+        Ok(futures::stream::unfold(state, Watching::next).boxed())
+    }
+}
+
+struct Watching {
+    inner: WatchStream,
+    breaks: watch::Receiver<u64>,
+    api: Arc<Api>,
+    /// The last event, which comes once more.
+    again: Option<WatchEvent>,
+}
+
+impl Watching {
+    async fn next(mut self) -> Option<(Result<WatchEvent, Error>, Self)> {
+        if let Some(event) = self.again.take() {
+            return Some((Ok(event), self));
+        }
+        let event = tokio::select! {
+            biased;
+            _ = self.breaks.changed() => return None,
+            event = self.inner.next() => event?,
+        };
+        if self.api.fails(10) {
+            // The view falls behind.
+            tokio::time::sleep(Duration::from_millis(self.api.random.below(1500))).await;
+        }
+        if let Ok(event) = &event
+            && event.kind == WatchKind::Modified
+            && self.api.fails(20)
+        {
+            self.again = Some(event.clone());
+        }
+        Some((event, self))
+    }
+}

@@ -1,0 +1,45 @@
+//! After the storm every workload comes to what is wanted of it.
+
+use apimachinery::Value;
+
+use crate::cluster::{DAEMON_SETS, DEPLOYMENTS, JOBS, STATEFUL_SETS};
+use crate::simulation::world::{COMPLETIONS, GUARDED, Wanted, World};
+
+async fn set_is_settled(world: &World, resource: &client::Resource, name: &str, wanted: &Wanted) -> bool {
+    let set = world.admin.get(resource, "default", name).await.expect("the set");
+    let count = |field: &str| set["status"][field].as_i64().unwrap_or(0);
+    let counts: &[&str] = match &*resource.plural {
+        "daemonsets" => &["numberAvailable", "updatedNumberScheduled", "desiredNumberScheduled"],
+        _ => &["availableReplicas", "updatedReplicas", "replicas"],
+    };
+    let pods = world.pods_of(name).await;
+    let image = |pod: &Value| pod["spec"]["containers"][0]["image"].text() == wanted.image;
+    counts.iter().all(|field| count(field) == wanted.replicas)
+        && pods.len() as i64 == wanted.replicas
+        && pods.iter().all(image)
+        && set["status"]["observedGeneration"] == set["metadata"]["generation"]
+}
+
+async fn job_is_complete(world: &World) -> bool {
+    let job = world.admin.get(&JOBS, "default", "once").await.expect("the Job");
+    let mut conditions = job["status"]["conditions"].items().iter();
+    job["status"]["succeeded"].as_i64() == Some(COMPLETIONS)
+        && conditions.any(|one| one["type"].text() == "Complete" && one["status"].text() == "True")
+}
+
+pub async fn check(world: &World) {
+    let guarded = Wanted { replicas: GUARDED, image: "image-0".into() };
+    for (resource, name, wanted) in [
+        (&DEPLOYMENTS, "web", &world.web),
+        (&DEPLOYMENTS, "guarded", &guarded),
+        (&STATEFUL_SETS, "db", &world.db),
+        (&DAEMON_SETS, "agent", &world.agent),
+    ] {
+        let what = format!("{name} settles at {wanted:?}");
+        world.admin.eventually(&what, || set_is_settled(world, resource, name, wanted)).await;
+    }
+    world.admin.eventually("the Job completes", || job_is_complete(world)).await;
+    let names: Vec<_> =
+        world.pods_of("db").await.iter().map(|pod| pod["metadata"]["name"].text().to_owned()).collect();
+    assert_eq!(names, (0..world.db.replicas).map(|at| format!("db-{at}")).collect::<Vec<_>>());
+}

@@ -1,0 +1,85 @@
+//! What users want, and what befalls the cluster meanwhile, at random.
+
+use std::sync::atomic::Ordering;
+
+use apimachinery::{Value, value};
+use client::DeleteOptions;
+
+use super::world::World;
+use crate::cluster::{DAEMON_SETS, DEPLOYMENTS, PODS, STATEFUL_SETS};
+
+/// So many things happen, one after another.
+const HAPPENINGS: usize = 14;
+
+pub async fn rage(world: &mut World) {
+    for _ in 0..HAPPENINGS {
+        world.pause(4000).await;
+        let random = world.edge.random.clone();
+        match random.below(14) {
+            0..=1 => scale(world).await,
+            2..=3 => update(world).await,
+            4..=5 => delete_a_pod(world).await,
+            6..=8 => evict(world).await,
+            9 => world.crash_api().await,
+            10 => world.crash_controllers().await,
+            11 => world.crash_scheduler().await,
+            12 => world.api.break_connections(),
+            _ => world.jump(),
+        }
+    }
+    world.api.stormy.store(false, Ordering::Relaxed);
+}
+
+async fn scale(world: &mut World) {
+    let replicas = world.edge.random.below(6) as i64;
+    let patch = || value!({"spec": {"replicas": replicas}});
+    let (resource, name) = match world.edge.random.below(2) {
+        0 => (&DEPLOYMENTS, "web"),
+        _ => (&STATEFUL_SETS, "db"),
+    };
+    world.insist(|| world.admin.patch(resource, "default", name, None, patch())).await.expect("scaled");
+    match name {
+        "web" => world.web.replicas = replicas,
+        _ => world.db.replicas = replicas,
+    }
+}
+
+async fn update(world: &mut World) {
+    let image = format!("image-{}", world.edge.random.below(3));
+    let patch = || value!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": (image.as_str())}]}}}});
+    let (resource, name) = match world.edge.random.below(3) {
+        0 => (&DEPLOYMENTS, "web"),
+        1 => (&STATEFUL_SETS, "db"),
+        _ => (&DAEMON_SETS, "agent"),
+    };
+    world.insist(|| world.admin.patch(resource, "default", name, None, patch())).await.expect("updated");
+    match name {
+        "web" => world.web.image = image,
+        "db" => world.db.image = image,
+        _ => world.agent.image = image,
+    }
+}
+
+async fn any_pod(world: &World, app: &str) -> Option<Value> {
+    let pods = world.pods_of(app).await;
+    pods.get(world.edge.random.below(pods.len() as u64) as usize).cloned()
+}
+
+async fn delete_a_pod(world: &World) {
+    let app = ["web", "db", "agent", "once"][world.edge.random.below(4) as usize];
+    if let Some(pod) = any_pod(world, app).await {
+        let name = pod["metadata"]["name"].text();
+        let _ = world.admin.delete(&PODS, "default", name, DeleteOptions::default()).await;
+    }
+}
+
+/// Somebody drains a node, a pod at a time.
+async fn evict(world: &World) {
+    let Some(pod) = any_pod(world, "guarded").await else { return };
+    let name = pod["metadata"]["name"].text();
+    let eviction = value!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+    let evicted = world.admin.create_in(&PODS, ("default", name), "eviction", eviction).await;
+    if evicted.is_ok() {
+        world.evictions.note(&world.pods_of("guarded").await);
+    }
+}
