@@ -8,7 +8,7 @@ use client::{Document, Error, ListOptions, Resource, Transport, WatchKind};
 use edge::Edge;
 use futures::StreamExt;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use crate::cache::Cache;
 use crate::{Backoff, Index, ObjectKey, Projection};
@@ -54,7 +54,8 @@ struct Shared<P> {
     /// Held while handlers are told, so that a new one misses nothing and
     /// each sees changes in order.
     handlers: Mutex<Vec<Handler<P>>>,
-    synced: watch::Sender<bool>,
+    /// Wakes those who wait in their order, so that a simulation repeats itself.
+    synced: SetOnce<()>,
 }
 
 /// A view of a resource that follows it. Clones share the view; it ends with
@@ -79,7 +80,7 @@ impl<P: Projection> Informer<P> {
             resource,
             cache: RwLock::new(Cache::new(options.indexes)),
             handlers: Mutex::default(),
-            synced: watch::Sender::new(false),
+            synced: SetOnce::new(),
         });
         let reflector = Reflector {
             shared: shared.clone(),
@@ -98,12 +99,11 @@ impl<P: Projection> Informer<P> {
 
     /// Waits until the first list is in the cache and the handlers know it.
     pub async fn synced(&self) {
-        // The sender lives as long as the informer: an error cannot come.
-        let _ = self.0.synced.subscribe().wait_for(|synced| *synced).await;
+        self.0.synced.wait().await;
     }
 
     pub fn is_synced(&self) -> bool {
-        *self.0.synced.borrow()
+        self.0.synced.initialized()
     }
 
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<P>> {
@@ -182,7 +182,8 @@ impl<P: Projection> Shared<P> {
         for key in gone {
             self.put(&key, None);
         }
-        self.synced.send_replace(true);
+        // Again after each new list.
+        let _ = self.synced.set(());
     }
 
     fn apply(&self, kind: WatchKind, document: &Document) {

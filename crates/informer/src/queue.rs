@@ -132,6 +132,8 @@ impl<K: Ord + Clone> Queue<K> {
             };
             match wake {
                 Some(at) => tokio::select! {
+                    // In order, so that a simulation repeats itself.
+                    biased;
                     () = changed => {}
                     () = tokio::time::sleep_until(at) => {}
                 },

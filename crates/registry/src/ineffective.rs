@@ -5,11 +5,9 @@ use apiserver::Ineffective;
 
 /// By group and resource.
 const TABLE: &[(&str, &str, &[Ineffective])] = &[
-    ("autoscaling", "horizontalpodautoscalers", &[whole("nothing scales by it yet")]),
     ("certificates.k8s.io", "podcertificaterequests", &[whole("no controller signs requests yet")]),
     ("networking.k8s.io", "ingresses", &[whole("no controller serves ingresses yet")]),
     ("networking.k8s.io", "networkpolicies", &[whole("the policy is not enforced yet")]),
-    ("", "persistentvolumeclaims", &[whole("no controller binds or provisions volumes yet")]),
     ("resource.k8s.io", "resourceclaims", &[whole("devices are not allocated yet")]),
     ("storagemigration.k8s.io", "storageversionmigrations", &[whole("nothing migrates yet")]),
     (

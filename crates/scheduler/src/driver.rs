@@ -79,6 +79,8 @@ async fn run(
     sources: Sources,
 ) {
     let ready = tokio::select! {
+        // In order, so that a simulation repeats itself.
+        biased;
         () = sources.synced() => true,
         () = edge.tasks.stopped() => false,
     };
@@ -106,12 +108,13 @@ async fn run(
             }
         };
         tokio::select! {
+            biased;
+            () = edge.tasks.stopped() => return,
             input = inputs.recv() => match input {
                 Some(input) => take(&mut core, input, &actor),
                 None => return,
             },
             () = pause => {}
-            () = edge.tasks.stopped() => return,
         }
     }
 }

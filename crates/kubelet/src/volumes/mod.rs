@@ -6,6 +6,7 @@
 //! as the first mount.
 
 mod atomic;
+mod claim;
 mod config_map;
 mod downward_api;
 mod empty_dir;
@@ -34,6 +35,7 @@ use crate::container::fields::Facts;
 use crate::pod::spec::PodExt;
 use crate::references::Payloads;
 
+pub use claim::{Claimed, fetch as fetch_claimed};
 use files::Files;
 pub use mounter::{KernelMounter, Mounter};
 pub use sub_path::{open_sub_path, read_file};
@@ -42,6 +44,7 @@ pub use tokens::{Token, TokenKey, Tokens};
 /// What volumes are made from.
 pub struct Sources {
     pub payloads: Payloads,
+    pub claimed: Claimed,
     pub tokens: BTreeMap<TokenKey, Token>,
     pub facts: Facts,
     pub now: Timestamp,
@@ -55,6 +58,8 @@ enum Content {
     Files { files: Files, in_memory: bool },
     /// Something of the node, as it is.
     Node(PathBuf),
+    /// Something of the node, shown in the volume's own place.
+    Bound(PathBuf),
 }
 
 /// Directories of pods below the kubelet's root.
@@ -96,6 +101,11 @@ impl Volumes {
         let said = |error: io::Error| error.to_string();
         match content(pod, volume, sources)? {
             Content::Node(path) => return Ok(path),
+            Content::Bound(path) => {
+                if !self.mounter.is_mounted(&directory) {
+                    self.mounter.bind(&claim::open(&path).map_err(said)?, &directory).map_err(said)?;
+                }
+            }
             Content::Directory { tmpfs } => {
                 make_directory(&directory, 0o777).map_err(said)?;
                 if let Some(size) = tmpfs
@@ -201,6 +211,8 @@ fn plugin(volume: &Volume) -> &'static str {
         "kubernetes.io~projected"
     } else if volume.downward_api.is_some() {
         "kubernetes.io~downward-api"
+    } else if volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some() {
+        "kubernetes.io~local-volume"
     } else {
         "kubernetes.io~other"
     }
@@ -225,8 +237,8 @@ fn content(pod: &Pod, volume: &Volume, sources: &Sources) -> Result<Content, Str
     if let Some(source) = &volume.host_path {
         return host_path::content(source);
     }
-    if volume.persistent_volume_claim.is_some() {
-        return Err("this node cannot mount persistent volume claims yet".into());
+    if let Some(content) = claim::content(pod, volume, &sources.claimed) {
+        return content;
     }
     Err("this node cannot mount volumes of this kind".into())
 }

@@ -48,7 +48,13 @@ fn pod(volumes: serde_json::Value) -> Pod {
 }
 
 fn sources(payloads: Payloads) -> Sources {
-    Sources { payloads, tokens: BTreeMap::new(), facts: Facts::default(), now: Timestamp::UNIX_EPOCH }
+    Sources {
+        payloads,
+        claimed: Claimed::new(),
+        tokens: BTreeMap::new(),
+        facts: Facts::default(),
+        now: Timestamp::UNIX_EPOCH,
+    }
 }
 
 #[test]
@@ -96,7 +102,7 @@ fn what_is_missing_is_said_and_optional_is_empty() {
             json!({"name": "v", "configMap": {"name": "cm", "items": [{"key": "a", "path": "../z"}]}}),
             Some("invalid path"),
         ),
-        (json!({"name": "v", "persistentVolumeClaim": {"claimName": "x"}}), Some("persistent volume claims")),
+        (json!({"name": "v", "persistentVolumeClaim": {"claimName": "x"}}), Some("volumes of this kind")),
         (
             json!({"name": "v", "hostPath": {"path": "/nowhere", "type": "Directory"}}),
             Some("hostPath type check failed"),
@@ -113,6 +119,32 @@ fn what_is_missing_is_said_and_optional_is_empty() {
             other => panic!("{volume}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_claim_shows_what_it_is_bound_to() {
+    let root = tempfile::tempdir().unwrap();
+    let mounts = Arc::new(Plain::default());
+    let volumes = Volumes::new(root.path(), mounts.clone());
+    let disk = root.path().join("disk");
+    let behind = json!({
+        "metadata": {"name": "pv"}, "spec": {"hostPath": {"path": disk, "type": "DirectoryOrCreate"}}
+    });
+    let mut sources = sources(Payloads::default());
+    sources.claimed.insert("data".into(), serde_json::from_value(behind.clone()).unwrap());
+    sources.claimed.insert("p-scratch".into(), serde_json::from_value(behind).unwrap());
+    let pod = pod(json!([
+        {"name": "v", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}
+    ]));
+    let places = volumes.set_up(&pod, &sources).unwrap();
+    assert!(disk.is_dir());
+    for place in places.values() {
+        assert!(mounts.is_mounted(place), "{place:?} is in the pod's own directory");
+    }
+    assert_eq!(volumes.places(&pod), places);
+    volumes.tear_down("u").unwrap();
+    assert!(!mounts.is_mounted(&places["v"]) && disk.is_dir());
 }
 
 #[test]

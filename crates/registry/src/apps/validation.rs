@@ -1,9 +1,11 @@
 //! Validation of Deployments, ReplicaSets, DaemonSets and StatefulSets (and of
 //! what ReplicationControllers share with them).
 
-use apimachinery::Value;
+use std::borrow::Cow;
+
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{IMMUTABLE, dns1123_label};
+use apimachinery::{Value, value};
 
 use crate::core::pod::validation as pod;
 use crate::rules::{internal, non_negative, rollout, selector};
@@ -196,10 +198,34 @@ pub fn stateful_set(object: &Value, is_new: bool) -> Errors {
     let metadata = place.child("metadata");
     let template = &spec["template"];
     if selector::matches_labels(&field, &spec["selector"], template, &metadata.child("labels"), &mut errors) {
-        pod::template(template, &place, &mut errors);
+        pod::template(&as_made(spec), &place, &mut errors);
     }
     always_restarted(template, "StatefulSet", &place, &mut errors);
     errors
+}
+
+/// The template as the controller fills it in: each template of a claim is a
+/// volume too, and names are its own.
+fn as_made(spec: &Value) -> Cow<'_, Value> {
+    let template = &spec["template"];
+    let claims = spec["volumeClaimTemplates"].items();
+    let named = ["subdomain", "hostname"].iter().any(|name| !template["spec"][*name].text().is_empty());
+    if claims.is_empty() && !named {
+        return Cow::Borrowed(template);
+    }
+    let names: Vec<&str> = claims.iter().map(|claim| claim["metadata"]["name"].text()).collect();
+    let volume = |name: &&str| value!({"name": (*name), "persistentVolumeClaim": {"claimName": (*name)}});
+    let own = template["spec"]["volumes"].items().iter();
+    let kept = own.filter(|volume| !names.contains(&volume["name"].text())).cloned();
+    let volumes: Vec<Value> = names.iter().map(volume).chain(kept).collect();
+    let mut made = template.clone();
+    let pod = made.entry("spec");
+    pod.remove("subdomain");
+    pod.remove("hostname");
+    if !volumes.is_empty() {
+        pod.set("volumes", volumes);
+    }
+    Cow::Owned(made)
 }
 
 fn stateful_set_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
@@ -302,8 +328,6 @@ pub fn controller_revision(object: &Value, old: Option<&Value>) -> Errors {
 
 #[cfg(test)]
 mod tests {
-    use apimachinery::value;
-
     use super::*;
 
     fn told(errors: Errors) -> Vec<String> {
@@ -338,6 +362,22 @@ mod tests {
         {
             assert_eq!(told(errors), Vec::<String>::new());
         }
+    }
+
+    #[test]
+    fn templates_of_claims_are_volumes() {
+        let mut template = template();
+        let mounts = value!([{"name": "data", "mountPath": "/data"}]);
+        let container = &mut template.entry_at(&["spec", "containers"]).items_mut()[0];
+        container.set("volumeMounts", mounts);
+        let claims = || value!([{"metadata": {"name": "data"}, "spec": {}}]);
+        let with = object(value!({"template": (template.clone()), "volumeClaimTemplates": (claims())}));
+        assert_eq!(told(stateful_set(&with, true)), Vec::<String>::new());
+        let without = object(value!({"template": template}));
+        assert_eq!(
+            told(stateful_set(&without, true)),
+            ["spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"data\""]
+        );
     }
 
     #[test]

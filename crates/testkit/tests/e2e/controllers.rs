@@ -222,6 +222,73 @@ fn an_indexed_job_does_each_part_once() {
     assert_eq!([logs(0), logs(1), logs(2)], ["part 0\n", "part 1\n", "part 2\n"]);
 }
 
+/// One volume of this node for each of two claims.
+fn disks(directory: &str) -> String {
+    let disk = |name: &str| {
+        format!(
+            r#"
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {name}}}
+spec:
+  capacity: {{storage: 1Gi}}
+  accessModes: [ReadWriteOnce]
+  hostPath: {{path: {directory}/{name}, type: DirectoryOrCreate}}
+---"#
+        )
+    };
+    ["disk-a", "disk-b"].map(disk).concat()
+}
+
+const DATABASE: &str = r#"
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 2
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: main
+        image: nginx
+        imagePullPolicy: IfNotPresent
+        command: [sh, -c, "echo $HOSTNAME >> /data/rounds; sleep 3600"]
+        volumeMounts: [{name: data, mountPath: /data}]
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 100Mi}}}
+"#;
+
+#[test]
+fn the_data_of_a_stateful_set_survives_its_pods() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    kubectl.run_with("apply -f -", &disks(&cluster.data_dir().join("disks").display().to_string()));
+    kubectl.run_with("apply -f -", DATABASE);
+    kubectl.run("rollout status statefulset/db --timeout=60s");
+    let rounds = |pod: &str| kubectl.run(&format!("exec {pod} -- cat /data/rounds"));
+    assert_eq!([rounds("db-0"), rounds("db-1")], ["db-0\n", "db-1\n"]);
+    let before = kubectl.field("pod/db-1", ".metadata.uid");
+    kubectl.run("delete pod db-1");
+    eventually("the pod is another", PATIENCE, || {
+        let uid = kubectl.field("pod/db-1", ".metadata.uid");
+        if uid.is_empty() || uid == before { Err(uid) } else { Ok(()) }
+    });
+    kubectl.run("wait --for=condition=Ready pod/db-1 --timeout=60s");
+    assert_eq!(rounds("db-1"), "db-1\ndb-1\n");
+    // Scaled down and up again, it finds its claim again.
+    kubectl.run("scale statefulset/db --replicas=1");
+    kubectl.run("wait --for=delete pod/db-1 --timeout=60s");
+    assert_eq!(kubectl.field("pvc/data-db-1", ".status.phase"), "Bound");
+    kubectl.run("scale statefulset/db --replicas=2");
+    kubectl.run("rollout status statefulset/db --timeout=60s");
+    assert_eq!(rounds("db-1"), "db-1\ndb-1\ndb-1\n");
+}
+
 /// A claim that a volume of this node satisfies.
 fn stored(kubectl: &Kubectl<'_>, directory: &str) -> String {
     let manifest = format!(

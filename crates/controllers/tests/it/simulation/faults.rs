@@ -12,27 +12,29 @@ use async_trait::async_trait;
 use client::{
     Document, Error, List, ListOptions, Request, Resource, Transport, WatchEvent, WatchKind, WatchStream,
 };
-use edge::Random;
+use edge::{Edge, Random, Tasks};
 use futures::StreamExt;
-use tokio::sync::watch;
+use parking_lot::Mutex;
 
 /// The API as its users reach it. The process behind it comes and goes.
 pub struct Api {
     server: ArcSwapOption<ApiServer>,
-    /// Counts breaks of every connection.
-    breaks: watch::Sender<u64>,
+    /// What the connections of now hang on.
+    connections: Mutex<Tasks>,
+    tasks: Tasks,
     /// Requests and watches fail at random.
     pub stormy: AtomicBool,
     random: Arc<dyn Random>,
 }
 
 impl Api {
-    pub fn new(server: Arc<ApiServer>, random: Arc<dyn Random>) -> Arc<Self> {
+    pub fn new(server: Arc<ApiServer>, edge: &Edge) -> Arc<Self> {
         Arc::new(Self {
             server: ArcSwapOption::from(Some(server)),
-            breaks: watch::Sender::new(0),
+            connections: Mutex::new(edge.tasks.child()),
+            tasks: edge.tasks.clone(),
             stormy: AtomicBool::new(false),
-            random,
+            random: edge.random.clone(),
         })
     }
 
@@ -48,7 +50,8 @@ impl Api {
 
     /// Every request under way and every watch ends.
     pub fn break_connections(&self) {
-        self.breaks.send_modify(|count| *count += 1);
+        let broken = std::mem::replace(&mut *self.connections.lock(), self.tasks.child());
+        broken.stop();
     }
 
     /// One in `chance`, while it storms.
@@ -85,14 +88,14 @@ impl Faulty {
 
     /// Ends with the connection. Takes a moment, so that others come in between.
     async fn connected<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let mut breaks = self.api.breaks.subscribe();
+        let connection = self.api.connections.lock().clone();
         if self.fails(30) {
             return Err(gone("connection reset"));
         }
         tokio::time::sleep(Duration::from_micros(self.api.random.below(2000))).await;
         let answer = tokio::select! {
             biased;
-            _ = breaks.changed() => return Err(gone("connection reset")),
+            () = connection.stopped() => return Err(gone("connection reset")),
             answer = answer => answer?,
         };
         // It was done, and nobody heard of it.
@@ -128,16 +131,16 @@ impl Transport for Faulty {
             return Err(Status::expired("too old resource version").into());
         }
         let local = self.local()?;
-        let breaks = self.api.breaks.subscribe();
+        let connection = self.api.connections.lock().clone();
         let inner = self.connected(local.watch(resource, namespace, options)).await?;
-        let state = Watching { inner, breaks, api: self.api.clone(), again: None };
+        let state = Watching { inner, connection, api: self.api.clone(), again: None };
         Ok(futures::stream::unfold(state, Watching::next).boxed())
     }
 }
 
 struct Watching {
     inner: WatchStream,
-    breaks: watch::Receiver<u64>,
+    connection: Tasks,
     api: Arc<Api>,
     /// The last event, which comes once more.
     again: Option<WatchEvent>,
@@ -150,7 +153,7 @@ impl Watching {
         }
         let event = tokio::select! {
             biased;
-            _ = self.breaks.changed() => return None,
+            () = self.connection.stopped() => return None,
             event = self.inner.next() => event?,
         };
         if self.api.fails(10) {

@@ -62,7 +62,7 @@ impl World {
         let disk = Disk::new(&edge);
         let server_tasks = edge.tasks.child();
         let server = disk.serve(&edge.with_tasks(server_tasks.clone())).await;
-        let api = Api::new(server, edge.random.clone());
+        let api = Api::new(server, &edge);
         let admin = Client(transport(&api, UserInfo::new("admin", &["system:masters"]), "kubectl", true));
         let running = Arc::new(Running::default());
         for name in NODE_NAMES {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::Job;
 use crate::pod::spec::PodExt;
 use crate::references;
-use crate::volumes::Sources;
+use crate::volumes::{Sources, fetch_claimed};
 
 impl Job {
     /// When to refresh for the sake of a token.
@@ -32,7 +32,8 @@ impl Job {
         })?;
         let renew = tokens.values().map(|token| token.renew).min();
         let facts = context.facts(&pod, &self.addresses);
-        let sources = Sources { payloads, tokens, facts, now };
+        let claimed = fetch_claimed(&context.drivers.transport, &pod).await?;
+        let sources = Sources { payloads, claimed, tokens, facts, now };
         let done = context.blocking(move |context| context.volumes.set_up(&pod, &sources)).await;
         done.unwrap_or_else(|| Err("the program stops".into())).map(|_| renew)
     }
