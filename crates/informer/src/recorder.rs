@@ -161,6 +161,8 @@ enum Decision {
 #[derive(Default)]
 struct Correlator {
     objects: BTreeMap<Reference, Object>,
+    /// The time in the last event's name: two of one moment are two.
+    named: i128,
 }
 
 struct Object {
@@ -209,7 +211,8 @@ impl Correlator {
                 Decision::Count { name: written.name.clone(), count: written.count, message }
             }
             None => {
-                let name = format!("{}.{:x}", occurrence.about.name, now.as_nanosecond());
+                self.named = now.as_nanosecond().max(self.named + 1);
+                let name = format!("{}.{:x}", occurrence.about.name, self.named);
                 object.written.insert(key, Written { name: name.clone(), count: 1, last: now });
                 Decision::Create { name, message }
             }
@@ -328,6 +331,16 @@ mod tests {
             correlator.decide(&occurrence("x", 1)),
             Decision::Count { name, count: 2, message: "x".into() }
         );
+    }
+
+    #[test]
+    fn two_of_one_moment_have_two_names() {
+        let mut correlator = Correlator::default();
+        let mut name = |message| match correlator.decide(&occurrence(message, 0)) {
+            Decision::Create { name, .. } => name,
+            other => panic!("{other:?}"),
+        };
+        assert_ne!(name("x"), name("y"));
     }
 
     #[test]

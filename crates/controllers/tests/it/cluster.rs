@@ -1,6 +1,7 @@
 //! A cluster for one test: the API server in memory, every controller, and
 //! nodes whose kubelet and scheduler are a few lines.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,16 @@ use admission::webhooks::HttpsCaller;
 use apimachinery::{Value, value};
 use apiserver::{ApiServer, Authorizer, Catalogue, LocalTransport, UserInfo};
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use auth::{Masters, NodeAuthorizer, Rbac, ServiceAccountTokens};
 use client::{
-    DeleteOptions, Error, ListOptions, Patch, Request, Resource, Transport, Verb, WatchKind, WriteOptions,
+    DeleteOptions, Document, Error, List, ListOptions, Patch, Request, Resource, Transport, Verb, WatchKind,
+    WatchStream, WriteOptions,
 };
 use controllers::Context;
 use edge::Edge;
 use futures::StreamExt;
+use parking_lot::Mutex;
 use pki::ServiceAccountKeys;
 use registry::loops::{self, Cluster as Network};
 use store::{Limits, Memory, MemoryOptions};
@@ -23,6 +27,50 @@ pub struct Cluster {
     pub server: Arc<ApiServer>,
     pub edge: Edge,
     pub admin: Client,
+    requests: Requests,
+}
+
+/// How often each identity has asked for anything.
+type Requests = Arc<Mutex<BTreeMap<String, u64>>>;
+
+/// Counts what passes.
+struct Counted {
+    inner: LocalTransport,
+    identity: String,
+    requests: Requests,
+}
+
+impl Counted {
+    fn count(&self) {
+        *self.requests.lock().entry(self.identity.clone()).or_default() += 1;
+    }
+}
+
+#[async_trait]
+impl Transport for Counted {
+    async fn call(&self, request: Request) -> Result<Document, Error> {
+        self.count();
+        self.inner.call(request).await
+    }
+
+    async fn list(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        options: &ListOptions,
+    ) -> Result<List, Error> {
+        self.count();
+        self.inner.list(resource, namespace, options).await
+    }
+
+    async fn watch(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        options: &ListOptions,
+    ) -> Result<WatchStream, Error> {
+        self.inner.watch(resource, namespace, options).await
+    }
 }
 
 pub const PODS: Resource = Resource::new("", "v1", "pods");
@@ -43,6 +91,8 @@ pub const QUOTAS: Resource = Resource::new("", "v1", "resourcequotas");
 pub const BUDGETS: Resource = Resource::new("policy", "v1", "poddisruptionbudgets");
 pub const CLUSTER_ROLES: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "clusterroles");
 pub const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs");
+pub const EVENTS: Resource = Resource::new("", "v1", "events");
+pub const AUTOSCALERS: Resource = Resource::new("autoscaling", "v2", "horizontalpodautoscalers");
 pub const JOBS: Resource = Resource::new("batch", "v1", "jobs");
 
 /// What outlives a server: its store and its keys.
@@ -101,7 +151,7 @@ impl Cluster {
         let server = Disk::new(&edge).serve(&edge).await;
         let admin = UserInfo::new("admin", &["system:masters"]);
         let admin = Client(Arc::new(LocalTransport::new(server.clone(), admin, "test")));
-        Self { server, edge, admin }
+        Self { server, edge, admin, requests: Requests::default() }
     }
 
     /// With every controller and nodes of these names.
@@ -110,7 +160,7 @@ impl Cluster {
         for name in nodes {
             cluster.add_node(name).await;
         }
-        let server = cluster.server.clone();
+        let (server, requests) = (cluster.server.clone(), cluster.requests.clone());
         let identities = move |name: &str| -> Arc<dyn Transport> {
             let user = match name {
                 "kube-controller-manager" => {
@@ -121,7 +171,8 @@ impl Cluster {
                     &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
                 ),
             };
-            Arc::new(LocalTransport::new(server.clone(), user, name))
+            let inner = LocalTransport::new(server.clone(), user, name);
+            Arc::new(Counted { inner, identity: name.to_owned(), requests: requests.clone() })
         };
         let context = Context::new(cluster.edge.clone(), Arc::new(identities)).with_root_ca("PEM");
         controllers::start_all(&context);
@@ -151,6 +202,11 @@ impl Cluster {
             "lastHeartbeatTime": (now.as_str()), "lastTransitionTime": (now.as_str())
         }]}});
         self.admin.patch(&NODES, "", name, Some("status"), patch).await.expect("a heartbeat");
+    }
+
+    /// How often an identity has asked for anything so far.
+    pub fn asked(&self, identity: &str) -> u64 {
+        self.requests.lock().get(identity).copied().unwrap_or(0)
     }
 
     pub fn stop(&self) {

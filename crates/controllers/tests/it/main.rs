@@ -1,6 +1,7 @@
 //! Every controller together on a whole API server in memory, with upstream's
 //! identities and rights, paused time and a node that is pretended.
 
+mod bad_input;
 mod cluster;
 mod convergence;
 mod garbage;

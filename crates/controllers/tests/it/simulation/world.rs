@@ -200,6 +200,27 @@ impl World {
         }
     }
 
+    /// Waits ten minutes, in pretended time, until `holds` of an object.
+    pub async fn eventually<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        (resource, name): (&client::Resource, &str),
+        holds: impl Fn() -> F,
+    ) {
+        for _ in 0..600 {
+            if holds().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let object = self.admin.get(resource, "default", name).await;
+        let pods = self.pods_of(name).await;
+        let text = |tree: &Value| apimachinery::json::to_string(tree);
+        let pods: Vec<_> = pods.iter().map(text).collect();
+        let object = object.map(|object| text(&object));
+        panic!("after ten minutes still not: {what}\n{object:?}\n{}", pods.join("\n"));
+    }
+
     /// The pods of an app, in order of name.
     pub async fn pods_of(&self, app: &str) -> Vec<Value> {
         let mut pods = self.admin.list(&PODS, "default").await;

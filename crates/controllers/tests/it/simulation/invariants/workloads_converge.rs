@@ -36,9 +36,9 @@ pub async fn check(world: &World) {
         (&DAEMON_SETS, "agent", &world.agent),
     ] {
         let what = format!("{name} settles at {wanted:?}");
-        world.admin.eventually(&what, || set_is_settled(world, resource, name, wanted)).await;
+        world.eventually(&what, (resource, name), || set_is_settled(world, resource, name, wanted)).await;
     }
-    world.admin.eventually("the Job completes", || job_is_complete(world)).await;
+    world.eventually("the Job completes", (&JOBS, "once"), || job_is_complete(world)).await;
     let names: Vec<_> =
         world.pods_of("db").await.iter().map(|pod| pod["metadata"]["name"].text().to_owned()).collect();
     assert_eq!(names, (0..world.db.replicas).map(|at| format!("db-{at}")).collect::<Vec<_>>());
