@@ -2,7 +2,8 @@
 //! lost and repeated watches, stale caches and clocks that jump. After the
 //! storm everything comes to what is wanted, and nothing wrong happened in it.
 //!
-//! `SEEDS=10000` runs more, `SEED=42` one alone. A failure names its seed.
+//! `SEEDS=10000` runs more, from `FROM` on; `SEED=42` one alone. A failure names
+//! its seed.
 
 mod faults;
 mod invariants;
@@ -52,14 +53,15 @@ fn a_hundred_seeds_come_through_the_storm() {
     }
     let seeds = number("SEEDS").unwrap_or(100);
     // Each seed is a world of its own: as many at once as there are processors.
-    let next = std::sync::atomic::AtomicU64::new(0);
+    let first = number("FROM").unwrap_or(0);
+    let next = std::sync::atomic::AtomicU64::new(first);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    if seed >= seeds {
+                    if seed >= first + seeds {
                         return;
                     }
                     simulate(seed);

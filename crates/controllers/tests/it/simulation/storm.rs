@@ -80,6 +80,6 @@ async fn evict(world: &World) {
     let eviction = value!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
     let evicted = world.admin.create_in(&PODS, ("default", name), "eviction", eviction).await;
     if evicted.is_ok() {
-        world.evictions.note(&world.pods_of("guarded").await);
+        world.evictions.note(&pod, &world.pods_of("guarded").await);
     }
 }

@@ -10,20 +10,23 @@ use crate::simulation::world::{KEPT, World};
 pub struct Evictions(Mutex<Vec<String>>);
 
 impl Evictions {
-    /// An eviction was granted, and these are the pods of the budget.
-    pub fn note(&self, pods: &[Value]) {
-        let is_ready = |pod: &&Value| {
-            let conditions = pod["status"]["conditions"].items().iter();
-            pod["metadata"]["deletionTimestamp"].is_null()
-                && conditions
-                    .clone()
-                    .any(|one| one["type"].text() == "Ready" && one["status"].text() == "True")
-        };
-        let left = pods.iter().filter(is_ready).count() as i64;
+    /// The eviction of a pod was granted, and these are the pods of the budget.
+    pub fn note(&self, evicted: &Value, pods: &[Value]) {
+        // One that has not started yet, or is gone already, is no loss.
+        if !is_ready(evicted) {
+            return;
+        }
+        let left = pods.iter().filter(|pod| is_ready(pod)).count() as i64;
         if left < KEPT {
             self.0.lock().push(format!("an eviction left {left} of {} ready pods", pods.len()));
         }
     }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let mut conditions = pod["status"]["conditions"].items().iter();
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && conditions.any(|one| one["type"].text() == "Ready" && one["status"].text() == "True")
 }
 
 pub fn check(world: &World) {
