@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::cluster::{Budget, Cluster, NodeFacts, NodeIndex};
 use crate::framework::{Change, Framework, Hint, Rejection};
+use crate::plugins::volume_binding::{Claim, Volume};
 use crate::pod_info::SharedPod;
 use crate::queue::Queue;
 use crate::{Choice, Decision, FitError, SCHEDULER_NAME, schedule};
@@ -38,6 +39,18 @@ pub enum Input {
     Service {
         key: ObjectKey,
         selector: Option<Selector>,
+    },
+    Claim {
+        key: ObjectKey,
+        claim: Option<Arc<Claim>>,
+    },
+    Volume {
+        name: String,
+        volume: Option<Arc<Volume>>,
+    },
+    Class {
+        name: String,
+        binds_late: bool,
     },
     /// Binding came to an end without success.
     NotBound {
@@ -125,6 +138,18 @@ impl Core {
             Input::Service { key, selector } => {
                 self.cluster.put_service(&key.namespace, &key.name, selector);
                 self.changed(&Change::ServiceChanged, now);
+            }
+            Input::Claim { key, claim } => {
+                self.cluster.put_claim(&key.namespace, &key.name, claim);
+                self.changed(&Change::StorageChanged, now);
+            }
+            Input::Volume { name, volume } => {
+                self.cluster.put_volume(&name, volume);
+                self.changed(&Change::StorageChanged, now);
+            }
+            Input::Class { name, binds_late } => {
+                self.cluster.put_class(&name, binds_late);
+                self.changed(&Change::StorageChanged, now);
             }
             Input::NotBound { pod, node, why } => return self.take_back(&pod, &node, why, now),
             // It may be bound by now.

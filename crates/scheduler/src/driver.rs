@@ -7,7 +7,8 @@ use apimachinery::labels::Selector;
 use client::{Document, Error, Resource, Transport};
 use edge::Edge;
 use informer::{Informer, Meta, ObjectKey, Options, Projection, Recorder};
-use k8s_openapi::api::core::v1::ServiceSpec;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, ServiceSpec};
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use crate::act::Actor;
 use crate::cluster::{Budget, NodeFacts};
 use crate::core::{Core, Input, Output};
 use crate::framework::Framework;
+use crate::plugins::volume_binding::{Claim, Volume};
 use crate::{PodInfo, SCHEDULER_NAME, selector};
 
 /// Where decisions are made.
@@ -132,6 +134,9 @@ struct Sources {
     namespaces: Informer<Meta>,
     budgets: Informer<BudgetView>,
     services: Informer<ServiceView>,
+    claims: Informer<ClaimView>,
+    volumes: Informer<VolumeView>,
+    classes: Informer<ClassView>,
 }
 
 impl Sources {
@@ -161,6 +166,14 @@ impl Sources {
                 Options::default(),
             ),
             services: informer(edge, transport, core("services"), Options::default()),
+            claims: informer(edge, transport, core("persistentvolumeclaims"), Options::default()),
+            volumes: informer(edge, transport, core("persistentvolumes"), Options::default()),
+            classes: informer(
+                edge,
+                transport,
+                Resource::new("storage.k8s.io", "v1", "storageclasses"),
+                Options::default(),
+            ),
         };
         // The receiver ends with the scheduler, whose informers end with it.
         let to = sender.clone();
@@ -192,6 +205,25 @@ impl Sources {
                 let _ = to.send(Input::Service { key: change.key.clone(), selector: new });
             }
         });
+        let to = sender.clone();
+        sources.claims.on_change(move |change| {
+            let (old, new) = (change.old.map(|view| &view.claim), change.new.map(|view| &view.claim));
+            if old != new {
+                let _ = to.send(Input::Claim { key: change.key.clone(), claim: new.cloned() });
+            }
+        });
+        let to = sender.clone();
+        sources.volumes.on_change(move |change| {
+            let (old, new) = (change.old.map(|view| &view.volume), change.new.map(|view| &view.volume));
+            if old != new {
+                let _ = to.send(Input::Volume { name: change.key.name.clone(), volume: new.cloned() });
+            }
+        });
+        let to = sender.clone();
+        sources.classes.on_change(move |change| {
+            let binds_late = change.new.is_some_and(|class| class.binds_late);
+            let _ = to.send(Input::Class { name: change.key.name.clone(), binds_late });
+        });
         sources
     }
 
@@ -202,6 +234,9 @@ impl Sources {
         self.namespaces.synced().await;
         self.budgets.synced().await;
         self.services.synced().await;
+        self.claims.synced().await;
+        self.volumes.synced().await;
+        self.classes.synced().await;
     }
 }
 
@@ -269,6 +304,77 @@ impl Projection for ServiceView {
 
     fn key(&self) -> ObjectKey {
         ObjectKey::new(self.namespace.clone(), self.name.clone())
+    }
+}
+
+/// A PersistentVolumeClaim as VolumeBinding looks at it.
+struct ClaimView {
+    namespace: String,
+    name: String,
+    claim: Arc<Claim>,
+}
+
+impl Projection for ClaimView {
+    fn project(document: &Document) -> Result<Self, Error> {
+        let claim: PersistentVolumeClaim = document.decode()?;
+        let annotations = claim.metadata.annotations.unwrap_or_default();
+        let spec = claim.spec.unwrap_or_default();
+        let is_bound = annotations.contains_key("pv.kubernetes.io/bind-completed");
+        let class = annotations.get("volume.beta.kubernetes.io/storage-class").cloned();
+        Ok(Self {
+            namespace: claim.metadata.namespace.unwrap_or_default(),
+            name: claim.metadata.name.unwrap_or_default(),
+            claim: Arc::new(Claim {
+                terminating: claim.metadata.deletion_timestamp.is_some(),
+                volume: spec.volume_name.filter(|_| is_bound),
+                class: class.or(spec.storage_class_name).unwrap_or_default(),
+            }),
+        })
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.namespace.clone(), self.name.clone())
+    }
+}
+
+/// A PersistentVolume as VolumeBinding looks at it.
+struct VolumeView {
+    name: String,
+    volume: Arc<Volume>,
+}
+
+impl Projection for VolumeView {
+    fn project(document: &Document) -> Result<Self, Error> {
+        let volume: PersistentVolume = document.decode()?;
+        let affinity = volume.spec.and_then(|spec| spec.node_affinity);
+        Ok(Self {
+            name: volume.metadata.name.unwrap_or_default(),
+            volume: Arc::new(Volume { nodes: affinity.and_then(|affinity| affinity.required) }),
+        })
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::cluster(self.name.clone())
+    }
+}
+
+/// When claims of a StorageClass are bound.
+struct ClassView {
+    name: String,
+    binds_late: bool,
+}
+
+impl Projection for ClassView {
+    fn project(document: &Document) -> Result<Self, Error> {
+        let class: StorageClass = document.decode()?;
+        Ok(Self {
+            name: class.metadata.name.unwrap_or_default(),
+            binds_late: class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
+        })
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::cluster(self.name.clone())
     }
 }
 

@@ -13,7 +13,7 @@ use informer::{ObjectKey, Projection, Reference};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     NodeSelector, PodAffinityTerm, PodCondition, PodSpec, PreferredSchedulingTerm, Toleration,
-    TopologySpreadConstraint,
+    TopologySpreadConstraint, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use serde::Deserialize;
@@ -103,6 +103,8 @@ pub struct Wishes {
     pub gates: Vec<String>,
     /// The images of all containers.
     pub images: Vec<String>,
+    /// The claims of its volumes, those of ephemeral ones too.
+    pub claims: Vec<String>,
     /// `preemptionPolicy: Never`.
     pub never_preempts: bool,
     pub nominated_node: String,
@@ -127,6 +129,7 @@ static NO_WISHES: Wishes = Wishes {
     spread: Vec::new(),
     gates: Vec::new(),
     images: Vec::new(),
+    claims: Vec::new(),
     never_preempts: false,
     nominated_node: String::new(),
     controller: None,
@@ -228,7 +231,7 @@ impl Projection for PodInfo {
         let controller = metadata.owner_references.into_iter().flatten();
         let controller = controller.into_iter().find(|owner| owner.controller == Some(true));
         let wishes = node.is_empty().then(|| {
-            let mut wishes = wishes_of(&spec);
+            let mut wishes = wishes_of(&metadata.name, &spec);
             wishes.nominated_node = status.nominated_node_name;
             wishes.controller = controller;
             wishes.scheduled = scheduled;
@@ -271,7 +274,7 @@ impl Projection for PodInfo {
     }
 }
 
-fn wishes_of(spec: &PodSpec) -> Wishes {
+fn wishes_of(name: &str, spec: &PodSpec) -> Wishes {
     let node_affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
     let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
     Wishes {
@@ -285,9 +288,18 @@ fn wishes_of(spec: &PodSpec) -> Wishes {
         spread: spec.topology_spread_constraints.clone().unwrap_or_default(),
         gates: spec.scheduling_gates.iter().flatten().map(|gate| gate.name.clone()).collect(),
         images: containers.filter_map(|container| container.image.clone()).collect(),
+        claims: spec.volumes.iter().flatten().filter_map(|volume| claim_of(name, volume)).collect(),
         never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
         ..Wishes::default()
     }
+}
+
+/// The claim that a volume shows.
+fn claim_of(pod: &str, volume: &Volume) -> Option<String> {
+    if volume.ephemeral.is_some() {
+        return Some(format!("{pod}-{}", volume.name));
+    }
+    Some(volume.persistent_volume_claim.as_ref()?.claim_name.clone())
 }
 
 fn affinities(spec: &PodSpec, namespace: &str) -> Option<Box<PodAffinities>> {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use apimachinery::labels::Selector;
 
+use crate::plugins::volume_binding::{Claim, Volume};
 use crate::pod_info::{PodInfo, SharedPod};
 use free_index::FreeIndex;
 pub use node_info::{NodeFacts, NodeInfo};
@@ -48,6 +49,11 @@ pub struct Cluster {
     budgets: BTreeMap<(String, String), Arc<Budget>>,
     /// Selectors of Services by namespace and name.
     services: BTreeMap<(String, String), Selector>,
+    /// By namespace and name.
+    claims: BTreeMap<(String, String), Arc<Claim>>,
+    volumes: BTreeMap<String, Arc<Volume>>,
+    /// Storage classes whose claims wait for a pod.
+    late_classes: BTreeSet<String>,
 }
 
 /// What preemption must know of a PodDisruptionBudget.
@@ -171,6 +177,42 @@ impl Cluster {
         match labels {
             Some(labels) => drop(self.namespaces.insert(name.to_owned(), labels)),
             None => drop(self.namespaces.remove(name)),
+        }
+    }
+
+    pub fn claim(&self, namespace: &str, name: &str) -> Option<&Arc<Claim>> {
+        self.claims.get(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    pub fn volume(&self, name: &str) -> Option<&Arc<Volume>> {
+        self.volumes.get(name)
+    }
+
+    /// Whether claims of this class are bound when a pod uses them.
+    pub fn binds_late(&self, class: &str) -> bool {
+        self.late_classes.contains(class)
+    }
+
+    pub fn put_claim(&mut self, namespace: &str, name: &str, claim: Option<Arc<Claim>>) {
+        let key = (namespace.to_owned(), name.to_owned());
+        match claim {
+            Some(claim) => drop(self.claims.insert(key, claim)),
+            None => drop(self.claims.remove(&key)),
+        }
+    }
+
+    pub fn put_volume(&mut self, name: &str, volume: Option<Arc<Volume>>) {
+        match volume {
+            Some(volume) => drop(self.volumes.insert(name.to_owned(), volume)),
+            None => drop(self.volumes.remove(name)),
+        }
+    }
+
+    pub fn put_class(&mut self, name: &str, binds_late: bool) {
+        if binds_late {
+            self.late_classes.insert(name.to_owned());
+        } else {
+            self.late_classes.remove(name);
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Change {
     NamespaceChanged,
     /// A Service has changed which pods it selects.
     ServiceChanged,
+    /// A claim, a volume or a storage class has changed.
+    StorageChanged,
 }
 
 impl Change {

@@ -42,7 +42,7 @@ impl Plugin for InterPodAffinity {
                 });
                 Hint::queue_if(shunned || shuns)
             }
-            Change::ServiceChanged => Hint::Skip,
+            Change::ServiceChanged | Change::StorageChanged => Hint::Skip,
         }
     }
 

@@ -16,3 +16,4 @@ mod priority_sort;
 mod scheduling_gates;
 pub mod table;
 mod taint_toleration;
+pub mod volume_binding;

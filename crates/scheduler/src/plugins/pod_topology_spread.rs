@@ -47,7 +47,7 @@ impl Plugin for PodTopologySpread {
             Change::PlacedPodChanged { old, new } => {
                 Hint::queue_if(old.labels != new.labels && (concerns(old) || concerns(new)))
             }
-            Change::NamespaceChanged | Change::ServiceChanged => Hint::Skip,
+            Change::NamespaceChanged | Change::ServiceChanged | Change::StorageChanged => Hint::Skip,
         }
     }
 

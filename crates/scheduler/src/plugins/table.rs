@@ -16,6 +16,7 @@ use crate::plugins::pod_topology_spread::PodTopologySpread;
 use crate::plugins::priority_sort::PrioritySort;
 use crate::plugins::scheduling_gates::SchedulingGates;
 use crate::plugins::taint_toleration::TaintToleration;
+use crate::plugins::volume_binding::VolumeBinding;
 
 /// All plugins that run by default.
 pub fn default_plugins() -> Vec<Registered> {
@@ -29,6 +30,7 @@ pub fn default_plugins() -> Vec<Registered> {
         registered(Box::new(NodeAffinity), 2),
         registered(Box::new(NodePorts), 0),
         registered(Box::new(NodeResourcesFit), 1),
+        registered(Box::new(VolumeBinding), 0),
         registered(Box::new(PodTopologySpread), 2),
         registered(Box::new(InterPodAffinity), 2),
         registered(Box::new(DefaultPreemption), 0),
