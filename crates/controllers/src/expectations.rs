@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::pods::PodView;
 
 /// After so long a lost event is assumed and the cache believed again.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Creations and deletions that are waited for, by owner.
 #[derive(Default)]

@@ -19,7 +19,7 @@ use super::status::status;
 use crate::batch::Batch;
 use crate::claims::{self, Owner};
 use crate::context::OWNER;
-use crate::expectations::Expectations;
+use crate::expectations::{Expectations, PATIENCE};
 use crate::nodes::NodeView;
 use crate::pods::{Phase, PodView};
 use crate::revisions::{self, Written};
@@ -88,6 +88,8 @@ impl Reconciler<ObjectKey> for DaemonSets {
         match (error, plan.again) {
             (Some(error), _) => Err(error),
             (None, Some(after)) => Ok(Outcome::Again(after)),
+            // What is waited for may have come and gone unseen, between two lists.
+            (None, None) if !expectations_met => Ok(Outcome::Again(PATIENCE)),
             (None, None) => Ok(Outcome::Done),
         }
     }

@@ -18,7 +18,7 @@ use super::plan::{Observed, Plan, plan};
 use super::template;
 use crate::batch::Batch;
 use crate::claims::{self, Owner};
-use crate::expectations::Expectations;
+use crate::expectations::{Expectations, PATIENCE};
 use crate::pods::PodView;
 
 pub(super) struct Jobs {
@@ -70,6 +70,8 @@ impl Reconciler<ObjectKey> for Jobs {
         match (error, plan.again) {
             (Some(error), _) => Err(error),
             (None, Some(after)) => Ok(Outcome::Again(after)),
+            // What is waited for may have come and gone unseen, between two lists.
+            (None, None) if !expectations_met => Ok(Outcome::Again(PATIENCE)),
             (None, None) => Ok(Outcome::Done),
         }
     }

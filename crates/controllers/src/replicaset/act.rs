@@ -14,7 +14,7 @@ use super::plan::{Failure, Observed, plan, status};
 use crate::batch::Batch;
 use crate::claims::{self, Owner};
 use crate::context::OWNER;
-use crate::expectations::Expectations;
+use crate::expectations::{Expectations, PATIENCE};
 use crate::pods::{PodView, pod_of_template};
 
 pub(super) struct Sets<K> {
@@ -73,6 +73,8 @@ impl<K: Replicated> Reconciler<ObjectKey> for Sets<K> {
         match (error, plan.again) {
             (Some(error), _) => Err(error),
             (None, Some(after)) => Ok(Outcome::Again(after)),
+            // What is waited for may have come and gone unseen, between two lists.
+            (None, None) if !expectations_met => Ok(Outcome::Again(PATIENCE)),
             (None, None) => Ok(Outcome::Done),
         }
     }

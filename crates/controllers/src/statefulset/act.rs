@@ -17,7 +17,7 @@ use super::members::{identity, ordinal, revision_of, set_name, templates, volume
 use super::plan::{Observed, Plan, Step, plan};
 use crate::claims::{self, Owner};
 use crate::context::OWNER;
-use crate::expectations::Expectations;
+use crate::expectations::{Expectations, PATIENCE};
 use crate::pods::PodView;
 use crate::revisions::{self, Written};
 use crate::volume_claims::ClaimView;
@@ -75,7 +75,9 @@ impl Reconciler<ObjectKey> for StatefulSets {
         let done = self.carry_out(key, &set.0, &plan).await;
         self.write_status(&set.0, plan.status).await?;
         done?;
-        Ok(plan.again.map_or(Outcome::Done, Outcome::Again))
+        // What is waited for may have come and gone unseen, between two lists.
+        let again = plan.again.or_else(|| (!expectations_met).then_some(PATIENCE));
+        Ok(again.map_or(Outcome::Done, Outcome::Again))
     }
 }
 
