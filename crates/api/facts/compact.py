@@ -8,7 +8,7 @@ types.txt, one line each, fields separated by tabs:
     K  group  version  kind  type                       a kind
     S  type  flags                                      a struct; `m` where owned whole by apply
     F  json  type  number  flags…                       a field of the struct above
-flags of a field: e omitEmpty, z omitZero, r required, m atomic map or struct, p=patch strategies,
+flags of a field: e omitEmpty, z omitZero, n an empty list is not nil, r required, m atomic map or struct, p=patch strategies,
 k=patch merge key, l=list type (set, map:keys), v=allowed values separated by |, f=format, g=Go's name of the type.
 """
 import json, re, sys
@@ -40,6 +40,15 @@ def atomic(schema):
     return schema.get("x-kubernetes-map-type") == "atomic" or (
         target is not None and schemas.get(target, {}).get("x-kubernetes-map-type") == "atomic")
 
+# Lists that are left out where they are empty, and that a default or a check compares with nil.
+NIL_MATTERS = {
+    "api/autoscaling/v2.HPAScalingRules.policies",
+    "api/core/v1.PodSecurityContext.supplementalGroups",
+    "api/core/v1.ResourceRequirements.claims",
+    "api/resource/v1.ResourceSliceSpec.devices",
+    "api/resource/v1.ResourceSliceSpec.sharedCounters",
+}
+
 lines = []
 for name, go in sorted(facts["kinds"].items()):
     group, version, kind = name.split("/")
@@ -68,6 +77,7 @@ for go, fields in sorted(facts["types"].items()):
         flags = []
         if field.get("omitEmpty"): flags.append("e")
         if field.get("omitZero"): flags.append("z")
+        if go + "." + field["json"] in NIL_MATTERS: flags.append("n")
         if field["json"] in required: flags.append("r")
         if atomic(schema): flags.append("m")
         if "patchStrategy" in field: flags.append("p=" + field["patchStrategy"])

@@ -98,29 +98,48 @@ fn nullable<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<String>, 
     Ok(Option::<Vec<String>>::deserialize(source)?.unwrap_or_default())
 }
 
+/// The texts of column-descriptions.json, and which of them are whose.
+#[derive(Deserialize)]
+struct Descriptions {
+    texts: Vec<String>,
+    columns: BTreeMap<String, Vec<usize>>,
+}
+
+impl Descriptions {
+    fn load() -> Self {
+        serde_json::from_str(include_str!("../facts/column-descriptions.json"))
+            .expect("the facts are compiled in and loaded by a test")
+    }
+
+    fn of(&self, place: &str) -> Vec<String> {
+        let own = self.columns.get(place).into_iter().flatten();
+        own.filter_map(|at| self.texts.get(*at).cloned()).collect()
+    }
+}
+
+/// What the columns of `group/version/resource` say of themselves, in order;
+/// of "" what the name and the time of creation of any object say.
+pub fn column_descriptions(place: &str) -> Vec<String> {
+    Descriptions::load().of(place)
+}
+
 /// The columns of every resource that has some: `(group, version, resource)`
 /// and the columns in order.
 pub fn table_columns() -> Vec<((String, String, String), Vec<Column>)> {
     let table: BTreeMap<String, Vec<Column>> =
         serde_json::from_str(include_str!("../facts/table-columns.json"))
             .expect("the facts are compiled in and loaded by a test");
-    // By path and name of the column; below "" what columns of that name mostly say.
-    let mut descriptions: BTreeMap<String, BTreeMap<String, String>> =
-        serde_json::from_str(include_str!("../facts/column-descriptions.json"))
-            .expect("the facts are compiled in and loaded by a test");
-    let common = descriptions.remove("").unwrap_or_default();
-    let key = |path: String| {
+    let key = |path: &str| {
         let mut parts = path.splitn(3, '/').map(str::to_owned);
         let mut part = || parts.next().unwrap_or_default();
         (part(), part(), part())
     };
+    let descriptions = Descriptions::load();
     let described = |(path, mut columns): (String, Vec<Column>)| {
-        let own = descriptions.get(&path);
-        for column in &mut columns {
-            let found = own.and_then(|own| own.get(&column.name)).or_else(|| common.get(&column.name));
-            column.description = found.cloned().unwrap_or_default();
+        for (column, description) in columns.iter_mut().zip(descriptions.of(&path)) {
+            column.description = description;
         }
-        (key(path), columns)
+        (key(&path), columns)
     };
     table.into_iter().map(described).collect()
 }

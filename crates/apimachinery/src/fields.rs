@@ -50,6 +50,13 @@ impl Selector {
         Selector { terms: vec![Term { field: field.into(), value: value.into(), negated: false }] }
     }
 
+    /// Calls a field by another name.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        for term in self.terms.iter_mut().filter(|term| term.field == from) {
+            term.field = to.to_owned();
+        }
+    }
+
     pub fn is_everything(&self) -> bool {
         self.terms.is_empty()
     }

@@ -223,8 +223,7 @@ impl ApiServer {
         };
         let mut answer = handler.call(call).await?;
         warnings.append(&mut answer.warnings);
-        let of = target.subresource.is_empty().then(|| target.resource.clone());
-        Ok(Outcome::Tree { code: answer.code, value: answer.object, of })
+        Ok(Outcome::Tree { code: answer.code, value: answer.object })
     }
 }
 

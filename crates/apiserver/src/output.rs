@@ -12,7 +12,7 @@ use edge::Clock;
 use jiff::Timestamp;
 
 use crate::catalogue::Resource;
-use crate::generic::{Item, Listed, Published, Watching, is_old, write_json};
+use crate::generic::{Item, Listed, Published, Watching, is_old, scale, write_json};
 use crate::negotiate::{Format, Shape, Wanted};
 use crate::{Header, Storage};
 
@@ -148,36 +148,6 @@ fn shaped(
     }
 }
 
-/// What a handler answered for its resource, in the wanted shape. Where the
-/// kind has no columns it stays as it is.
-pub(crate) fn virtual_tree(
-    resource: &Resource,
-    version: usize,
-    tree: Value,
-    shape: Shape,
-    now: Timestamp,
-) -> Value {
-    let served = &resource.versions[version];
-    if served.columns.is_empty() {
-        return tree;
-    }
-    match shape {
-        Shape::Table(meta, include) if tree["kind"].text() == resource.list_kind => {
-            let row = |item: &Value| {
-                let mut item = item.clone();
-                item.set("apiVersion", resource.api_version(&served.name));
-                item.set("kind", &*resource.kind);
-                let cells = resource.strategy.cells(served, &item, now);
-                table::row(meta, cells, &item, include)
-            };
-            let rows = tree["items"].items().iter().map(row).collect();
-            table::table(meta, tree["metadata"].clone(), Some(&columns(resource, version)), rows)
-        }
-        shape if tree["kind"].text() == resource.kind => shaped(resource, version, tree, shape, now, true),
-        _ => tree,
-    }
-}
-
 fn columns(resource: &Resource, version: usize) -> Vec<table::Column> {
     let column = |column: &crate::Column| table::Column {
         name: column.name.to_string(),
@@ -222,13 +192,26 @@ pub(crate) fn list(
         in_version(&resource, listed.version, tree)
     });
     let metadata = list_head(&listed);
-    let whole = match wanted.shape {
+    let whole = list_of(&resource, listed.version, metadata, trees, wanted.shape, now)?;
+    Ok(Box::new(std::iter::once(Bytes::from(encode(&whole, wanted)))))
+}
+
+/// Trees as a list, a table of them, or a list of their metadata.
+fn list_of(
+    resource: &Resource,
+    version: usize,
+    metadata: Value,
+    trees: impl Iterator<Item = Result<Value, Status>>,
+    shape: Shape,
+    now: Timestamp,
+) -> Result<Value, Status> {
+    let served = &resource.versions[version];
+    Ok(match shape {
         Shape::Table(meta, include) => {
-            let served = &resource.versions[listed.version];
             let row =
                 |tree: Value| table::row(meta, resource.strategy.cells(served, &tree, now), &tree, include);
             let rows: Result<Vec<Value>, Status> = trees.map(|tree| tree.map(row)).collect();
-            table::table(meta, metadata, Some(&columns(&resource, listed.version)), rows?)
+            table::table(meta, metadata, Some(&columns(resource, version)), rows?)
         }
         Shape::Metadata(meta) => {
             let trees: Vec<Value> = trees.collect::<Result<_, _>>()?;
@@ -239,7 +222,7 @@ pub(crate) fn list(
                 .map(|tree| {
                     tree.map(|mut tree| {
                         // Items of built-in lists do not repeat their kind.
-                        if resource.versions[listed.version].schema.is_some() {
+                        if served.schema.is_some() {
                             tree.remove("kind");
                             tree.remove("apiVersion");
                         }
@@ -249,13 +232,63 @@ pub(crate) fn list(
                 .collect::<Result<_, _>>()?;
             let mut list = Value::object();
             list.set("kind", &*resource.list_kind);
-            list.set("apiVersion", resource.api_version(&resource.versions[listed.version].name));
+            list.set("apiVersion", resource.api_version(&served.name));
             list.set("metadata", metadata);
             list.set("items", items);
             list
         }
+    })
+}
+
+/// What came of a request about `resource` and is not stored as it is: a Scale,
+/// a review, a Status, what a handler made. A Status has one form.
+pub(crate) fn tree(
+    resource: &Resource,
+    version: usize,
+    mut tree: Value,
+    wanted: Wanted,
+    now: Timestamp,
+) -> Result<Vec<u8>, Status> {
+    let kind = tree["kind"].text().to_owned();
+    let kind = kind.as_str();
+    let shown = match wanted.shape {
+        Shape::Object => tree,
+        _ if kind == "Status" => tree,
+        _ if kind == resource.list_kind => {
+            let metadata = tree["metadata"].clone();
+            let items = match tree.remove("items") {
+                Some(Value::Array(items)) => items,
+                _ => Vec::new(),
+            };
+            list_of(resource, version, metadata, items.into_iter().map(Ok), wanted.shape, now)?
+        }
+        Shape::Table(meta, include) if kind != resource.kind => {
+            let (columns, cells) = match kind {
+                "Scale" => (scale::columns(), scale::cells(&tree, now)),
+                _ => plain_row(&tree),
+            };
+            let mut metadata = Value::object();
+            metadata.set("resourceVersion", tree["metadata"]["resourceVersion"].clone());
+            table::table(meta, metadata, Some(&columns), vec![table::row(meta, cells, &tree, include)])
+        }
+        shape => shaped(resource, version, tree, shape, now, true),
     };
-    Ok(Box::new(std::iter::once(Bytes::from(encode(&whole, wanted)))))
+    Ok(encode(&shown, wanted))
+}
+
+/// The table of a kind without columns of its own.
+fn plain_row(tree: &Value) -> (Vec<table::Column>, Vec<Value>) {
+    let mut descriptions = facts::column_descriptions("").into_iter();
+    let mut column = |name: &str, ty: &str, format: &str| table::Column {
+        name: name.into(),
+        ty: ty.into(),
+        format: format.into(),
+        description: descriptions.next().unwrap_or_default(),
+        priority: 0,
+    };
+    let columns = vec![column("Name", "string", "name"), column("Created At", "date", "")];
+    let metadata = &tree["metadata"];
+    (columns, vec![metadata["name"].text().into(), metadata["creationTimestamp"].clone()])
 }
 
 /// A list in the stored version: slices of what is there, 64 KiB at a time.

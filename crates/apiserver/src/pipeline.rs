@@ -114,6 +114,10 @@ impl ApiServer {
             return respond::status(&status, self.wanted_or_json(&head));
         }
         drop(view);
+        if self.is_delegated(&head.path) {
+            // Whom the API service names is never asked yet, and so never available.
+            return respond::text(503, "service unavailable\n");
+        }
 
         let writes = !matches!(verb, "get" | "list" | "watch");
         let gauge = self.metrics.enter(writes);
@@ -377,7 +381,7 @@ impl ApiServer {
         let mut warnings = Vec::new();
         let outcome = self.run(head, target, verb, user, body, has_protobuf, &mut warnings).await;
         let mut response = outcome
-            .and_then(|outcome| self.respond(outcome, index, wanted, gzip))
+            .and_then(|outcome| self.respond(outcome, resource, index, wanted, gzip))
             .unwrap_or_else(|status| respond::status(&status, refused));
         respond::add_warnings(&mut response, &warnings);
         response

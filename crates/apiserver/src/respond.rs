@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::body::Body;
+use crate::catalogue::Resource;
 use crate::generic::Outcome;
 use crate::negotiate::{Format, Wanted};
 use crate::{ApiServer, output};
@@ -70,7 +71,12 @@ pub(crate) fn status(status: &Status, wanted: Wanted) -> Response<Body> {
 
 /// What Go's ServeMux says of a path that nobody serves.
 pub(crate) fn no_such_page() -> Response<Body> {
-    let mut response = plain(404, "text/plain; charset=utf-8", "404 page not found\n");
+    text(404, "404 page not found\n")
+}
+
+/// An error that is no Status, as Go's `http.Error` writes it.
+pub(crate) fn text(code: u16, text: &'static str) -> Response<Body> {
+    let mut response = plain(code, "text/plain; charset=utf-8", text);
     response
         .headers_mut()
         .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
@@ -108,6 +114,7 @@ impl ApiServer {
     pub(crate) fn respond(
         &self,
         outcome: Outcome,
+        resource: &Resource,
         version: usize,
         wanted: Wanted,
         gzip: bool,
@@ -118,12 +125,8 @@ impl ApiServer {
             Outcome::Object { code, object } => {
                 Ok(sized(code, media_type, output::object(&object, version, wanted, now)?, gzip))
             }
-            Outcome::Tree { code, value, of } => {
-                let value = match of {
-                    Some(resource) => output::virtual_tree(&resource, version, value, wanted.shape, now),
-                    None => value,
-                };
-                Ok(sized(code, media_type, output::encode(&value, wanted), gzip))
+            Outcome::Tree { code, value } => {
+                Ok(sized(code, media_type, output::tree(resource, version, value, wanted, now)?, gzip))
             }
             Outcome::List(listed) => {
                 let mut chunks = output::list(listed, wanted, now)?;

@@ -1,5 +1,6 @@
 //! The server: what it is made of, and how it is built.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use apimachinery::Status;
@@ -30,6 +31,8 @@ pub struct ApiServer {
     pub(crate) flow: crate::flow::Flow,
     pub(crate) anonymous: bool,
     pub(crate) pages: Vec<(String, Page)>,
+    /// Groups and versions that other servers serve.
+    pub(crate) delegated: ArcSwap<BTreeSet<(String, String)>>,
 }
 
 /// A page of no resource: its media type and body, made of what is there.
@@ -80,6 +83,27 @@ impl ApiServer {
     /// Replaces the catalogue: a custom resource came, changed or went.
     pub fn set_catalogue(&self, catalogue: Catalogue) {
         self.catalogue.store(Arc::new(catalogue));
+    }
+
+    /// Groups and versions that are not this server's to answer, though it
+    /// may serve resources of them.
+    pub fn delegate(&self, groups: BTreeSet<(String, String)>) {
+        self.delegated.store(Arc::new(groups));
+    }
+
+    /// Whether a path is below a group and version of [`ApiServer::delegate`].
+    pub(crate) fn is_delegated(&self, path: &str) -> bool {
+        let delegated = self.delegated.load();
+        if delegated.is_empty() {
+            return false;
+        }
+        let mut parts = path.trim_start_matches('/').split('/');
+        let (group, version) = match parts.next() {
+            Some("api") => ("", parts.next()),
+            Some("apis") => (parts.next().unwrap_or(""), parts.next()),
+            _ => return false,
+        };
+        version.is_some_and(|version| delegated.contains(&(group.to_owned(), version.to_owned())))
     }
 
     pub fn edge(&self) -> &Edge {
@@ -190,6 +214,7 @@ impl Builder {
             metrics: self.metrics,
             anonymous: self.anonymous,
             pages: self.pages,
+            delegated: ArcSwap::default(),
         })
     }
 }

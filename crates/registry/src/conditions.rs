@@ -1,13 +1,56 @@
-//! Rules of conditions of meta/v1, as the newer kinds have them.
-//!
-//! Pure functions that add to a list of errors.
+//! Conditions in the status of objects: found, set, and checked by the rules
+//! of meta/v1, as the newer kinds have them.
 
-use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::label_key;
+use apimachinery::{Value, time};
+use jiff::Timestamp;
 
 const MOST_REASON: usize = 1024;
 const MOST_MESSAGE: usize = 32 << 10;
+
+/// A condition in the status of an object.
+pub fn find<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    object["status"]["conditions"].items().iter().find(|condition| condition["type"].text() == kind)
+}
+
+/// Whether a condition holds.
+pub fn is_true(object: &Value, kind: &str) -> bool {
+    find(object, kind).is_some_and(|condition| condition["status"].text() == "True")
+}
+
+/// What a condition is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    pub kind: &'a str,
+    pub status: bool,
+    pub reason: &'a str,
+    pub message: &'a str,
+}
+
+/// Sets a condition; its time changes with its status alone.
+pub fn set(object: &mut Value, told: Told<'_>, now: Timestamp) {
+    let status = if told.status { "True" } else { "False" };
+    let conditions = object.entry("status").entry("conditions");
+    if conditions.is_null() {
+        *conditions = Value::Array(Vec::new());
+    }
+    let Value::Array(conditions) = conditions else { return };
+    let at = conditions.iter().position(|condition| condition["type"].text() == told.kind);
+    let at = at.unwrap_or_else(|| {
+        let mut condition = Value::object();
+        condition.set("type", told.kind);
+        conditions.push(condition);
+        conditions.len() - 1
+    });
+    let condition = &mut conditions[at];
+    if condition["status"].text() != status || condition["lastTransitionTime"].is_null() {
+        condition.set("lastTransitionTime", time::format(now));
+    }
+    condition.set("status", status);
+    condition.set("reason", told.reason);
+    condition.set("message", told.message);
+}
 
 /// Every condition whole, one of a type.
 pub fn validate(path: &Path<'_>, conditions: &Value, errors: &mut Errors) {

@@ -11,7 +11,6 @@ use apiserver::{
 use auth::ServiceAccountTokens;
 use pki::ServiceAccountKeys;
 
-use crate::printers::descriptions;
 use crate::reviews::access::{About, AccessReview};
 use crate::*;
 
@@ -31,16 +30,12 @@ pub struct Settings {
 /// Every built-in resource, in the order of discovery.
 pub fn definitions(settings: &Settings) -> Vec<Definition> {
     let mut columns = facts::table_columns();
-    let described = descriptions::data();
     let mut made: Vec<Definition> = Vec::new();
     for fact in facts::discovery() {
         let mut version = version_of(fact);
         let place = (fact.group.clone(), fact.version.clone(), fact.resource.clone());
         if let Some(at) = columns.iter().position(|(key, _)| *key == place) {
             version.columns = columns.swap_remove(at).1.into_iter().map(column).collect();
-            let (group, version_name, resource) = place;
-            let place = format!("{group}/{version_name}/{resource}");
-            descriptions::describe(&described, &place, &mut version.columns);
         }
         let known = made
             .iter_mut()
@@ -304,7 +299,7 @@ fn selectable(group: &str, resource: &str) -> Vec<Selectable> {
     let fields = |names: &[&'static str]| names.iter().map(|name| Selectable::new(name)).collect::<Vec<_>>();
     match (group, resource) {
         ("", "pods") => vec![
-            Selectable::new("spec.nodeName").triggering(),
+            Selectable { alias: "spec.host", ..Selectable::new("spec.nodeName") }.triggering(),
             Selectable::new("spec.restartPolicy"),
             Selectable::new("spec.schedulerName"),
             Selectable::new("spec.serviceAccountName"),
@@ -339,7 +334,10 @@ fn selectable(group: &str, resource: &str) -> Vec<Selectable> {
             "type",
         ])
         .into_iter()
-        .map(|field| if field.name == "source" { at(field, "source.component") } else { field })
+        .map(|field| match &*field.name {
+            "source" => Selectable { fallback: path("reportingComponent"), ..at(field, "source.component") },
+            _ => field,
+        })
         .collect(),
         // The stored shape is that of the core group.
         ("events.k8s.io", "events") => [

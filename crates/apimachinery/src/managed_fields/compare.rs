@@ -162,6 +162,7 @@ fn member(
     found: &mut Delta,
     stripped: &dyn Fn(&str) -> bool,
 ) -> Result<(), String> {
+    let new = new.filter(|value| shape.writes(name, value));
     // What the schema does not know is pruned before or kept whole.
     let shape = shape.member(name).unwrap_or(Shape::Whole);
     let mut below = Delta::default();

@@ -102,6 +102,17 @@ impl<'a> Shape<'a> {
         }
     }
 
+    /// Whether a member is written: Go leaves an empty list out where the field
+    /// says so, though the object that it decoded may have one.
+    pub(super) fn writes(self, name: &str, value: &Value) -> bool {
+        match self {
+            Shape::Struct(types, id, _) if value.as_array().is_some_and(<[Value]>::is_empty) => {
+                types.get(id).field(name).is_none_or(|field| !field.omit_empty)
+            }
+            _ => true,
+        }
+    }
+
     /// Whether the schema names the member, as fields of structs are named and
     /// keys of maps are not.
     pub(super) fn names(self, name: &str) -> bool {

@@ -8,7 +8,7 @@ use super::{MAGIC, ProtobufError};
 use crate::json::MAX_DEPTH;
 use crate::quantity::Quantity;
 use crate::schema::{
-    Field, Members, Or, ProtoTarget, Struct, Type, TypeId, Types, assemble, finish, item_or_zero,
+    Empties, Field, Members, Or, ProtoTarget, Struct, Type, TypeId, Types, assemble, finish, item_or_zero,
 };
 use crate::{Object, Value, json, time};
 
@@ -94,7 +94,7 @@ fn message(types: &Types, id: TypeId, bytes: &[u8], depth: usize) -> Result<Obje
             if let (Type::Map(_), Value::Object(object)) = (field.ty, &mut value) {
                 sort_entries(object);
             }
-            finish(field, value).map(|value| (at, value))
+            finish(field, value, Empties::AsSent).map(|value| (at, value))
         })
         .collect();
     Ok(assemble(types, ty, &mut finished))

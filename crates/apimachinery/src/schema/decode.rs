@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::context::{Context, Step};
-use super::normalize::{Members as Fields, assemble, finish, item_or_zero};
+use super::normalize::{Empties, Members as Fields, assemble, finish, item_or_zero};
 use super::scalar::{canonical, canonical_base64};
 use super::{Or, Type, TypeId, Types};
 use crate::json::{DecodeError, Lexer, Members, check_depth, kind_of, raw_value, scalar};
@@ -179,7 +179,7 @@ impl<'a> Decoder<'_, 'a> {
             // Go leaves a scalar that is not a pointer as a duplicate set it.
             value = kept;
         }
-        match (slot, finish(field, value)) {
+        match (slot, finish(field, value, Empties::AsSent)) {
             (None, Some(value)) => members.push((at as u16, value)),
             (None, None) => {}
             (Some(slot), Some(value)) => members[slot].1 = value,

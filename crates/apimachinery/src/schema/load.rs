@@ -265,6 +265,7 @@ impl Loader<'_> {
             pointer,
             omit_empty: false,
             omit_zero: false,
+            keeps_empty: false,
             required: false,
             patch_merge: false,
             patch_retain_keys: false,
@@ -282,6 +283,7 @@ impl Loader<'_> {
                 None => match flag {
                     "e" => field.omit_empty = true,
                     "z" => field.omit_zero = true,
+                    "n" => field.keeps_empty = true,
                     "r" => field.required = true,
                     "m" => field.atomic = true,
                     _ => {}
@@ -305,6 +307,8 @@ impl Loader<'_> {
                 Some(_) => {}
             }
         }
+        let always_written = !field.omit_empty && !field.omit_zero;
+        field.keeps_empty |= always_written && matches!(field.ty, Type::List(_));
         field
     }
 }

@@ -18,8 +18,8 @@ use std::sync::OnceLock;
 pub use decode::{Decoded, Strictness, decode_json};
 pub use defaults::{DefaultRow, Defaults, DefaultsTable};
 pub use load::LoadError;
-pub(crate) use normalize::{Members, assemble, finish, item_or_zero};
-pub use normalize::{normalize, zero};
+pub(crate) use normalize::{Empties, Members, assemble, finish, item_or_zero};
+pub use normalize::{forget_empties, normalize, normalize_stored, zero};
 pub use scalar::ScalarError;
 
 /// A struct type: an index into [`Types`].
@@ -94,6 +94,10 @@ pub struct Field {
     pub omit_empty: bool,
     /// `omitzero`: not written where the zero value.
     pub omit_zero: bool,
+    /// A list in which `[]` and nothing differ until the object is stored:
+    /// those that are always written, and those that a default or a check of
+    /// Kubernetes compares with nil.
+    pub keeps_empty: bool,
     /// The schema lists it under `required`.
     pub required: bool,
     /// Strategic merge patch: `merge` is among the strategies.

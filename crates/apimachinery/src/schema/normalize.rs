@@ -22,12 +22,69 @@ pub fn normalize(
     value: &mut Value,
     strictness: Strictness,
 ) -> Result<Vec<String>, DecodeError> {
-    let mut walker = Walker { context: Context::new(types, strictness == Strictness::Report) };
+    walk(types, ty, value, strictness, Empties::AsSent)
+}
+
+/// Brings a tree into the form in which it comes back from the store: as
+/// [`normalize`], with every empty list nil.
+pub fn normalize_stored(types: &Types, ty: TypeId, value: &mut Value) -> Result<(), DecodeError> {
+    walk(types, ty, value, Strictness::Ignore, Empties::Nil).map(drop)
+}
+
+/// Takes back empty lists of `object` where `old`, which was stored, has none:
+/// that is no change, since Kubernetes compares the two as equal.
+pub fn forget_empties(types: &Types, ty: TypeId, object: &mut Value, old: &Value) {
+    let (Value::Object(object), Value::Object(old)) = (object, old) else { return };
+    let ty = types.get(ty);
+    object.raw_mut().retain_mut(|(name, member)| {
+        let Some(field) = ty.field(name) else { return true };
+        let before = old.get(name);
+        let is_empty = member.as_array().is_some_and(<[Value]>::is_empty);
+        if is_empty && field.keeps_empty && before.is_none_or(Value::is_null) {
+            *member = Value::Null;
+            return before.is_some();
+        }
+        match (field.item_struct(), before) {
+            (Some(item), Some(before)) => match (member, before) {
+                (Value::Array(items), Value::Array(before)) => {
+                    let pairs = items.iter_mut().zip(before);
+                    pairs.for_each(|(item_, before)| forget_empties(types, item, item_, before));
+                }
+                (Value::Object(members), Value::Object(before)) if matches!(field.ty, Type::Map(_)) => {
+                    for (name, member) in members.raw_mut() {
+                        forget_empties(types, item, member, before.get(name).unwrap_or(&Value::Null));
+                    }
+                }
+                (member, before) => forget_empties(types, item, member, before),
+            },
+            _ => {}
+        }
+        true
+    });
+}
+
+fn walk(
+    types: &Types,
+    ty: TypeId,
+    value: &mut Value,
+    strictness: Strictness,
+    empties: Empties,
+) -> Result<Vec<String>, DecodeError> {
+    let mut walker = Walker { context: Context::new(types, strictness == Strictness::Report), empties };
     walker.value(Type::Struct(ty), "", value);
     let problems = walker.context.finish()?;
     let made = item_or_zero(types, Type::Struct(ty), std::mem::take(value));
     *value = made;
     Ok(problems)
+}
+
+/// What becomes of `[]` in a field that tells it from nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Empties {
+    /// It stays, as in an object that Go decoded.
+    AsSent,
+    /// It is nil, as in an object that was stored.
+    Nil,
 }
 
 /// Go's zero value of a type, as it is written.
@@ -65,7 +122,7 @@ pub(super) fn omitted_when_zero(field: &Field) -> bool {
 
 /// What of a field's value is kept: nothing where Go would leave it out, or
 /// where it is zero (what is written nevertheless is added by [`assemble`]).
-pub(crate) fn finish(field: &Field, value: Value) -> Option<Value> {
+pub(crate) fn finish(field: &Field, value: Value, empties: Empties) -> Option<Value> {
     if value.is_null() {
         return None;
     }
@@ -73,7 +130,7 @@ pub(crate) fn finish(field: &Field, value: Value) -> Option<Value> {
         return Some(value);
     }
     let empty = match &value {
-        Value::Array(items) => items.is_empty(),
+        Value::Array(items) => items.is_empty() && !(field.keeps_empty && empties == Empties::AsSent),
         // An empty map is nil; an empty struct stays.
         Value::Object(object) => object.is_empty() && matches!(field.ty, Type::Map(_)),
         Value::String(text) => {
@@ -122,6 +179,7 @@ pub(crate) fn assemble(types: &Types, ty: &Struct, members: &mut Members) -> Obj
 
 struct Walker<'t> {
     context: Context<'t, 'static>,
+    empties: Empties,
 }
 
 impl Walker<'_> {
@@ -192,7 +250,7 @@ impl Walker<'_> {
                 self.value(field.ty, field.go_type, value);
                 self.context.leave();
             }
-            match finish(field, std::mem::take(value)) {
+            match finish(field, std::mem::take(value), self.empties) {
                 None => false,
                 Some(kept) => {
                     *value = kept;

@@ -27,6 +27,7 @@ F\ttags\t[]string\t10\te
 F\traw\tapimachinery/pkg/runtime.RawExtension\t11\te
 F\tmode\tstring\t12\te\tg=v1.Mode
 F\twait\t*apimachinery/pkg/apis/meta/v1.Duration\t13\te
+F\ttold\t[]string\t14\te\tn
 S\tapi/g/v1.Item
 F\tid\tstring\t1\te
 F\ton\tbool\t2\te
@@ -78,12 +79,13 @@ fn members_come_in_gos_order_and_zero_values_by_gos_rules() {
         ),
         r#"{"kind":"Thing","spec":{"count":0,"name":"","items":[{"id":"a","on":true}],"when":null,"port":0,"tags":["x"],"raw":null}}"#
     );
-    // Empty and null lists and maps are nil; null items are zero values.
+    // Empty and null lists and maps are nil, but an empty list stays apart where it is always
+    // written; null items are zero values.
     assert_eq!(
         canonical(
             r#"{"data":{},"spec":{"items":[],"tags":[],"limits":{},"sub":null,"until":null,"count":null}}"#
         ),
-        format!(r#"{{"spec":{{{ZERO_SPEC}}}}}"#)
+        format!(r#"{{"spec":{{{}}}}}"#, ZERO_SPEC.replace(r#""items":null"#, r#""items":[]"#))
     );
     assert_eq!(
         canonical(
@@ -91,6 +93,18 @@ fn members_come_in_gos_order_and_zero_values_by_gos_rules() {
         ),
         r#"{"spec":{"name":"","items":[{}],"limits":{"a":"0"},"when":null,"port":0,"sub":{},"tags":[""],"raw":null},"data":{"b":null}}"#
     );
+}
+
+#[test]
+fn empty_lists_are_kept_apart_until_they_are_stored() {
+    let types = types();
+    let thing = types.kind("g", "v1", "Thing").unwrap();
+    let mut object = decode(r#"{"spec":{"items":[],"tags":[],"told":[]}}"#).unwrap().value;
+    assert_eq!(object["spec"]["items"], value!([]));
+    assert_eq!(object["spec"]["told"], value!([]));
+    assert!(object["spec"].as_object().unwrap().get("tags").is_none());
+    normalize_stored(&types, thing, &mut object).unwrap();
+    assert_eq!(json::to_string(&object), format!(r#"{{"spec":{{{ZERO_SPEC}}}}}"#));
 }
 
 #[test]

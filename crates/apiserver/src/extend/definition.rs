@@ -181,6 +181,10 @@ pub struct Selectable {
     pub name: Text,
     /// Where it is in the stored version; texts, numbers and truth values count.
     pub path: Vec<Text>,
+    /// Where it is read where nothing is at `path`; empty for nowhere.
+    pub fallback: Vec<Text>,
+    /// An older name that selectors may use; "" for none.
+    pub alias: &'static str,
     /// What an absent field reads as: "" mostly, `false` for `spec.unschedulable`.
     pub absent: &'static str,
     /// Watchers that choose by it are woken only for its value.
@@ -193,7 +197,15 @@ impl Selectable {
     /// A field at the path that its name spells.
     pub fn new(name: &'static str) -> Self {
         let path = name.split('.').map(Cow::Borrowed).collect();
-        Self { name: name.into(), path, absent: "", trigger: false, hidden: false }
+        Self {
+            name: name.into(),
+            path,
+            fallback: Vec::new(),
+            alias: "",
+            absent: "",
+            trigger: false,
+            hidden: false,
+        }
     }
 
     pub fn absent(mut self, value: &'static str) -> Self {
@@ -208,7 +220,11 @@ impl Selectable {
 
     /// The field of `object` as selectors compare it.
     pub fn read<'a>(&self, object: &'a Value) -> Cow<'a, str> {
-        let found = self.path.iter().fold(object, |value, name| value.get(name));
+        let at = |path: &[Text]| path.iter().fold(object, |value, name| value.get(name));
+        let mut found = at(&self.path);
+        if !self.fallback.is_empty() && found.text().is_empty() {
+            found = at(&self.fallback);
+        }
         match found {
             Value::String(text) => Cow::Borrowed(text),
             Value::Bool(truth) => Cow::Borrowed(if *truth { "true" } else { "false" }),
@@ -286,7 +302,20 @@ impl Definition {
 mod tests {
     use apimachinery::value;
 
-    use super::Ineffective;
+    use super::{Ineffective, Selectable};
+
+    #[test]
+    fn a_field_is_read_elsewhere_where_it_is_empty() {
+        let field = Selectable { fallback: vec!["other".into()], ..Selectable::new("source.component") };
+        for (object, expected) in [
+            (value!({"source": {"component": "a"}, "other": "b"}), "a"),
+            (value!({"source": {}, "other": "b"}), "b"),
+            (value!({"source": {"component": ""}, "other": "b"}), "b"),
+            (value!({}), ""),
+        ] {
+            assert_eq!(field.read(&object), expected, "{object:?}");
+        }
+    }
 
     #[test]
     fn what_has_no_effect_is_told() {

@@ -105,7 +105,7 @@ impl Draft {
     /// Brings the tree into canonical form and encodes it.
     pub fn of(resource: &Resource, object: &mut Value) -> Result<Self, Status> {
         if let Storage::Stored { schema: Some(schema), .. } = &resource.storage {
-            schema::normalize(facts::types(), *schema, object, Strictness::Ignore)
+            schema::normalize_stored(facts::types(), *schema, object)
                 .map_err(|error| Status::internal(error.to_string()))?;
         }
         thread_local! {
@@ -293,7 +293,7 @@ impl ApiServer {
         let catalogue = self.catalogue.load();
         let Some(resource) = catalogue.resource(group, plural) else { return Ok(()) };
         if let Storage::Stored { schema: Some(schema), .. } = &resource.storage {
-            schema::normalize(facts::types(), *schema, object, Strictness::Ignore).map_err(|error| {
+            schema::normalize_stored(facts::types(), *schema, object).map_err(|error| {
                 Status::internal(format!("{} {}: {error}", resource.kind, meta::name(object)))
             })?;
         }

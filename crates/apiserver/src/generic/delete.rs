@@ -94,11 +94,7 @@ impl ApiServer {
                     revision = self.remove(resource, entry.key.clone(), revision, notes.companions).await?;
                 }
                 if !strategy.returns_deleted() {
-                    return Ok(Outcome::Tree {
-                        code: 200,
-                        value: deleted(target, &old).to_value(),
-                        of: None,
-                    });
+                    return Ok(Outcome::Tree { code: 200, value: deleted(target, &old).to_value() });
                 }
                 let Draft { bytes, splice, .. } = Draft::of(resource, &mut object).map_err(refused)?;
                 let object = Published { resource: resource.clone(), bytes, splice, revision };

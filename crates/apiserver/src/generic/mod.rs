@@ -11,7 +11,7 @@ mod modify;
 mod ownership;
 mod patch;
 mod read;
-mod scale;
+pub(crate) mod scale;
 mod selection;
 mod update;
 mod watch;
@@ -133,8 +133,6 @@ pub(crate) enum Outcome {
     Tree {
         code: u16,
         value: Value,
-        /// The virtual resource whose object or list it is: it can be shown as a table.
-        of: Option<Arc<Resource>>,
     },
     List(Listed),
     Watch(Box<Watching>),

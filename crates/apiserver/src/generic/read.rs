@@ -12,7 +12,7 @@ impl ApiServer {
         match target.subresource().map(|subresource| &subresource.kind) {
             Some(SubresourceKind::Scale(scale)) => {
                 let value = super::scale::of_target(target, scale, &object.tree())?;
-                Ok(Outcome::Tree { code: 200, value, of: None })
+                Ok(Outcome::Tree { code: 200, value })
             }
             _ => Ok(Outcome::Object { code: 200, object }),
         }

@@ -5,12 +5,13 @@ use apimachinery::field::{Errors, Path};
 use apimachinery::labels::Selector;
 use apimachinery::managed_fields::{self, Applied, Apply, Set, Shape, Single, Write};
 use apimachinery::schema::{self, Type, TypeId};
-use apimachinery::{Key, Status, Value, meta, time};
+use apimachinery::{Key, Status, Value, meta, table, time};
+use jiff::Timestamp;
 
 use super::ownership::normalize_applied;
 use super::patch::Patch;
 use super::update::Made;
-use super::{Caller, Outcome, Target, WriteOptions};
+use super::{Caller, Outcome, Target, WriteOptions, metadata};
 use crate::input::{self, Expected, Input};
 use crate::{ApiServer, Scale, ScaleSelector, SubresourceKind, Text};
 
@@ -69,6 +70,29 @@ fn of(scale: &Scale, object: &Value) -> Result<Value, Status> {
     made.set("spec", spec);
     made.set("status", status);
     Ok(made)
+}
+
+/// The columns of a Scale in a table.
+pub(crate) fn columns() -> Vec<table::Column> {
+    let described = facts::column_descriptions("autoscaling/v1/scale");
+    let kinds = [("Name", "string"), ("Desired", "integer"), ("Available", "integer"), ("Age", "string")];
+    kinds
+        .iter()
+        .enumerate()
+        .map(|(at, (name, ty))| table::Column {
+            name: (*name).into(),
+            ty: (*ty).into(),
+            format: String::new(),
+            description: described.get(at).cloned().unwrap_or_default(),
+            priority: 0,
+        })
+        .collect()
+}
+
+/// What stands in them.
+pub(crate) fn cells(scale: &Value, now: Timestamp) -> Vec<Value> {
+    let count = |part: &str| Value::from(scale[part]["replicas"].as_i64().unwrap_or(0));
+    vec![meta::name(scale).into(), count("spec"), count("status"), metadata::age(scale, now).into()]
 }
 
 /// What a scale write sends: a whole Scale, or a patch of one.
@@ -156,7 +180,7 @@ impl ApiServer {
         let outcome = self.change(target, caller, options, warnings, "", false, &mut make).await?;
         match outcome {
             Outcome::Object { object, .. } => {
-                Ok(Outcome::Tree { code: 200, value: of_target(target, &scale, &object.tree())?, of: None })
+                Ok(Outcome::Tree { code: 200, value: of_target(target, &scale, &object.tree())? })
             }
             other => Ok(other),
         }

@@ -51,7 +51,11 @@ impl Selection {
     ) -> Result<Self, Status> {
         let bad = |error: labels::SelectorError| Status::bad_request(error.to_string());
         let labels = labels::Selector::parse(options.label_selector.as_deref().unwrap_or("")).map_err(bad)?;
-        let fields = fields::Selector::parse(options.field_selector.as_deref().unwrap_or("")).map_err(bad)?;
+        let mut fields =
+            fields::Selector::parse(options.field_selector.as_deref().unwrap_or("")).map_err(bad)?;
+        for field in resource.selectable.iter().filter(|field| !field.alias.is_empty()) {
+            fields.rename(field.alias, &field.name);
+        }
         for term in fields.terms() {
             check_field(&term.field, resource, version)?;
         }

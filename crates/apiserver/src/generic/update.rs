@@ -1,14 +1,15 @@
 //! update: PUT of an object or of one of its subresources, and everything that
 //! PUT and PATCH share from ownership on.
 
+use api::facts;
 use apimachinery::field::{Errors, Path};
-use apimachinery::{Status, Value, meta};
+use apimachinery::{Status, Value, meta, schema};
 use store::Entry;
 
 use super::commit::{CommitError, Draft, Published, Was, set_revision, tree_of};
 use super::{Attempt, Caller, Outcome, Target, WriteOptions, metadata, ownership};
 use crate::input::{self, Input};
-use crate::{Action, ApiServer, Context, Notes, Operation, Strategy, SubresourceKind};
+use crate::{Action, ApiServer, Context, Notes, Operation, Storage, Strategy, SubresourceKind};
 
 /// How often a write that others overtook runs again before it gives up.
 const TRIES: usize = 64;
@@ -225,6 +226,9 @@ impl ApiServer {
 
         let admission = attempt.admission(Operation::Update, &target.name, Some(old));
         self.mutate(&admission, resource, &mut object, notes).await?;
+        if let Storage::Stored { schema: Some(schema), .. } = &resource.storage {
+            schema::forget_empties(facts::types(), *schema, &mut object, old);
+        }
         self.check_revision(target, &mut object, entry.revision)?;
 
         let context = attempt.context(&target.name);

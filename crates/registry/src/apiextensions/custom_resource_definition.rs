@@ -5,9 +5,9 @@ use apimachinery::{Value, meta};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
-use super::names::{Told, set_condition};
 use super::validation;
 use crate::changes::{default_struct, default_text, items};
+use crate::conditions;
 
 /// Held until the objects of a deleted definition are gone.
 pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -86,13 +86,13 @@ impl Strategy for CustomResourceDefinition {
             finalizers.push(CLEANUP.into());
         }
         metadata.set("finalizers", finalizers);
-        let told = Told {
+        let told = conditions::Told {
             kind: "Terminating",
             status: true,
             reason: "InstanceDeletionPending",
             message: "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
         };
-        set_condition(object, told, context.now);
+        conditions::set(object, told, context.now);
     }
 
     fn returns_deleted(&self) -> bool {

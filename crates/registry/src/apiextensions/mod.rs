@@ -13,6 +13,8 @@ mod validation;
 use apimachinery::Value;
 use jiff::Timestamp;
 
+use crate::conditions;
+
 /// Tells of a definition in a group of the community how far it is approved.
 /// Whether anything changed.
 pub fn approval(definition: &mut Value, now: Timestamp) -> bool {
@@ -27,13 +29,13 @@ pub fn approval(definition: &mut Value, now: Timestamp) -> bool {
         Approval::Approved => "ApprovedAnnotation",
         Approval::Invalid => "InvalidAnnotation",
     };
-    let told = names::Told {
+    let told = conditions::Told {
         kind: "KubernetesAPIApprovalPolicyConformant",
         status: state == Approval::Approved,
         reason,
         message: &message,
     };
-    let before = names::condition(definition, told.kind).cloned();
-    names::set_condition(definition, told, now);
-    before.as_ref() != names::condition(definition, told.kind)
+    let before = conditions::find(definition, told.kind).cloned();
+    conditions::set(definition, told, now);
+    before.as_ref() != conditions::find(definition, told.kind)
 }

@@ -1,52 +1,11 @@
 //! The names of definitions and the conditions that tell of them: decided one
 //! definition after the other, those that have a name keep it.
 
+use apimachinery::Value;
 use apimachinery::field::quote;
-use apimachinery::{Value, time};
 use jiff::Timestamp;
 
-/// A condition of a definition.
-pub fn condition<'a>(definition: &'a Value, kind: &str) -> Option<&'a Value> {
-    definition["status"]["conditions"].items().iter().find(|condition| condition["type"].text() == kind)
-}
-
-/// Whether a condition holds.
-pub fn is_true(definition: &Value, kind: &str) -> bool {
-    condition(definition, kind).is_some_and(|condition| condition["status"].text() == "True")
-}
-
-/// What a condition is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told<'a> {
-    pub kind: &'a str,
-    pub status: bool,
-    pub reason: &'a str,
-    pub message: &'a str,
-}
-
-/// Sets a condition; its time changes with its status alone.
-pub fn set_condition(definition: &mut Value, told: Told<'_>, now: Timestamp) {
-    let status = if told.status { "True" } else { "False" };
-    let conditions = definition.entry("status").entry("conditions");
-    if conditions.is_null() {
-        *conditions = Value::Array(Vec::new());
-    }
-    let Value::Array(conditions) = conditions else { return };
-    let at = conditions.iter().position(|condition| condition["type"].text() == told.kind);
-    let at = at.unwrap_or_else(|| {
-        let mut condition = Value::object();
-        condition.set("type", told.kind);
-        conditions.push(condition);
-        conditions.len() - 1
-    });
-    let condition = &mut conditions[at];
-    if condition["status"].text() != status || condition["lastTransitionTime"].is_null() {
-        condition.set("lastTransitionTime", time::format(now));
-    }
-    condition.set("status", status);
-    condition.set("reason", told.reason);
-    condition.set("message", told.message);
-}
+use crate::conditions::{Told, find, is_true, set};
 
 /// Gives `definition` the names that no other definition of its group has,
 /// and says so in its conditions. Whether anything changed.
@@ -60,13 +19,13 @@ pub fn accept(definition: &mut Value, others: &[&Value], now: Timestamp) -> bool
     match &conflict {
         None => {
             let (reason, message) = ("NoConflicts", "no conflicts found");
-            set_condition(definition, Told { kind: "NamesAccepted", status: true, reason, message }, now);
+            set(definition, Told { kind: "NamesAccepted", status: true, reason, message }, now);
         }
         Some((reason, message)) => {
-            set_condition(definition, Told { kind: "NamesAccepted", status: false, reason, message }, now);
-            if condition(definition, "Established").is_none() {
+            set(definition, Told { kind: "NamesAccepted", status: false, reason, message }, now);
+            if find(definition, "Established").is_none() {
                 let (reason, message) = ("NotAccepted", "not all names are accepted");
-                set_condition(definition, Told { kind: "Established", status: false, reason, message }, now);
+                set(definition, Told { kind: "Established", status: false, reason, message }, now);
             }
         }
     }
@@ -79,7 +38,7 @@ pub fn establish(definition: &mut Value, now: Timestamp) -> bool {
         return false;
     }
     let (reason, message) = ("InitialNamesAccepted", "the initial names have been accepted");
-    set_condition(definition, Told { kind: "Established", status: true, reason, message }, now);
+    set(definition, Told { kind: "Established", status: true, reason, message }, now);
     true
 }
 

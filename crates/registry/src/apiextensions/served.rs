@@ -14,8 +14,8 @@ use apiserver::{
 
 use super::columns::columns;
 use super::custom_resource::{CustomResource, OtherVersion, StorageForm, path_of};
-use super::names::is_true;
 use super::rules::Rules;
+use crate::conditions::is_true;
 
 /// The resources of a definition; none where it is not established. Objects
 /// stored before `since` are brought into its form when they are read.
@@ -157,6 +157,8 @@ fn selectable(spec: &Value, version: &Value) -> Vec<Selectable> {
         .map(|text| Selectable {
             name: text.trim_start_matches('.').to_owned().into(),
             path: path_of(&text),
+            fallback: Vec::new(),
+            alias: "",
             absent: "",
             trigger: false,
             hidden: !own.contains(&text),

@@ -21,6 +21,28 @@ pub fn count(text: &str, completions: i64) -> Result<i64, String> {
     Ok(total)
 }
 
+/// The first index that both texts name, as upstream finds it: what cannot be
+/// read is passed over.
+pub fn overlap(one: &str, other: &str, completions: i64) -> Option<i64> {
+    let read = |text: &str| -> Vec<(i64, i64)> {
+        let parts = text.split(',').filter(|_| !text.is_empty());
+        parts.filter_map(|part| interval(part, completions).ok()).collect()
+    };
+    let (one, other) = (read(one), read(other));
+    let (mut at, mut other_at) = (0, 0);
+    while let (Some((start, end)), Some((other_start, other_end))) = (one.get(at), other.get(other_at)) {
+        if start <= other_end && other_start <= end {
+            return Some(*start.max(other_start));
+        }
+        if start <= other_start {
+            at += 1;
+        } else {
+            other_at += 1;
+        }
+    }
+    None
+}
+
 fn not_rising(before: i64, now: i64) -> String {
     format!("non-increasing order, previous: {before}, current: {now}")
 }
@@ -50,6 +72,20 @@ fn interval(text: &str, completions: i64) -> Result<(i64, i64), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_is_named_once() {
+        for (one, other, expected) in [
+            ("", "1", None),
+            ("1,3-5", "2,6", None),
+            ("1,3-5", "4", Some(4)),
+            ("0-8", "2-3", Some(2)),
+            ("x,2", "2", Some(2)),
+            ("7", "1,3,7-9", Some(7)),
+        ] {
+            assert_eq!(overlap(one, other, 10), expected, "{one} {other}");
+        }
+    }
 
     #[test]
     fn indexes_rise_below_the_completions() {

@@ -145,6 +145,15 @@ fn indexed(object: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
         };
         errors.invalid(&path.child(field), text, why);
     }
+    let is_new = |field: &str| status[field] != old["status"][field];
+    if (is_new("completedIndexes") || is_new("failedIndexes"))
+        && let (Some(completions), Some(failed)) =
+            (spec["completions"].as_i64(), status["failedIndexes"].as_str())
+        && let Some(index) = indexes::overlap(status["completedIndexes"].text(), failed, completions)
+    {
+        let why = format!("failedIndexes and completedIndexes overlap at index: {index}");
+        errors.invalid(&path.child("failedIndexes"), failed, &why);
+    }
 }
 
 /// What was true or counted stays so.

@@ -9,6 +9,9 @@ use crate::changes::keep_in;
 use crate::rules::addresses::{one_of_each_family, valid_cidr, warn_of_cidr};
 use crate::rules::{internal, resources};
 
+const TAINTS: &str = "scheduler.alpha.kubernetes.io/taints";
+const AVOIDED: &str = "scheduler.alpha.kubernetes.io/preferAvoidPods";
+
 /// Node.
 pub struct Node;
 
@@ -43,7 +46,10 @@ impl Strategy for Node {
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         let mut errors = Errors::new();
-        validate_taints(object, &mut errors);
+        validate_annotations(&object["metadata"]["annotations"], &mut errors);
+        // Upstream names the path of an annotation that taints once were.
+        let taints = Path::Root.child("metadata");
+        validate_taints(&object["spec"]["taints"], &taints.child("taints"), &mut errors);
         validate_resources(object, &mut errors);
         validate_ranges(&object["spec"]["podCIDRs"], &mut errors);
         errors
@@ -151,13 +157,44 @@ fn validate_change(object: &Value, old: &Value, errors: &mut Errors) {
     }
 }
 
-fn validate_taints(object: &Value, errors: &mut Errors) {
-    // Upstream names the path of an annotation that taints once were.
+/// Taints, and pods that the node would rather not have, in their old places.
+fn validate_annotations(annotations: &Value, errors: &mut Errors) {
     let metadata = Path::Root.child("metadata");
-    let taints = metadata.child("taints");
-    let list = object["spec"]["taints"].items();
+    let path = metadata.child("annotations");
+    match parsed(annotations[TAINTS].text()) {
+        Err(why) => errors.invalid(&path, TAINTS, &why),
+        Ok(taints) => validate_taints(&taints, &path.child(TAINTS), errors),
+    }
+    let avoided = match parsed(annotations[AVOIDED].text()) {
+        Err(why) => return errors.invalid(&path.child("AvoidPods"), AVOIDED, &why),
+        Ok(avoided) => avoided,
+    };
+    let list = path.child(AVOIDED);
+    for (at, entry) in avoided["preferAvoidPods"].items().iter().enumerate() {
+        let entry_path = list.index(at);
+        let (signature, controller) =
+            (entry_path.child("PodSignature"), &entry["podSignature"]["podController"]);
+        if controller.is_null() {
+            errors.required(&signature, "");
+        } else if !controller["controller"].is_true() {
+            let place = signature.child("PodController");
+            errors.invalid(&place.child("Controller"), false, "must point to a controller");
+        }
+    }
+}
+
+/// An annotation's JSON; null where there is none.
+fn parsed(text: &str) -> Result<Value, String> {
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    apimachinery::json::parse(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn validate_taints(taints: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let list = taints.items();
     for (at, taint) in list.iter().enumerate() {
-        let path = taints.index(at);
+        let path = path.index(at);
         let (key, effect) = (taint["key"].text(), taint["effect"].text());
         for why in validation::qualified_name(key) {
             errors.invalid(&path.child("key"), key, &why);
@@ -215,11 +252,49 @@ mod tests {
         let taint = |effect: &str| value!({"key": "k", "effect": effect});
         let mut errors = Errors::new();
         validate_taints(
-            &value!({"spec": {"taints": vec![taint("NoSchedule"), taint("NoExecute"), taint("NoSchedule")]}}),
+            &vec![taint("NoSchedule"), taint("NoExecute"), taint("NoSchedule")].into(),
+            &Path::Root.child("metadata").child("taints"),
             &mut errors,
         );
         assert_eq!(errors.len(), 1);
         assert!(errors.to_string().starts_with("metadata.taints[2]: Duplicate value: "), "{errors}");
+    }
+
+    #[test]
+    fn old_annotations_are_read() {
+        let avoid = |controller: Value| {
+            let entry = value!({"podSignature": {"podController": controller}});
+            apimachinery::json::to_string(&value!({"preferAvoidPods": [entry]}))
+        };
+        let place = "metadata.annotations.scheduler.alpha.kubernetes.io/preferAvoidPods[0].PodSignature";
+        for (annotation, text, expected) in [
+            (AVOIDED, avoid(value!({"controller": true})), String::new()),
+            (
+                AVOIDED,
+                avoid(value!({"controller": false})),
+                format!("{place}.PodController.Controller: Invalid value: false: must point to a controller"),
+            ),
+            (AVOIDED, avoid(Value::Null), format!("{place}: Required value")),
+            (
+                AVOIDED,
+                "{".to_owned(),
+                format!(
+                    "metadata.annotations.AvoidPods: Invalid value: \"{AVOIDED}\": unexpected end of JSON input"
+                ),
+            ),
+            (TAINTS, r#"[{"key":"k","effect":"NoSchedule"}]"#.to_owned(), String::new()),
+            (
+                TAINTS,
+                r#"[{"key":"k"}]"#.to_owned(),
+                format!("metadata.annotations.{TAINTS}[0].effect: Required value"),
+            ),
+        ] {
+            let mut annotations = Value::object();
+            annotations.set(annotation, text.as_str());
+            let mut errors = Errors::new();
+            validate_annotations(&annotations, &mut errors);
+            assert_eq!(errors.iter().map(ToString::to_string).collect::<String>(), expected, "{text}");
+        }
     }
 
     #[test]

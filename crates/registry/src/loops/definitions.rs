@@ -14,9 +14,10 @@ use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, UserInfo, 
 use edge::Task;
 use jiff::Timestamp;
 
+use super::ignore_absent;
 use crate::apiextensions::custom_resource_definition::CLEANUP;
-use crate::apiextensions::names::{self, Told};
-use crate::apiextensions::{approval, served};
+use crate::apiextensions::{approval, names, served};
+use crate::conditions::{self, Told};
 
 const DEFINITIONS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
 const SERVICES: (&str, &str) = ("apiregistration.k8s.io", "apiservices");
@@ -162,8 +163,8 @@ impl Definitions {
             let shape = hash(&[
                 &tree["spec"],
                 &tree["status"]["acceptedNames"],
-                &names::is_true(tree, "Established").into(),
-                &names::is_true(tree, "Terminating").into(),
+                &conditions::is_true(tree, "Established").into(),
+                &conditions::is_true(tree, "Terminating").into(),
             ]);
             if shape == known.shape {
                 continue;
@@ -283,13 +284,6 @@ fn own_user() -> Arc<UserInfo> {
     Arc::new(UserInfo::new("system:apiserver", &["system:masters", "system:authenticated"]))
 }
 
-fn ignore_absent(result: Result<(), Status>) -> Result<(), Status> {
-    match result {
-        Err(status) if status.is("NotFound") => Ok(()),
-        other => other,
-    }
-}
-
 fn api_service(group: &str, version: &str, now: Timestamp) -> Companion {
     let name = format!("{version}.{group}");
     let object = value!({
@@ -345,7 +339,7 @@ async fn clean_once(server: &ApiServer, name: &str, (group, plural): (&str, &str
     }
     let holds = meta::finalizers(&definition).any(|finalizer| finalizer == CLEANUP);
     if holds {
-        let was_established = names::is_true(&definition, "Established");
+        let was_established = conditions::is_true(&definition, "Established");
         if was_established {
             let (reason, message) = ("InstanceDeletionInProgress", "CustomResource deletion is in progress");
             tell(server, name, Told { kind: "Terminating", status: true, reason, message }).await?;
@@ -368,7 +362,7 @@ async fn clean_once(server: &ApiServer, name: &str, (group, plural): (&str, &str
         };
         let now = server.edge().clock.now();
         let mut change = |tree: &mut Value, _: &View| {
-            names::set_condition(tree, Told { kind: "Terminating", status: false, reason, message }, now);
+            conditions::set(tree, Told { kind: "Terminating", status: false, reason, message }, now);
             let rest: Vec<Value> =
                 meta::finalizers(tree).filter(|have| *have != CLEANUP).map(Value::from).collect();
             tree.entry("metadata").set("finalizers", rest);
@@ -384,7 +378,7 @@ async fn clean_once(server: &ApiServer, name: &str, (group, plural): (&str, &str
 async fn tell(server: &ApiServer, name: &str, told: Told<'_>) -> Result<(), Status> {
     let now = server.edge().clock.now();
     let mut change = |tree: &mut Value, _: &View| {
-        names::set_condition(tree, told, now);
+        conditions::set(tree, told, now);
         Ok(Vec::new())
     };
     ignore_absent(server.modify(DEFINITIONS, ("", name), false, &mut change).await.map(|_| ()))

@@ -3,11 +3,13 @@
 //! the range of service addresses.
 //!
 //! Pure plans of what should be there; `bootstrap` writes what is missing in
-//! one or few transactions. Definitions of custom resources have a loop of
-//! their own from then on. Nothing here runs on a period.
+//! one or few transactions. Definitions of custom resources, API services and
+//! flow schemas have loops of their own from then on. Nothing here runs on a period.
 
+mod availability;
 mod builtin;
 mod definitions;
+mod flow_schemas;
 mod kubernetes_service;
 mod namespaces;
 mod rbac;
@@ -56,7 +58,10 @@ pub async fn bootstrap(server: &Arc<ApiServer>, cluster: &Cluster) -> Result<(),
     server.seed(changes).await?;
     let mut definitions = definitions::Definitions::new(server);
     definitions.pass(server).await?;
-    server.edge().tasks.spawn(definitions.run(server.clone()));
+    let tasks = &server.edge().tasks;
+    tasks.spawn(definitions.run(server.clone()));
+    tasks.spawn(availability::Availability::new(server).run(server.clone()));
+    tasks.spawn(flow_schemas::FlowSchemas::new(server).run(server.clone()));
     for step in STEPS {
         server.finish_step(step);
     }
@@ -69,6 +74,14 @@ fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Companion> {
     changes.extend(builtin::plan(view, now));
     changes.extend(kubernetes_service::plan(view, cluster, now));
     changes
+}
+
+/// Whatever a loop wrote about may be gone by then.
+fn ignore_absent(result: Result<(), Status>) -> Result<(), Status> {
+    match result {
+        Err(status) if status.is("NotFound") => Ok(()),
+        other => other,
+    }
 }
 
 /// The creation of `object`, unless it is there.

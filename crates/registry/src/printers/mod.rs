@@ -7,7 +7,6 @@
 pub mod access;
 pub mod cluster;
 pub mod config;
-pub mod descriptions;
 pub mod event;
 pub mod network;
 pub mod node;

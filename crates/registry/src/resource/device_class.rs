@@ -22,7 +22,7 @@ impl Strategy for DeviceClass {
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
-        let mut errors = written(&object["spec"]);
+        let mut errors = written(&object["spec"], &Value::Null);
         let metadata = Path::Root.child("metadata");
         errors.check(&metadata.child("name"), context.name, dns1123_subdomain(context.name));
         generated(&object["spec"], &mut errors);
@@ -30,7 +30,7 @@ impl Strategy for DeviceClass {
     }
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = written(&object["spec"]);
+        let mut errors = written(&object["spec"], &old["spec"]);
         if object["spec"] != old["spec"] {
             generated(&object["spec"], &mut errors);
         }
@@ -42,10 +42,11 @@ impl Strategy for DeviceClass {
     }
 }
 
-fn written(spec: &Value) -> Errors {
+fn written(spec: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     let path = Path::Root.child("spec");
-    selectors(&spec["selectors"], &path.child("selectors"), &mut errors);
+    let are_stored = spec["selectors"] == old["selectors"];
+    selectors(&spec["selectors"], are_stored, &path.child("selectors"), &mut errors);
     let list = path.child("config");
     let configs = spec["config"].items();
     if configs.len() <= LISTS_MAX {

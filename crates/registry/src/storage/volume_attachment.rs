@@ -6,6 +6,7 @@ use apimachinery::validation::dns1123_subdomain;
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
+use crate::core::persistent_volume::validation::validate_spec;
 use crate::names;
 
 const MOST_METADATA: usize = 256 << 10;
@@ -61,7 +62,16 @@ fn validate(object: &Value) -> Errors {
             let why = "must specify non empty persistentVolumeName";
             errors.required(&place.child("persistentVolumeName"), why);
         }
-        _ => {}
+        (true, Some(_)) => {}
+        (false, None) => {
+            validate_spec(
+                &source["inlineVolumeSpec"],
+                "",
+                true,
+                &place.child("inlineVolumeSpec"),
+                &mut errors,
+            );
+        }
     }
     let node = spec["nodeName"].text();
     errors.check(&path.child("nodeName"), node, dns1123_subdomain(node));
@@ -105,6 +115,15 @@ mod tests {
             (
                 value!({"persistentVolumeName": "v", "inlineVolumeSpec": {}}),
                 "spec.source: Forbidden: must specify exactly one of inlineVolumeSpec and persistentVolumeName",
+            ),
+            (
+                value!({"inlineVolumeSpec": {"accessModes": ["ReadWriteOnce"], "csi": {"driver": "d", "volumeHandle": "h"}}}),
+                "",
+            ),
+            (
+                value!({"inlineVolumeSpec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"},
+                    "csi": {"driver": "d", "volumeHandle": "h"}}}),
+                "spec.source.inlineVolumeSpec.capacity: Forbidden: may not be specified in the context of inline volumes",
             ),
         ] {
             let errors = validate(&value!({"spec": {"attacher": "a", "nodeName": "n", "source": source}}));

@@ -43,7 +43,7 @@ pub(super) fn validate_update(object: &Value, old: &Value) -> Errors {
     let path = Path::child(&Path::Root, "spec");
     let (new_spec, old_spec) = (&object["spec"], &old["spec"]);
     let names = path.child("names");
-    if super::names::is_true(old, "Established") {
+    if crate::conditions::is_true(old, "Established") {
         errors.immutable(&path.child("scope"), &new_spec["scope"], &old_spec["scope"]);
         errors.immutable(&names.child("kind"), &new_spec["names"]["kind"], &old_spec["names"]["kind"]);
     }

@@ -1,6 +1,6 @@
 //! PersistentVolume.
 
-mod validation;
+pub mod validation;
 
 use apimachinery::field::{Errors, Path, quote};
 use apimachinery::{Value, value};

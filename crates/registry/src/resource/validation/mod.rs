@@ -2,9 +2,10 @@
 //! here, in `slice` and in `status`; those that upstream generates in
 //! `declared`, whose errors come last.
 //!
-//! Pure functions on trees. Expressions of selectors are not compiled here.
+//! Pure functions on trees.
 
 pub(super) mod declared;
+mod expression;
 pub(super) mod slice;
 pub(super) mod status;
 
@@ -20,7 +21,6 @@ use crate::rules::required;
 /// How many items most lists of a claim may have.
 pub(super) const LISTS_MAX: usize = 32;
 const FIRST_AVAILABLE_MAX: usize = 8;
-const EXPRESSION_MAX: usize = 10 << 10;
 const PARAMETERS_MAX: usize = 10 << 10;
 const POOL_MAX: usize = 253;
 const IDENTIFIER_MAX: usize = 32;
@@ -101,7 +101,7 @@ fn request(request: &Value, path: &Path<'_>, errors: &mut Errors) {
 
 /// Which devices, and how many.
 fn devices(request: &Value, path: &Path<'_>, errors: &mut Errors) {
-    selectors(&request["selectors"], &path.child("selectors"), errors);
+    selectors(&request["selectors"], false, &path.child("selectors"), errors);
     let (count, place) = (request["count"].as_i64().unwrap_or(0), path.child("count"));
     match request["allocationMode"].text() {
         "All" if count != 0 => {
@@ -116,13 +116,14 @@ fn devices(request: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-pub(super) fn selectors(list: &Value, path: &Path<'_>, errors: &mut Errors) {
+/// Selectors; expressions that are stored already were fine once and stay so.
+pub(super) fn selectors(list: &Value, are_stored: bool, path: &Path<'_>, errors: &mut Errors) {
     each(list, LISTS_MAX, path, errors, |selector, path, errors| {
-        let cel = &selector["cel"];
+        let (cel, place) = (&selector["cel"], path.child("cel"));
         if cel.is_null() {
-            errors.required(&path.child("cel"), "");
-        } else if cel["expression"].text().len() > EXPRESSION_MAX {
-            errors.too_long(&path.child("cel").child("expression"), EXPRESSION_MAX);
+            errors.required(&place, "");
+        } else if !are_stored {
+            expression::check(cel["expression"].text(), &place.child("expression"), errors);
         }
     });
 }

@@ -4,7 +4,7 @@ use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain, label_key, label_value};
 
-use super::scheduling::label_keys;
+use super::scheduling::{label_keys, selected_twice};
 use crate::rules::selector;
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -144,6 +144,7 @@ fn pod_term(term: &Value, path: &Path<'_>, errors: &mut Errors) {
     let labels = &term["labelSelector"];
     label_keys(&path.child("matchLabelKeys"), &term["matchLabelKeys"], labels, errors);
     label_keys(&path.child("mismatchLabelKeys"), &term["mismatchLabelKeys"], labels, errors);
+    selected_twice(path, &term["matchLabelKeys"], labels, errors);
     let mismatch = term["mismatchLabelKeys"].items();
     let keys = path.child("matchLabelKeys");
     for (at, key) in term["matchLabelKeys"].items().iter().enumerate() {

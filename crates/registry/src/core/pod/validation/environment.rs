@@ -3,7 +3,9 @@
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::quantity::Quantity;
-use apimachinery::validation::{config_map_key, dns1123_subdomain, env_var_name, qualified_name};
+use apimachinery::validation::{
+    config_map_key, dns1123_label, dns1123_subdomain, env_var_name, qualified_name,
+};
 
 /// Fields that a variable may show.
 const ENV_FIELDS: [&str; 9] = [
@@ -103,12 +105,45 @@ fn file_reference(reference: &Value, path: &Path<'_>, errors: &mut Errors) {
     } else {
         errors.check(&path.child("key"), key, env_var_name(key));
     }
-    for field in ["volumeName", "path"] {
-        if reference[field].text().is_empty() {
-            errors.required(&path.child(field), "");
+    let volume = reference["volumeName"].text();
+    if volume.is_empty() {
+        errors.required(&path.child("volumeName"), "");
+    } else {
+        errors.check(&path.child("volumeName"), volume, dns1123_label(volume));
+    }
+    match reference["path"].text() {
+        "" => errors.required(&path.child("path"), ""),
+        file => crate::rules::paths::descending(&path.child("path"), file, errors),
+    }
+}
+
+/// Files with variables lie in volumes of the pod that begin empty.
+pub(super) fn file_volumes(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        let containers = path.child(list);
+        for (at, container) in spec[list].items().iter().enumerate() {
+            let container_path = containers.index(at);
+            let variables = container_path.child("env");
+            for (at, variable) in container["env"].items().iter().enumerate() {
+                let reference = &variable["valueFrom"]["fileKeyRef"];
+                if reference.is_null() {
+                    continue;
+                }
+                let variable = variables.index(at);
+                let (value_from, name) = (variable.child("valueFrom"), reference["volumeName"].text());
+                let reference = value_from.child("fileKeyRef");
+                let place = reference.child("volumeName");
+                // Of two volumes with one name the last counts.
+                match spec["volumes"].items().iter().rev().find(|volume| volume["name"].text() == name) {
+                    None => errors.not_found(&place, name),
+                    Some(volume) if volume["emptyDir"].is_null() => {
+                        errors.invalid(&place, name, "referenced volume must be of type emptyDir");
+                    }
+                    Some(_) => {}
+                }
+            }
         }
     }
-    crate::rules::paths::descending(&path.child("path"), reference["path"].text(), errors);
 }
 
 /// An ObjectFieldSelector that names one of `fields`.

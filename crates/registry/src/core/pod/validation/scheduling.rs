@@ -93,6 +93,7 @@ pub fn spread_constraints(constraints: &Value, path: &Path<'_>, errors: &mut Err
         }
         let labels = &constraint["labelSelector"];
         label_keys(&here.child("matchLabelKeys"), &constraint["matchLabelKeys"], labels, errors);
+        selected_twice(&here, &constraint["matchLabelKeys"], labels, errors);
         selector::validate(&here.child("labelSelector"), labels, errors);
     }
 }
@@ -120,6 +121,21 @@ pub(super) fn label_keys(path: &Path<'_>, keys: &Value, labels: &Value, errors: 
     }
     for (at, key) in keys.items().iter().enumerate() {
         errors.check(&path.index(at), key.text(), label_key(key.text()));
+    }
+}
+
+/// A key that the selector names beside the requirement that the pod's own label
+/// became. Upstream tells the place of the key below the whole term.
+pub(super) fn selected_twice(path: &Path<'_>, keys: &Value, labels: &Value, errors: &mut Errors) {
+    let mut known: Vec<&str> = labels["matchLabels"].members().map(|(key, _)| key).collect();
+    for requirement in labels["matchExpressions"].items() {
+        let key = requirement["key"].text();
+        if let Some(at) = keys.items().iter().rposition(|own| own.text() == key)
+            && known.contains(&key)
+        {
+            errors.invalid(&path.index(at), key, "exists in both matchLabelKeys and labelSelector");
+        }
+        known.push(key);
     }
 }
 

@@ -4,7 +4,9 @@ use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, meta};
 
-use super::{Owner, affinity, containers, network, pod_resources, scheduling, security, volumes, windows};
+use super::{
+    Owner, affinity, containers, environment, network, pod_resources, scheduling, security, volumes, windows,
+};
 use crate::rules::resources;
 
 /// The seconds that a pod without a word has to end.
@@ -61,6 +63,7 @@ pub(super) fn spec(spec: &Value, owner: Owner<'_>, path: &Path<'_>, errors: &mut
     names_and_numbers(spec, path, errors);
     operating_system(spec, path, errors);
     network::hostname_override(spec, path, errors);
+    environment::file_volumes(spec, path, errors);
 }
 
 fn names_and_numbers(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
