@@ -1,0 +1,58 @@
+//! Each target for a moment, and whatever broke one before.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fuzz::{Failure, TARGETS, Target, replay, run};
+
+/// How long each target runs.
+fn budget() -> Duration {
+    let asked = std::env::var("CORTEN_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs_f64(asked.unwrap_or(1.0))
+}
+
+fn seed() -> u64 {
+    std::env::var("CORTEN_FUZZ_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+fn tell(name: &str, failure: &Failure) -> String {
+    let input = failure.input.escape_ascii();
+    format!("{name}: {}\nkeep it as a file below crates/fuzz/found/{name}/: {input}", failure.why)
+}
+
+fn try_target(name: &str) {
+    let target: Target =
+        TARGETS.iter().copied().find(|target| target.name == name).expect("a target of the table");
+    let found = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("found").join(name);
+    for file in std::fs::read_dir(found).into_iter().flatten().flatten() {
+        let input = std::fs::read(file.path()).expect("readable");
+        if let Err(failure) = replay(target, &input) {
+            panic!("{}: {}", file.path().display(), tell(name, &failure));
+        }
+    }
+    match run(target, budget(), seed()) {
+        Ok(tries) => println!("{name}: {tries} inputs"),
+        Err(failure) => panic!("{}", tell(name, &failure)),
+    }
+}
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            try_target(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_is_tried() {
+            let tried = [$(stringify!($name)),*];
+            let known: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+            assert_eq!(known, tried);
+        }
+    };
+}
+
+targets! {
+    json schema yaml protobuf json_patch merge_patch strategic_patch apply field_sets selectors scalars
+    cel structural tokens certificates
+}
