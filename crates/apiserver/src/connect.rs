@@ -5,6 +5,8 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use api::facts;
+use apimachinery::schema::{self, Strictness, Type};
 use apimachinery::status::GroupResource;
 use apimachinery::{Status, Value};
 use bytes::Bytes;
@@ -23,8 +25,12 @@ use crate::generic::Target;
 use crate::links::Prefix;
 use crate::negotiate::Wanted;
 use crate::pipeline::Head;
+use crate::query::Query;
 use crate::route::Route;
-use crate::{Action, ApiServer, NodeConnector, NodeStream, SubresourceKind, UserInfo, respond};
+use crate::{
+    Action, Admission, ApiServer, NodeConnector, NodeStream, Notes, Operation, SubresourceKind, UserInfo,
+    View, respond,
+};
 
 type Sent = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -121,11 +127,6 @@ impl ApiServer {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Some(connector) = self.connector.load().as_ref().clone() else {
-            return Err(Status::service_unavailable(
-                "this server has no way to nodes: it serves the API alone",
-            ));
-        };
         let view = self.view();
         let streams = matches!(
             target.subresource().map(|subresource| &subresource.kind),
@@ -138,6 +139,9 @@ impl ApiServer {
                 // A command may not be run with the right to read alone.
                 self.allow(&create_action(user, target), &view)?;
             }
+            if upgrades {
+                self.admit_connection(target, route, &head.query, user, &view).await?;
+            }
             match endpoint::of_pod_stream(&view, target, &head.query)? {
                 Some(_) if upgrades && !asks_upgrade => {
                     return Err(Status::bad_request("Upgrade request required"));
@@ -147,6 +151,7 @@ impl ApiServer {
                 None => return Ok(answered(StatusCode::NO_CONTENT)),
             }
         } else {
+            self.admit_connection(target, route, &head.query, user, &view).await?;
             endpoint::of_proxy(&view, target, route, head.query.text(), &*self.edge.random)?
         };
         drop(view);
@@ -155,6 +160,11 @@ impl ApiServer {
             // Relative links of the page need the slash.
             return Ok(moved(&head));
         }
+        let Some(connector) = self.connector.load().as_ref().clone() else {
+            return Err(Status::service_unavailable(
+                "this server has no way to nodes: it serves the API alone",
+            ));
+        };
         let stream = dial(&*connector, &endpoint).await?;
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let mut request = forwarded(&head, &endpoint, body)?;
@@ -168,6 +178,42 @@ impl ApiServer {
         let response = self.exchange(stream, request, upgrade).await?;
         let prefix = Prefix { path, own_host: &client_host, backend_host: &endpoint.host() };
         through_proxy(response, &prefix).await
+    }
+
+    /// Admission of a connection, whose object is its options.
+    async fn admit_connection(
+        &self,
+        target: &Target,
+        route: &Route,
+        query: &Query,
+        user: &UserInfo,
+        view: &View,
+    ) -> Result<(), Status> {
+        let mut options = connect_options(target, route, query);
+        let asked = options.clone();
+        let admission = Admission {
+            operation: Operation::Connect,
+            definition: &target.resource,
+            version: target.version(),
+            namespace: &target.namespace,
+            name: &target.name,
+            subresource: &target.subresource,
+            user,
+            old: None,
+            options: &apimachinery::value::NULL,
+            dry_run: false,
+            view,
+            random: &*self.edge.random,
+            now: self.edge.clock.now(),
+        };
+        let mut notes = Notes::default();
+        self.mutate(&admission, &target.resource, &mut options, &mut notes).await?;
+        self.validate(&admission, &options, &mut notes).await?;
+        if options != asked {
+            // The client's own query goes on to the node: nothing is obeyed by half.
+            return Err(Status::internal("admission changed the options of a connection, which cannot be"));
+        }
+        Ok(())
     }
 
     /// Sends the request over `stream`; where the other side switches
@@ -231,6 +277,40 @@ async fn dial(connector: &dyn NodeConnector, endpoint: &Endpoint) -> Result<Box<
             Status::service_unavailable(format!("error trying to reach service: {why}"))
         }
     })
+}
+
+/// The options of a connection (PodExecOptions, ServiceProxyOptions …) as its
+/// query says them; null where the subresource has none.
+fn connect_options(target: &Target, route: &Route, query: &Query) -> Value {
+    let types = facts::types();
+    let body = target.subresource().and_then(|subresource| subresource.body.as_ref());
+    let Some((group, version, kind)) = body else { return Value::Null };
+    let Some(schema) = types.kind(group, version, kind) else { return Value::Null };
+    let mut options = Value::object();
+    options.set("kind", kind.as_ref());
+    options.set("apiVersion", version.as_ref());
+    for field in types.get(schema).fields.iter().filter(|field| !matches!(field.json, "kind" | "apiVersion"))
+    {
+        let texts = || query.all(field.json);
+        let value = match field.ty {
+            // Attaching shows both unless it is told otherwise.
+            Type::Bool if query.get(field.json).is_none() => {
+                (target.subresource == "attach" && matches!(field.json, "stdout" | "stderr")).into()
+            }
+            Type::Bool => query.is_set(field.json).into(),
+            Type::String if field.json == "path" => route.rest.as_str().into(),
+            Type::String => query.get(field.json).unwrap_or("").into(),
+            Type::List(Type::String) => Value::Array(texts().map(Value::from).collect()),
+            Type::List(Type::Int32) => {
+                Value::Array(texts().filter_map(|text| text.parse::<i64>().ok()).map(Value::from).collect())
+            }
+            _ => continue,
+        };
+        options.set(field.json, value);
+    }
+    // Options are made of a query, and only then written by the rules of their type.
+    let _ = schema::normalize(types, schema, &mut options, Strictness::Ignore);
+    options
 }
 
 /// The right to create, asked for where a GET opens a stream.

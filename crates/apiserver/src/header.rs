@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use apimachinery::json::{self, Order, Splice};
+use apimachinery::labels::{Operator, Selector};
 use apimachinery::{Value, meta};
 use bytes::Bytes;
 use store::{Indexed, Indexer, Key, Trigger};
@@ -95,7 +96,28 @@ pub(crate) fn indexed(resource: &Resource, object: &Value, splice: Splice) -> In
             Some(Trigger::new(trigger_name(field)?, value))
         })
         .collect();
-    Indexed::new(Arc::new(header), triggers)
+    let marks = header.labels().fold(0, |marks, (key, value)| marks | mark(key, Some(value)));
+    Indexed::new(Arc::new(header), triggers).marked(marks)
+}
+
+/// The marks of a label, or those that every label of this key has: one bit of
+/// the key and two of the value. Different labels may share some.
+pub(crate) fn mark(key: &str, value: Option<&str>) -> u64 {
+    // FNV-1a: short texts, and the same in every process.
+    let hash = |start: u64, text: &str| {
+        text.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    };
+    let of_key = hash(0xcbf2_9ce4_8422_2325, key);
+    // The last bits of a product depend on the last bits of its factors alone.
+    let bit = |hash: u64, shift: u32| 1u64 << (hash >> shift & 63);
+    let own = bit(of_key, 58);
+    match value {
+        None => own,
+        Some(value) => {
+            let of_both = hash(of_key.rotate_left(8) ^ 0xff, value);
+            own | bit(of_both, 58) | bit(of_both, 46)
+        }
+    }
 }
 
 /// Triggers are indexes of the store, whose names are of the program.
@@ -140,6 +162,17 @@ impl Indexer for HeaderIndexer {
     }
 }
 
+/// The marks that every object has which a selector chooses.
+pub(crate) fn marks(selector: &Selector) -> u64 {
+    selector.requirements().iter().fold(0, |marks, requirement| {
+        let present = match requirement.operator() {
+            Operator::NotIn | Operator::NotEquals | Operator::DoesNotExist => return marks,
+            _ => mark(requirement.key(), requirement.exact()),
+        };
+        marks | present
+    })
+}
+
 /// How the members of a resource's metadata are ordered.
 pub(crate) fn order(resource: &Resource) -> Order {
     match &resource.storage {
@@ -153,4 +186,46 @@ pub(crate) fn order(resource: &Resource) -> Order {
 fn find_splice(object: &Value, order: Order) -> Splice {
     let mut scratch = Vec::with_capacity(1024);
     json::encode_object(object, order, &mut scratch).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn whatever_a_selector_chooses_has_its_marks() {
+        let labels = [("app", "web"), ("ex.com/tier", "front"), ("empty", "")];
+        let mut object = value!({"metadata": {"name": "a"}});
+        for (key, value) in labels {
+            object.set_at(&["metadata", "labels", key], value);
+        }
+        let header = Header::of(None, &object, Splice::default());
+        let have = header.labels().fold(0, |marks, (key, value)| marks | mark(key, Some(value)));
+        for text in [
+            "",
+            "app=web",
+            "app==web,empty=",
+            "app in (web)",
+            "app in (web,other)",
+            "app",
+            "ex.com/tier=front,app",
+            "!none",
+            "app!=other",
+            "app notin (x,y)",
+            "ex.com/tier in (front)",
+        ] {
+            let selector = Selector::parse(text).unwrap();
+            assert!(selector.matches(&header), "{text}");
+            let wanted = marks(&selector);
+            assert_eq!(have & wanted, wanted, "{text}");
+        }
+        // Others are mostly passed by.
+        let passed = (0..1000).filter(|number| {
+            let wanted = mark("app", Some(&format!("other-{number}")));
+            have & wanted != wanted
+        });
+        assert!(passed.count() > 900);
+    }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::functions::cost::{matching, traversal};
+use crate::stack;
 use crate::syntax::{Comprehension, Expr, Literal, Node};
 use crate::types::{Type, UNLIMITED};
 
@@ -85,6 +86,10 @@ impl<'a> Estimator<'a> {
     }
 
     fn cost(&mut self, expr: &'a Expr) -> Estimate {
+        stack::with_room(|| self.node(expr))
+    }
+
+    fn node(&mut self, expr: &'a Expr) -> Estimate {
         match &expr.node {
             Node::Literal(literal) => {
                 let size = match literal {

@@ -11,6 +11,7 @@ use crate::check::named_type;
 use crate::error::Error;
 use crate::functions;
 use crate::macros::RESULT;
+use crate::stack;
 use crate::syntax::{Comprehension, Entry, Expr, Field, Literal, Node};
 use crate::value::{Key, Made, Val};
 
@@ -67,6 +68,10 @@ pub(crate) struct Evaluator<'a, 'v> {
 
 impl<'a> Evaluator<'a, '_> {
     pub(crate) fn expr(&mut self, expr: &'a Expr) -> Result<Val<'a>, Error> {
+        stack::with_room(|| self.node(expr))
+    }
+
+    fn node(&mut self, expr: &'a Expr) -> Result<Val<'a>, Error> {
         match &expr.node {
             Node::Literal(literal) => Ok(constant(literal)),
             Node::Ident(name) => {

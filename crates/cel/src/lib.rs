@@ -13,6 +13,7 @@ mod functions;
 mod macros;
 mod program;
 mod schema;
+mod stack;
 mod syntax;
 mod types;
 mod value;

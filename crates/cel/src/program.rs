@@ -4,6 +4,7 @@ use crate::check;
 use crate::error::{CompileError, Error};
 use crate::estimate::{self, Estimate};
 use crate::eval::{Evaluator, Meter, Variables};
+use crate::stack;
 use crate::syntax::{self, Expr, Literal, Node, Problem};
 use crate::types::{Environment, Type};
 use crate::value::Val;
@@ -27,6 +28,10 @@ impl Program {
     /// # Errors
     /// All that is wrong with it, in upstream's words.
     pub fn compile(source: &str, environment: &Environment) -> Result<Self, CompileError> {
+        stack::for_source(source, || Self::compiled(source, environment))
+    }
+
+    fn compiled(source: &str, environment: &Environment) -> Result<Self, CompileError> {
         let shown = |problems: Vec<Problem>| {
             CompileError(problems.iter().map(|problem| problem.show(source)).collect())
         };

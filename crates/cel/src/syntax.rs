@@ -6,8 +6,11 @@ use cel_parser::parser::Parser;
 
 use crate::macros;
 
-/// How deep expressions nest at most (upstream's parser).
+/// How deep expressions nest at most, and how long chains of selections and of
+/// operators are (upstream's parser).
 const MAX_DEPTH: u16 = 250;
+/// How many characters an expression has at most (likewise).
+const MAX_SIZE: usize = 100_000;
 
 /// A node and where it stands.
 #[derive(Clone, Debug)]
@@ -84,7 +87,7 @@ pub(crate) struct Comprehension {
 /// One problem of a source text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Of the first line: 1.
+    /// Of the first line: 1; of the whole text: 0.
     pub line: usize,
     /// Characters from the line's beginning; of the first: 1.
     pub column: usize,
@@ -105,6 +108,9 @@ impl Problem {
 
     /// The problem as upstream prints it, with the line and a caret under it.
     pub(crate) fn show(&self, source: &str) -> String {
+        if self.line == 0 {
+            return format!("ERROR: <input>:-1:0: {}", self.message);
+        }
         let mut shown = format!("ERROR: <input>:{}:{}: {}", self.line, self.column, self.message);
         if let Some(line) = source.split('\n').nth(self.line.saturating_sub(1)) {
             let line = line.replace('\t', " ");
@@ -129,20 +135,31 @@ impl Problem {
 /// # Errors
 /// Everything that is wrong with its syntax, in the order of the text.
 pub(crate) fn parse(source: &str) -> Result<Expr, Vec<Problem>> {
+    let whole = |message: String| vec![Problem { line: 0, column: 0, message }];
+    let size = source.chars().count();
+    if size > MAX_SIZE {
+        return Err(whole(format!(
+            "expression code point size exceeds limit: size: {size}, limit {MAX_SIZE}"
+        )));
+    }
     let parser = Parser::new()
         .max_recursion_depth(MAX_DEPTH)
         .enable_optional_syntax(true)
         .enable_ident_escape_syntax(true);
     let (parsed, info) = parser.parse_with_source_info(source).map_err(|errors| {
         let of = |error: cel_parser::parser::ParseError| Problem {
-            line: error.pos.0.max(1) as usize,
+            line: usize::try_from(error.pos.0).unwrap_or(0),
             column: error.pos.1.max(1) as usize,
             message: error.msg,
         };
         errors.errors.into_iter().map(of).collect::<Vec<_>>()
     })?;
-    let mut lowering = Lowering { info: &info, source, problems: Vec::new() };
+    let mut lowering =
+        Lowering { info: &info, source, problems: Vec::new(), open: [0; 4], is_too_deep: false };
     let expr = lowering.expr(parsed);
+    if lowering.is_too_deep {
+        return Err(whole(format!("expression recursion limit exceeded: {MAX_DEPTH}")));
+    }
     if lowering.problems.is_empty() { Ok(expr) } else { Err(lowering.problems) }
 }
 
@@ -150,6 +167,34 @@ pub(crate) struct Lowering<'a> {
     info: &'a SourceInfo,
     source: &'a str,
     problems: Vec<Problem>,
+    /// How many nodes of each [`Chain`] are around the present one.
+    open: [u16; 4],
+    is_too_deep: bool,
+}
+
+/// What the parser makes deep trees of though the text is flat: `a.b.c`,
+/// `a + b + c`, `a == b == c`, `!-!a`.
+#[derive(Clone, Copy)]
+enum Chain {
+    Members,
+    Arithmetic,
+    Relations,
+    Negations,
+}
+
+fn chain(parsed: &Parsed) -> Option<Chain> {
+    match parsed {
+        Parsed::Select(_) => Some(Chain::Members),
+        Parsed::Call(call) if call.target.is_some() => Some(Chain::Members),
+        Parsed::Call(call) => match call.func_name.as_str() {
+            "_[_]" | "_?._" | "_[?_]" => Some(Chain::Members),
+            "_+_" | "_-_" | "_*_" | "_/_" | "_%_" => Some(Chain::Arithmetic),
+            "_<_" | "_<=_" | "_>_" | "_>=_" | "_==_" | "_!=_" | "@in" => Some(Chain::Relations),
+            "!_" | "-_" => Some(Chain::Negations),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 impl Lowering<'_> {
@@ -170,6 +215,18 @@ impl Lowering<'_> {
     }
 
     fn expr(&mut self, parsed: IdedExpr) -> Expr {
+        let Some(chain) = chain(&parsed.expr) else { return self.node(parsed) };
+        if self.open[chain as usize] == MAX_DEPTH {
+            self.is_too_deep = true;
+            return Expr { node: Node::Literal(Literal::Null), at: 0 };
+        }
+        self.open[chain as usize] += 1;
+        let expr = self.node(parsed);
+        self.open[chain as usize] -= 1;
+        expr
+    }
+
+    fn node(&mut self, parsed: IdedExpr) -> Expr {
         let at = self.at(parsed.id);
         let node = match parsed.expr {
             Parsed::Unspecified => Node::Literal(Literal::Null),

@@ -223,3 +223,30 @@ fn the_authorizer_is_asked() {
     let refused = "authorizer.group('').resource('pods').check('get').allowed()";
     assert_eq!(ask(refused), Some(Value::Bool(false)));
 }
+
+#[test]
+fn nesting_and_chains_end_at_upstreams_limit() {
+    let limit = "ERROR: <input>:-1:0: expression recursion limit exceeded: 250";
+    let deep =
+        |open: &str, close: &str, times: usize| format!("{}1{}", open.repeat(times), close.repeat(times));
+    for (source, fits) in [
+        (format!("1{}", " + 1".repeat(250)), true),
+        (format!("1{}", " + 1".repeat(251)), false),
+        (format!("1{}", " + 1".repeat(20_000)), false),
+        (format!("self{}", ".a".repeat(40_000)), false),
+        (format!("self{}", "[0]".repeat(30_000)), false),
+        (format!("{}true", "!-".repeat(40_000)), false),
+        (deep("[", "]", 200), true),
+        (deep("[", "]", 30_000), false),
+        (deep("[1].map(x, ", ")", 100), true),
+        (deep("[1].map(x, ", ")", 5_000), false),
+        (vec!["true"; 10_000].join(" && "), true),
+    ] {
+        let shown: String = source.chars().take(20).collect();
+        let told = run(&source);
+        assert_eq!(told == limit, !fits, "{shown}: {}", told.chars().take(200).collect::<String>());
+    }
+    let long = format!("'{}'", "a".repeat(100_000));
+    let told = "ERROR: <input>:-1:0: expression code point size exceeds limit: size: 100002, limit 100000";
+    assert_eq!(run(&long), told);
+}

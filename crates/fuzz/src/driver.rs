@@ -78,11 +78,16 @@ fn spent() -> Duration {
 
 fn explore(target: Target, budget: Duration, seed: u64, current: &Mutex<Vec<u8>>) -> Result<u64, Failure> {
     let random = SeededRandom::new(seed);
+    let kept = std::env::var_os("CORTEN_FUZZ_KEEP");
     let mut pool: Vec<Vec<u8>> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut tries = 0u64;
     let mut attempt = |input: Vec<u8>, pool: &mut Vec<Vec<u8>>| {
         current.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&input);
+        if let Some(file) = &kept {
+            // What overflows the stack ends the process: only a file tells of it then.
+            let _ = std::fs::write(file, &input);
+        }
         let answer = replay(target, &input)?;
         if pool.len() < KEPT && seen.insert(shape(&answer)) {
             pool.push(input);

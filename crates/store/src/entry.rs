@@ -21,16 +21,24 @@ pub struct Indexed {
     pub header: Header,
     /// At most one for each index name.
     pub triggers: Box<[Trigger]>,
+    /// Bits that a walk over many entries can look at without a visit to any:
+    /// who wants some of them finds no entry that lacks one of those.
+    pub marks: u64,
 }
 
 impl Indexed {
     pub fn new(header: Header, triggers: impl Into<Box<[Trigger]>>) -> Self {
-        Self { header, triggers: triggers.into() }
+        Self { header, triggers: triggers.into(), marks: 0 }
+    }
+
+    /// The same with other marks.
+    pub fn marked(self, marks: u64) -> Self {
+        Self { marks, ..self }
     }
 
     /// No header, no triggers.
     pub fn nothing() -> Self {
-        Self { header: Arc::new(()), triggers: Box::default() }
+        Self { header: Arc::new(()), triggers: Box::default(), marks: 0 }
     }
 }
 

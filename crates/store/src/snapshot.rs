@@ -15,12 +15,19 @@ struct Carrier {
     key: Key,
 }
 
+/// An entry, with what is looked at before it is.
+#[derive(Clone)]
+struct Slot {
+    marks: u64,
+    entry: Arc<Entry>,
+}
+
 /// The root map of one revision. Cloning is O(1); changing a clone copies only
 /// the path to what changes.
 #[derive(Clone)]
 pub(crate) struct Root {
     pub revision: Revision,
-    entries: OrdMap<Key, Arc<Entry>>,
+    entries: OrdMap<Key, Slot>,
     carriers: OrdSet<Carrier>,
 }
 
@@ -30,12 +37,13 @@ impl Root {
     }
 
     pub fn get(&self, key: &str) -> Option<&Arc<Entry>> {
-        self.entries.get(key)
+        self.entries.get(key).map(|slot| &slot.entry)
     }
 
     /// Puts `entry` under its key and gives what was there.
     pub fn put(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
-        let previous = self.entries.insert(entry.key.clone(), entry.clone());
+        let slot = Slot { marks: entry.indexed.marks, entry: entry.clone() };
+        let previous = self.entries.insert(entry.key.clone(), slot).map(|slot| slot.entry);
         let before = previous.as_ref().map_or(&[][..], |previous| &previous.indexed.triggers);
         self.carry(&entry.key, before, &entry.indexed.triggers);
         previous
@@ -43,7 +51,7 @@ impl Root {
 
     /// Takes the key out and gives what was there.
     pub fn remove(&mut self, key: &Key) -> Option<Arc<Entry>> {
-        let previous = self.entries.remove(key.as_str())?;
+        let previous = self.entries.remove(key.as_str())?.entry;
         self.carry(key, &previous.indexed.triggers, &[]);
         Some(previous)
     }
@@ -66,7 +74,7 @@ impl Root {
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.values()
+        self.entries.values().map(|slot| &slot.entry)
     }
 }
 
@@ -91,8 +99,20 @@ impl Snapshot {
         prefix: &str,
         after: Option<&str>,
     ) -> impl DoubleEndedIterator<Item = &'a Arc<Entry>> {
+        self.marked(prefix, after, 0)
+    }
+
+    /// As [`Snapshot::range`], without the entries that lack one of these
+    /// marks: those are passed by without a visit.
+    pub fn marked<'a>(
+        &'a self,
+        prefix: &str,
+        after: Option<&str>,
+        marks: u64,
+    ) -> impl DoubleEndedIterator<Item = &'a Arc<Entry>> {
         let end = end_of(prefix);
-        self.0.entries.range::<_, str>(bounds(prefix, after, end.as_deref())).map(|(_, entry)| entry)
+        let slots = self.0.entries.range::<_, str>(bounds(prefix, after, end.as_deref()));
+        slots.filter(move |(_, slot)| slot.marks & marks == marks).map(|(_, slot)| &slot.entry)
     }
 
     /// How many entries [`Snapshot::range`] would give. Walks the index but

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use apimachinery::{Status, Value, json, value};
-use apiserver::{Admission, AdmissionPlugin, Authorizer, Notes, Operation};
+use apiserver::{Admission, AdmissionPlugin, Authorizer, Notes};
 use cel::Val;
 
 use super::asker::Asker;
@@ -83,9 +83,7 @@ impl AdmissionPlugin for ValidatingAdmissionPolicy {
     }
 
     fn handles(&self, admission: &Admission<'_>) -> bool {
-        admission.operation != Operation::Connect
-            && !is_exempt(admission)
-            && admission.view.derived::<Policies<Validating>>().concern(admission)
+        !is_exempt(admission) && admission.view.derived::<Policies<Validating>>().concern(admission)
     }
 
     fn validate(&self, admission: &Admission<'_>, object: &Value, notes: &mut Notes) -> Result<(), Status> {

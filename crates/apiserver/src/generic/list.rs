@@ -14,6 +14,7 @@ use super::selection::revision_number;
 pub(crate) use super::selection::{Match, Selection};
 use crate::ApiServer;
 use crate::catalogue::Resource;
+use crate::header;
 
 /// How long a read waits for a revision that is not there yet.
 const FUTURE: Duration = Duration::from_secs(3);
@@ -80,7 +81,8 @@ impl ApiServer {
                 chosen.filter(|entry| after.as_deref().is_none_or(|after| entry.key.as_str() > after));
             fill(&mut listed, chosen, selection, limit, &prefix);
         } else {
-            fill(&mut listed, snapshot.range(&prefix, after.as_deref()), selection, limit, &prefix);
+            let marks = header::marks(&selection.labels);
+            fill(&mut listed, snapshot.marked(&prefix, after.as_deref(), marks), selection, limit, &prefix);
         }
         if !listed.continue_token.is_empty() && selection.is_everything() {
             let last = listed.entries.last().map(|entry| entry.key.as_str());

@@ -1,6 +1,8 @@
 //! The engine as its users see it: over HTTP messages and in process, on a
 //! store in memory.
 
+mod bad_input;
+mod connect;
 mod discovery;
 mod forms;
 mod lists;

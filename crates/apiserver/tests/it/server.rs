@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use api::facts;
-use apimachinery::Value;
+use apimachinery::{Status, Value};
 use apiserver::{
-    Action, ApiServer, Authorizer, Body, Catalogue, Context, Decision, Definition, DeleteOptions, Grace,
-    Plain, Scale, ScaleSelector, Scope, Selectable, SharedCatalogue, Storage, Strategy, Subresource,
-    SubresourceKind, Version, View,
+    Action, Admission, AdmissionPlugin, ApiServer, Authorizer, Body, Catalogue, Context, Decision,
+    Definition, DeleteOptions, Grace, Notes, Operation, Plain, Plugin, Scale, ScaleSelector, Scope,
+    Selectable, SharedCatalogue, Storage, Strategy, Subresource, SubresourceKind, Version, View,
 };
 use edge::Edge;
 use http::{Method, Request, Response};
@@ -21,6 +21,34 @@ struct Everyone;
 impl Authorizer for Everyone {
     fn authorize(&self, action: &Action<'_>, _: &View) -> Decision {
         if action.resource == "secrets" { Decision::no_opinion("") } else { Decision::allow("") }
+    }
+}
+
+/// Nobody may run `rm` in a pod; the refusal tells all options.
+struct NoRemoval;
+
+impl AdmissionPlugin for NoRemoval {
+    fn name(&self) -> &'static str {
+        "NoRemoval"
+    }
+
+    fn handles(&self, admission: &Admission<'_>) -> bool {
+        admission.operation == Operation::Connect
+    }
+
+    fn validate(&self, admission: &Admission<'_>, object: &Value, _: &mut Notes) -> Result<(), Status> {
+        let command: Vec<&str> = object["command"].items().iter().map(Value::text).collect();
+        if command.first() != Some(&"rm") || object["kind"].text() != "PodExecOptions" {
+            return Ok(());
+        }
+        let why = format!(
+            "{} in {}, stdin {}, stdout {}",
+            command.join(" "),
+            object["container"].text(),
+            object["stdin"].is_true(),
+            object["stdout"].is_true()
+        );
+        Err(admission.forbid(object, why))
     }
 }
 
@@ -99,6 +127,12 @@ fn status() -> Subresource {
 fn definitions() -> Vec<Definition> {
     let mut pods = definition("", "pods", "Pod", Arc::new(Pods));
     pods.subresources.push(status());
+    pods.subresources.push(Subresource {
+        name: "exec".into(),
+        kind: SubresourceKind::PodStream,
+        verbs: vec!["create".into(), "get".into()],
+        body: Some(("".into(), "v1".into(), "PodExecOptions".into())),
+    });
     pods.selectable = vec![Selectable::new("spec.nodeName").triggering(), Selectable::new("status.phase")];
     let mut deployments = definition("apps", "deployments", "Deployment", Arc::new(Generations));
     deployments.subresources.push(status());
@@ -143,7 +177,10 @@ impl Tested {
         let catalogue: SharedCatalogue =
             Arc::new(arc_swap::ArcSwap::from_pointee(Catalogue::new(definitions())));
         let store = Memory::start(MemoryOptions { edge: edge.clone(), limits: store::Limits::default() });
-        let server = ApiServer::builder(store, catalogue, edge).authorizer(Arc::new(Everyone)).build(&[]);
+        let server = ApiServer::builder(store, catalogue, edge)
+            .authorizer(Arc::new(Everyone))
+            .plugins([Plugin::Local(Arc::new(NoRemoval))])
+            .build(&[]);
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         Self { server, peer: Peer::new(address, Arc::default()) }
     }
@@ -162,6 +199,18 @@ impl Tested {
             let name: http::HeaderName = name.parse().expect("a header");
             request.headers_mut().insert(name, value.parse().expect("a value"));
         }
+        self.server.handle(request, &self.peer).await
+    }
+
+    /// Sends a body as it comes.
+    pub async fn send_body<B>(&self, method: &str, path: &str, body: B) -> Response<Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::from_bytes(method.as_bytes()).expect("a method");
+        *request.uri_mut() = path.parse().expect("a path");
         self.server.handle(request, &self.peer).await
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use self::declarations::{Overload, overloads};
 use self::unify::Substitution;
+use crate::stack;
 use crate::syntax::{Comprehension, Expr, Literal, Node, Problem};
 use crate::types::{Environment, ObjectType, Type};
 
@@ -77,7 +78,7 @@ impl Checker<'_> {
     }
 
     fn expr(&mut self, expr: &mut Expr) -> Type {
-        let ty = self.node(expr);
+        let ty = stack::with_room(|| self.node(expr));
         self.found.insert(std::ptr::from_ref(&*expr).addr(), ty.clone());
         ty
     }

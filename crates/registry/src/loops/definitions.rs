@@ -10,11 +10,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use apimachinery::{Status, Value, json, meta, value};
-use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, UserInfo, View};
+use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, View};
 use edge::Task;
 use jiff::Timestamp;
 
-use super::ignore_absent;
+use super::{ignore_absent, own_user};
 use crate::apiextensions::custom_resource_definition::CLEANUP;
 use crate::apiextensions::{approval, names, served};
 use crate::conditions::{self, Told};
@@ -278,10 +278,6 @@ fn hash(parts: &[&Value]) -> u64 {
         json::to_string(part).hash(&mut hasher);
     }
     hasher.finish()
-}
-
-fn own_user() -> Arc<UserInfo> {
-    Arc::new(UserInfo::new("system:apiserver", &["system:masters", "system:authenticated"]))
 }
 
 fn api_service(group: &str, version: &str, now: Timestamp) -> Companion {

@@ -3,9 +3,10 @@
 //! the range of service addresses.
 //!
 //! Pure plans of what should be there; `bootstrap` writes what is missing in
-//! one or few transactions. Definitions of custom resources, API services and
-//! flow schemas have loops of their own from then on. Nothing here runs on a period.
+//! one or few transactions. Definitions of custom resources, API services, flow
+//! schemas and addresses of Services have loops of their own from then on. Nothing here runs on a period.
 
+mod addresses;
 mod availability;
 mod builtin;
 mod definitions;
@@ -18,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use apimachinery::{Status, Value, meta};
-use apiserver::{ApiServer, Change, Companion, View};
+use apiserver::{ApiServer, Change, Companion, UserInfo, View};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -60,6 +61,7 @@ pub async fn bootstrap(server: &Arc<ApiServer>, cluster: &Cluster) -> Result<(),
     definitions.pass(server).await?;
     let tasks = &server.edge().tasks;
     tasks.spawn(definitions.run(server.clone()));
+    tasks.spawn(addresses::Addresses::new(server).run(server.clone()));
     tasks.spawn(availability::Availability::new(server).run(server.clone()));
     tasks.spawn(flow_schemas::FlowSchemas::new(server).run(server.clone()));
     for step in STEPS {
@@ -74,6 +76,11 @@ fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Companion> {
     changes.extend(builtin::plan(view, now));
     changes.extend(kubernetes_service::plan(view, cluster, now));
     changes
+}
+
+/// As whom the API's own loops write.
+fn own_user() -> Arc<UserInfo> {
+    Arc::new(UserInfo::new("system:apiserver", &["system:masters", "system:authenticated"]))
 }
 
 /// Whatever a loop wrote about may be gone by then.
