@@ -138,8 +138,7 @@ fn shaped(
         Shape::Object => tree,
         Shape::Metadata(meta) => table::partial_object_metadata(meta, &tree),
         Shape::Table(meta, include) => {
-            let mut metadata = Value::object();
-            metadata.set("resourceVersion", tree["metadata"]["resourceVersion"].clone());
+            let metadata = list_metadata(&tree);
             let cells = resource.strategy.cells(&resource.versions[version], &tree, now);
             let rows = vec![table::row(meta, cells, &tree, include)];
             let columns = with_columns.then(|| columns(resource, version));
@@ -262,18 +261,28 @@ pub(crate) fn tree(
             };
             list_of(resource, version, metadata, items.into_iter().map(Ok), wanted.shape, now)?
         }
-        Shape::Table(meta, include) if kind != resource.kind => {
+        Shape::Table(meta, include)
+            if kind != resource.kind || resource.versions[version].columns.is_empty() =>
+        {
             let (columns, cells) = match kind {
                 "Scale" => (scale::columns(), scale::cells(&tree, now)),
                 _ => plain_row(&tree),
             };
-            let mut metadata = Value::object();
-            metadata.set("resourceVersion", tree["metadata"]["resourceVersion"].clone());
+            let metadata = list_metadata(&tree);
             table::table(meta, metadata, Some(&columns), vec![table::row(meta, cells, &tree, include)])
         }
         shape => shaped(resource, version, tree, shape, now, true),
     };
     Ok(encode(&shown, wanted))
+}
+
+/// The metadata of a table of one object.
+fn list_metadata(tree: &Value) -> Value {
+    let mut metadata = Value::object();
+    if let Some(revision) = tree["metadata"]["resourceVersion"].as_str() {
+        metadata.set("resourceVersion", revision);
+    }
+    metadata
 }
 
 /// The table of a kind without columns of its own.

@@ -44,20 +44,18 @@ pub fn forget_empties(types: &Types, ty: TypeId, object: &mut Value, old: &Value
             *member = Value::Null;
             return before.is_some();
         }
-        match (field.item_struct(), before) {
-            (Some(item), Some(before)) => match (member, before) {
-                (Value::Array(items), Value::Array(before)) => {
-                    let pairs = items.iter_mut().zip(before);
-                    pairs.for_each(|(item_, before)| forget_empties(types, item, item_, before));
+        let (Some(item), Some(before)) = (field.item_struct(), before) else { return true };
+        match (member, before) {
+            (Value::Array(items), Value::Array(before)) => {
+                let pairs = items.iter_mut().zip(before);
+                pairs.for_each(|(member, before)| forget_empties(types, item, member, before));
+            }
+            (Value::Object(members), Value::Object(before)) if matches!(field.ty, Type::Map(_)) => {
+                for (name, member) in members.raw_mut() {
+                    forget_empties(types, item, member, before.get(name).unwrap_or(&Value::Null));
                 }
-                (Value::Object(members), Value::Object(before)) if matches!(field.ty, Type::Map(_)) => {
-                    for (name, member) in members.raw_mut() {
-                        forget_empties(types, item, member, before.get(name).unwrap_or(&Value::Null));
-                    }
-                }
-                (member, before) => forget_empties(types, item, member, before),
-            },
-            _ => {}
+            }
+            (member, before) => forget_empties(types, item, member, before),
         }
         true
     });

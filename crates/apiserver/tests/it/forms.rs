@@ -138,3 +138,22 @@ async fn a_time_limit_must_be_a_duration() {
         (400, "invalid timeout specified in the request URI - time: invalid duration \"soon\"")
     );
 }
+
+#[tokio::test]
+async fn what_has_no_columns_of_its_own_is_a_table_all_the_same() {
+    let tested = Tested::new();
+    let body = r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d"},"spec":{"replicas":3,
+        "selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[]}}}}"#;
+    let path = "/apis/apps/v1/namespaces/n/deployments";
+    assert_eq!(tested.ask("POST", path, body).await.code, 201);
+    let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    let scale = tested.ask_as("GET", &format!("{path}/d/scale"), &table, "").await.body;
+    let names: Vec<&str> =
+        scale["columnDefinitions"].items().iter().map(|column| column["name"].text()).collect();
+    assert_eq!(names, ["Name", "Desired", "Available", "Age"]);
+    let cells = apimachinery::value!(["d", 3, 0, "0s"]);
+    assert_eq!(scale["rows"][0]["cells"], cells);
+    // A Status stays one.
+    let missing = tested.ask_as("GET", &format!("{path}/none/scale"), &table, "").await.body;
+    assert_eq!(missing["kind"].text(), "Status");
+}
