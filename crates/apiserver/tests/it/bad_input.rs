@@ -58,9 +58,8 @@ async fn bodies_nested_deeply_are_refused() {
             ("application/json-patch+json", format!(r#"[{{"op":"add","path":"/data","value":{value}}}]"#)),
             ("application/apply-patch+yaml", object.clone()),
         ] {
-            let answer =
-                tested.ask_as("PATCH", &format!("{MAP}?fieldManager=m"), &[("content-type", media)], &patch);
-            let answer = answer.await;
+            let path = format!("{MAP}?fieldManager=m");
+            let answer = tested.ask_as("PATCH", &path, &[("content-type", media)], &patch).await;
             assert!((400..=500).contains(&answer.code), "{media}: {} {}", answer.code, answer.text);
         }
     }

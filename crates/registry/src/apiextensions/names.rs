@@ -135,12 +135,12 @@ mod tests {
         let mut pears = definition("pears", "Apple", "fruit");
         assert!(accept(&mut pears, &[&apples], now));
         assert!(!establish(&mut pears, now));
-        let told = condition(&pears, "NamesAccepted").unwrap();
+        let told = find(&pears, "NamesAccepted").unwrap();
         assert_eq!(told["reason"].text(), "ListKindConflict");
         assert_eq!(told["message"].text(), "\"AppleList\" is already in use");
         assert_eq!(pears["status"]["acceptedNames"]["plural"].text(), "pears");
         assert_eq!(pears["status"]["acceptedNames"]["kind"].text(), "");
-        assert_eq!(condition(&pears, "Established").unwrap()["reason"].text(), "NotAccepted");
+        assert_eq!(find(&pears, "Established").unwrap()["reason"].text(), "NotAccepted");
         // The others go, and the names are free.
         assert!(accept(&mut pears, &[], now));
         assert!(establish(&mut pears, now));
