@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
 use testkit::Cluster;
+use tokio::task::JoinHandle;
 
 use crate::connection::Target;
 use crate::process::{cpu_seconds, of_program, pss_mib};
@@ -114,18 +117,48 @@ async fn operations(report: &mut Report, cluster: &Cluster) {
         })
         .await;
     report.add("merge patch of a ConfigMap, server CPU", cpu, "us", None, 1546.0);
+    let (cpu, _) = load
+        .run(10_000, CLIENTS, |at| {
+            let config = format!(
+                r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"c-{at}"}},"data":{{"applied":"{at}"}}}}"#
+            );
+            let path = format!("{MAPS}/c-{at}?fieldManager=bench");
+            ("PATCH", path, "application/apply-patch+yaml", config)
+        })
+        .await;
+    report.add("apply to a ConfigMap, server CPU", cpu, "us", 200.0, None);
     let (cpu, rate) = load.run(10_000, CLIENTS, |at| ("POST", PODS.into(), JSON, pod(at))).await;
     report.add("create pod, server CPU", cpu, "us", 300.0, 1855.0);
     report.add("create pod, rate", rate, "/s", None, None);
 
     let (cpu, _) = load.run(20, 1, |_| ("GET", PODS.into(), JSON, String::new())).await;
     report.add("list 10,000 pods, server CPU", cpu / 1000.0, "ms", None, 268.0);
+    let mut compressed = load.target.connect().await.compressed();
+    let before = cpu_seconds(load.pid);
+    for _ in 0..10 {
+        compressed.ask("GET", PODS, JSON, "").await;
+    }
+    let cpu = (cpu_seconds(load.pid) - before) * 1e3 / 10.0;
+    report.add("list 10,000 pods with gzip, server CPU", cpu, "ms", None, None);
     let (cpu, _) = load
         .run(200, 4, |at| ("GET", format!("{PODS}?labelSelector=group%3Dg{}", at % 50), JSON, String::new()))
         .await;
-    report.add("list 200 of 10,000 pods by label, server CPU", cpu / 1000.0, "ms", None, 11.2);
+    report.add("list 200 of 10,000 pods by label, server CPU", cpu / 1000.0, "ms", 0.7, 11.2);
 
-    watches(report, &load).await;
+    for (connections, name, wanted, theirs) in [
+        (1000, "watch, a delivery to 1,000 connections, server CPU", None, Some(27.6)),
+        (20, "watch, a delivery to 1,000 on 20 connections, server CPU", Some(2.7), None),
+    ] {
+        let each = deliveries(&load, connections, name).await;
+        report.add(name, each, "us", wanted, theirs);
+    }
+    for (watchers, name) in [
+        (0, "an event without watchers, server CPU"),
+        (10_000, "an event with 10,000 watchers of other nodes, server CPU"),
+    ] {
+        let each = bystanders(&load, watchers).await;
+        report.add(name, each, "us", None, None);
+    }
     report.add(
         "memory, 20,000 objects and 1,000 watches had",
         pss_mib(&of_program(load.pid)),
@@ -135,42 +168,52 @@ async fn operations(report: &mut Report, cluster: &Cluster) {
     );
 }
 
-/// 1,000 watchers of one namespace; every change is delivered to each.
-async fn watches(report: &mut Report, load: &Load) {
+/// Counts the events of a watch, a line each, until it ends.
+fn count_events(response: Response<Incoming>, delivered: &Arc<AtomicUsize>) -> JoinHandle<()> {
+    assert!(response.status().is_success());
+    let delivered = delivered.clone();
+    tokio::spawn(async move {
+        let mut body = response.into_body();
+        while let Some(Ok(frame)) = body.frame().await {
+            let lines = frame.data_ref().map_or(0, |data| data.iter().filter(|byte| **byte == b'\n').count());
+            delivered.fetch_add(lines, Ordering::Relaxed);
+        }
+    })
+}
+
+/// 1,000 watchers of one namespace on so many connections (one each: HTTP/1.1);
+/// every change is delivered to each. Gives what a delivery costs.
+async fn deliveries(load: &Load, connections: usize, name: &str) -> f64 {
     const WATCHERS: usize = 1000;
     const CHANGES: usize = 100;
+    let namespace = format!("watched-{connections}");
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+    let watch = format!("{path}?watch=true&resourceVersion=0&timeoutSeconds=120");
     let delivered = Arc::new(AtomicUsize::new(0));
     let mut tasks = Vec::new();
-    for _ in 0..WATCHERS {
-        let mut connection = load.target.connect().await;
-        let path = "/api/v1/namespaces/watched/configmaps?watch=true&resourceVersion=0&timeoutSeconds=120";
-        let response = connection.start("GET", path, JSON, "").await;
-        assert!(response.status().is_success());
-        let delivered = delivered.clone();
-        tasks.push(tokio::spawn(async move {
-            let _connection = connection;
-            let mut body = response.into_body();
-            while let Some(Ok(frame)) = body.frame().await {
-                let lines =
-                    frame.data_ref().map_or(0, |data| data.iter().filter(|byte| **byte == b'\n').count());
-                delivered.fetch_add(lines, Ordering::Relaxed);
-            }
-        }));
+    // What is dropped closes its connection.
+    let mut single = Vec::new();
+    let mut shared = Vec::new();
+    if connections == WATCHERS {
+        for _ in 0..WATCHERS {
+            let mut connection = load.target.connect().await;
+            tasks.push(count_events(connection.start("GET", &watch, JSON, "").await, &delivered));
+            single.push(connection);
+        }
+    } else {
+        for _ in 0..connections {
+            shared.push(load.target.multiplexed().await);
+        }
+        for at in 0..WATCHERS {
+            tasks.push(count_events(shared[at % connections].start(&watch).await, &delivered));
+        }
     }
     let mut admin = load.target.connect().await;
-    admin
-        .ask(
-            "POST",
-            "/api/v1/namespaces",
-            JSON,
-            r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"watched"}}"#,
-        )
-        .await;
+    let body = format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{namespace}"}}}}"#);
+    admin.ask("POST", "/api/v1/namespaces", JSON, &body).await;
     let cpu = cpu_seconds(load.pid);
     for at in 0..CHANGES {
-        admin
-            .ask("POST", "/api/v1/namespaces/watched/configmaps", JSON, &config_map(&format!("w-{at}")))
-            .await;
+        admin.ask("POST", &path, JSON, &config_map(&format!("w-{at}"))).await;
     }
     let start = Instant::now();
     while delivered.load(Ordering::Relaxed) < WATCHERS * CHANGES && start.elapsed() < Duration::from_secs(30)
@@ -178,8 +221,54 @@ async fn watches(report: &mut Report, load: &Load) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let count = delivered.load(Ordering::Relaxed);
-    assert_eq!(count, WATCHERS * CHANGES, "events were lost");
-    let each = (cpu_seconds(load.pid) - cpu) * 1e6 / count as f64;
-    report.add("watch, a delivery to 1,000 connections, server CPU", each, "us", None, 27.6);
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(count, WATCHERS * CHANGES, "{name}: events were lost");
+    tasks.iter().for_each(JoinHandle::abort);
+    (cpu_seconds(load.pid) - cpu) * 1e6 / count as f64
+}
+
+/// What a change of a pod costs beside so many watchers that each wait for the
+/// pods of another node.
+async fn bystanders(load: &Load, watchers: usize) -> f64 {
+    const CONNECTIONS: usize = 20;
+    const CHANGES: usize = 2000;
+    let delivered = Arc::new(AtomicUsize::new(0));
+    let mut shared = Vec::new();
+    for _ in 0..CONNECTIONS.min(watchers) {
+        shared.push(load.target.multiplexed().await);
+    }
+    let mut tasks = Vec::new();
+    for at in 0..watchers {
+        let watch = format!(
+            "/api/v1/pods?watch=true&timeoutSeconds=300&resourceVersion=0&fieldSelector=spec.nodeName%3Dnode-{at}"
+        );
+        tasks.push(count_events(shared[at % CONNECTIONS].start(&watch).await, &delivered));
+    }
+    let (cpu, _) = load
+        .run(CHANGES, CLIENTS, move |at| {
+            let patch = format!(r#"{{"metadata":{{"annotations":{{"n":"{watchers}-{at}"}}}}}}"#);
+            ("PATCH", format!("/api/v1/namespaces/pods/pods/p-{at}"), "application/merge-patch+json", patch)
+        })
+        .await;
+    assert_eq!(delivered.load(Ordering::Relaxed), 0, "nobody waits for these pods");
+    tasks.iter().for_each(JoinHandle::abort);
+    cpu
+}
+
+/// How long a server with 100,000 objects takes from its start to `/readyz`.
+pub fn restart(report: &mut Report) {
+    const OBJECTS: usize = 100_000;
+    let mut cluster = Cluster::api_server_on_loopback();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let load = Load { target: Target::read(&cluster.kubeconfig()), pid: cluster.pid() };
+        load.run(OBJECTS, CLIENTS, |at| {
+            let path = "/api/v1/namespaces/default/configmaps".to_owned();
+            ("POST", path, JSON, config_map(&format!("o-{at}")))
+        })
+        .await;
+    });
+    cluster.kill();
+    let start = Instant::now();
+    cluster.boot();
+    report.add("restart with 100,000 objects, ready", start.elapsed().as_secs_f64(), "s", 2.0, None);
 }

@@ -1,4 +1,5 @@
-//! A keep-alive HTTP/1.1 connection over TLS with the administrator's certificate.
+//! Keep-alive connections over TLS with the administrator's certificate, in
+//! HTTP/1.1 and HTTP/2.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,13 +11,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::http2;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Where and how to connect.
 #[derive(Clone)]
@@ -60,30 +63,75 @@ impl Target {
         self.try_connect().await.expect("the server listens")
     }
 
-    /// None where nobody listens yet.
-    pub async fn try_connect(&self) -> Option<Connection> {
+    /// A connection that carries many requests at once.
+    pub async fn multiplexed(&self) -> Multiplexed {
+        let mut config = self.tls.config().as_ref().clone();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = self.dial(&TlsConnector::from(Arc::new(config))).await.expect("the server listens");
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .expect("the server speaks HTTP/2");
+        tokio::spawn(connection);
+        Multiplexed { sender, host: self.address.to_string() }
+    }
+
+    async fn dial(&self, tls: &TlsConnector) -> Option<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await.ok()?;
         stream.set_nodelay(true).ok()?;
-        let name = ServerName::IpAddress(self.address.ip().into());
-        let stream = self.tls.connect(name, stream).await.ok()?;
+        tls.connect(ServerName::IpAddress(self.address.ip().into()), stream).await.ok()
+    }
+
+    /// None where nobody listens yet.
+    pub async fn try_connect(&self) -> Option<Connection> {
+        let stream = self.dial(&self.tls).await?;
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
         tokio::spawn(connection);
-        Some(Connection { sender, host: self.address.to_string() })
+        Some(Connection { sender, host: self.address.to_string(), encoding: "identity" })
+    }
+}
+
+/// One connection of HTTP/2.
+#[derive(Clone)]
+pub struct Multiplexed {
+    sender: http2::SendRequest<Full<Bytes>>,
+    host: String,
+}
+
+impl Multiplexed {
+    /// Begins a GET and gives its answer as it comes.
+    pub async fn start(&mut self, path: &str) -> Response<Incoming> {
+        let request = Request::builder()
+            .uri(format!("https://{}{path}", self.host))
+            .header("Accept", "application/json")
+            .body(Full::default())
+            .expect("a request");
+        self.sender.ready().await.expect("an open connection");
+        self.sender.send_request(request).await.expect("an answer")
     }
 }
 
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: String,
+    /// What answers may be encoded in.
+    encoding: &'static str,
 }
 
 impl Connection {
+    /// Takes answers compressed.
+    pub fn compressed(mut self) -> Self {
+        self.encoding = "gzip";
+        self
+    }
+
     pub async fn start(&mut self, method: &str, path: &str, kind: &str, body: &str) -> Response<Incoming> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("Host", &self.host)
             .header("Accept", "application/json")
+            .header("Accept-Encoding", self.encoding)
             .header("Content-Type", kind)
             .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .expect("a request");

@@ -22,6 +22,9 @@ fn main() {
     if wanted("api") {
         api::measure(&mut report);
     }
+    if wanted("restart") {
+        api::restart(&mut report);
+    }
     if wanted("scheduler") {
         scheduler::measure(&mut report);
     }
