@@ -33,6 +33,10 @@ enum Style {
     Literal,
 }
 
+/// The most bytes of a key that stands in a line with its value, as Go's
+/// package has it.
+const LONGEST_KEY: usize = 128;
+
 struct Writer {
     out: String,
     /// Letters in the current line.
@@ -62,7 +66,15 @@ impl Writer {
                         (0, Place::Item) => self.push(" "),
                         _ => self.line(indent),
                     }
+                    // Only a short key may stand before its colon.
+                    let is_long = name.len() > LONGEST_KEY;
+                    if is_long {
+                        self.push("? ");
+                    }
                     self.text(name, indent, true);
+                    if is_long {
+                        self.line(indent);
+                    }
                     self.push(":");
                     self.node(member, indent, Place::Member);
                 }
@@ -406,6 +418,16 @@ mod tests {
             "a:\n  b:\n  - c: 1\n    d: []\n  - - 1\n    - 2\n  - x\n  e: {}\nz: null\n"
         );
         assert_eq!(document(&value!([{"a": {"b": 1}}])), "- a:\n    b: 1\n");
+    }
+
+    #[test]
+    fn long_keys_stand_by_themselves() {
+        let key = "k".repeat(LONGEST_KEY + 1);
+        let mut tree = Value::object();
+        tree.set(key.clone(), value!({"a": [1], "b": "c"}));
+        let text = document(&tree);
+        assert_eq!(text, format!("? {key}\n:\n  a:\n  - 1\n  b: c\n"));
+        assert_eq!(super::super::parse(text.as_bytes()), Ok(tree));
     }
 
     #[test]
