@@ -85,6 +85,17 @@ impl Tested {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()
     }
 
+    /// Waits until no more connections than this are open: the server hears of
+    /// an end a moment later.
+    async fn settles(&self, connections: usize) {
+        for _ in 0..600 {
+            if self.server.connections() <= connections {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Whether a new connection is served.
     async fn serves(&self) -> bool {
         let Some(stream) = self.connect(b"http/1.1").await else { return false };
@@ -120,18 +131,14 @@ async fn connections_beyond_the_limit_are_refused_and_the_others_served() {
         open.push(tested.connect(b"http/1.1").await.expect("within the limit"));
     }
     assert!(tested.serves().await, "one more has a place");
+    tested.settles(39).await;
     open.push(tested.connect(b"http/1.1").await.expect("the place is free again"));
     for _ in 0..40 {
         assert!(!tested.serves().await, "there is no place");
     }
     assert_eq!(tested.server.connections(), 40);
     drop(open);
-    for _ in 0..600 {
-        if tested.server.connections() == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    tested.settles(0).await;
     assert!(tested.serves().await, "places come back");
 }
 
