@@ -1,5 +1,5 @@
-//! Where to ask for a registry's images: mirrors, plain HTTP and authorities by
-//! `hosts.toml`, in containerd's format and places.
+//! Where to ask for a registry's images: mirrors, plain HTTP, authorities and
+//! credentials by `hosts.toml`, in containerd's format and places.
 //!
 //! `DIR/HOST/hosts.toml`, or `DIR/_default/hosts.toml` for hosts without one.
 //! Source: containerd's documentation "Registry Configuration".
@@ -7,18 +7,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
 use serde::Deserialize;
 
-use crate::{Error, Result};
+use crate::{Error, RegistryAuth, Result};
 
 /// One place to ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// Host and port.
     pub(crate) host: String,
     pub(crate) plain_http: bool,
     pub(crate) skip_verify: bool,
     pub(crate) authorities: Vec<PathBuf>,
+    /// What the file says for this host (`header.authorization`).
+    pub(crate) auth: RegistryAuth,
 }
 
 #[derive(Deserialize, Default)]
@@ -35,14 +38,24 @@ struct File {
 struct Host {
     capabilities: Option<Vec<String>>,
     skip_verify: bool,
-    ca: Option<Authorities>,
+    ca: Option<Several<PathBuf>>,
+    header: BTreeMap<String, Several<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Authorities {
-    One(PathBuf),
-    Many(Vec<PathBuf>),
+enum Several<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> Several<T> {
+    fn all(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// The places to ask for images of `registry`, in order; the registry itself is
@@ -74,7 +87,7 @@ fn own(registry: &str) -> Endpoint {
     let loopback = name == "localhost"
         || name == "[::1]"
         || name.parse::<std::net::Ipv4Addr>().is_ok_and(|a| a.is_loopback());
-    Endpoint { host: host.to_owned(), plain_http: loopback, skip_verify: false, authorities: Vec::new() }
+    Endpoint { host: host.to_owned(), plain_http: loopback, ..Endpoint::default() }
 }
 
 fn parse(text: &str, registry: &str, directory: &Path) -> std::result::Result<Vec<Endpoint>, String> {
@@ -107,12 +120,37 @@ fn endpoint(url: &str, host: &Host, directory: &Path) -> std::result::Result<End
     if rest.is_empty() || rest.contains('/') {
         return Err(format!("{url}: a host with an optional port is wanted; paths are not supported"));
     }
-    let authorities = match &host.ca {
-        None => Vec::new(),
-        Some(Authorities::One(path)) => vec![directory.join(path)],
-        Some(Authorities::Many(paths)) => paths.iter().map(|path| directory.join(path)).collect(),
-    };
-    Ok(Endpoint { host: rest.to_owned(), plain_http, skip_verify: host.skip_verify, authorities })
+    let authorities = host.ca.iter().flat_map(Several::all).map(|path| directory.join(path)).collect();
+    let auth = authorization(&host.header).map_err(|why| format!("{url}: {why}"))?;
+    Ok(Endpoint { host: rest.to_owned(), plain_http, skip_verify: host.skip_verify, authorities, auth })
+}
+
+/// The credentials that a host's headers hold. Other headers are refused, for
+/// they would not be sent.
+fn authorization(headers: &BTreeMap<String, Several<String>>) -> std::result::Result<RegistryAuth, String> {
+    let mut auth = RegistryAuth::Anonymous;
+    for (name, values) in headers {
+        let [value] = values.all() else { return Err(format!("header {name}: one value is wanted")) };
+        if !name.eq_ignore_ascii_case("authorization") {
+            return Err(format!("header {name}: only authorization is supported"));
+        }
+        auth = match value.split_once(' ') {
+            Some((scheme, text)) if scheme.eq_ignore_ascii_case("basic") => basic(text.trim())
+                .ok_or_else(|| "header authorization: base64 of user:password is wanted".to_owned())?,
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                RegistryAuth::Bearer(token.trim().to_owned())
+            }
+            _ => return Err("header authorization: Basic or Bearer is wanted".to_owned()),
+        };
+    }
+    Ok(auth)
+}
+
+fn basic(text: &str) -> Option<RegistryAuth> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (username, password) = text.split_once(':')?;
+    Some(RegistryAuth::Basic { username: username.to_owned(), password: password.to_owned() })
 }
 
 #[cfg(test)]
@@ -151,5 +189,21 @@ mod tests {
         assert!(
             endpoints(directory.path(), "registry.example").unwrap_err().to_string().contains("hosts.toml")
         );
+    }
+
+    #[test]
+    fn a_host_may_have_credentials_of_its_own() {
+        let read = |header: &str| {
+            let text = format!("[host.\"https://mirror:5000\".header]\n{header}\n");
+            parse(&text, "registry.example", Path::new("/")).map(|mut found| found.remove(0).auth)
+        };
+        let basic = RegistryAuth::Basic { username: "user".to_owned(), password: "pass:word".to_owned() };
+        assert!(read("authorization = \"Basic dXNlcjpwYXNzOndvcmQ=\"") == Ok(basic.clone()));
+        assert!(read("Authorization = [\"basic dXNlcjpwYXNzOndvcmQ=\"]") == Ok(basic));
+        assert!(read("authorization = \"Bearer abc\"") == Ok(RegistryAuth::Bearer("abc".to_owned())));
+        assert!(read("authorization = \"Basic ?\"").is_err());
+        assert!(read("authorization = \"Digest abc\"").is_err());
+        assert!(read("authorization = [\"Basic YTpi\", \"Basic YTpi\"]").is_err());
+        assert!(read("x-custom = \"a\"").unwrap_err().contains("x-custom"));
     }
 }

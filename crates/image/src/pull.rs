@@ -63,8 +63,9 @@ impl std::fmt::Debug for RegistryAuth {
 
 impl ImageStore {
     /// Pulls an image, by the mirrors and settings of `DIR/registries`, and
-    /// unpacks what is not here yet. Mirrors are asked in order; credentials go
-    /// only to the registry that the reference names.
+    /// unpacks what is not here yet. Mirrors are asked in order; `auth` goes
+    /// only to the registry that the reference names, before what the settings
+    /// say for it.
     pub async fn pull(
         &self,
         reference: &str,
@@ -77,7 +78,7 @@ impl ImageStore {
         let mut last = None;
         for (at, place) in places.iter().enumerate() {
             let own = at + 1 == places.len();
-            let auth = if own { auth } else { &RegistryAuth::Anonymous };
+            let auth = if own && *auth != RegistryAuth::Anonymous { auth } else { &place.auth };
             let report = Report { state: Mutex::default(), callback: progress.clone() };
             match self.pull_from(&parsed, place, auth, &report).await {
                 Ok(image) => return Ok(image),

@@ -16,8 +16,10 @@ use crate::container::fields::Facts;
 use crate::drivers::Drivers;
 use crate::node::Capacity;
 use crate::pod::spec::PodExt;
+use crate::pod_certificates::PodCertificates;
 use crate::references::References;
 use crate::services::Service;
+use crate::trust_bundles::TrustBundles;
 use crate::volumes::{Tokens, Volumes};
 
 pub struct Context {
@@ -25,9 +27,11 @@ pub struct Context {
     pub drivers: Drivers,
     pub recorder: Recorder,
     pub references: References,
+    pub trust_bundles: TrustBundles,
     pub services: Informer<Service>,
     pub volumes: Volumes,
     pub tokens: Tokens,
+    pub certificates: PodCertificates,
     pub capacity: Capacity,
     /// Whose events a sandbox's are: uids of pods.
     pub sandboxes: Mutex<BTreeMap<SandboxId, String>>,

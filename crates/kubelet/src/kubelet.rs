@@ -13,8 +13,10 @@ use crate::drivers::Drivers;
 use crate::error::Error;
 use crate::node::{self, Capacity, System};
 use crate::pod::manager::Manager;
+use crate::pod_certificates::PodCertificates;
 use crate::references::References;
 use crate::services::Service;
+use crate::trust_bundles::TrustBundles;
 use crate::volumes::{KernelMounter, Mounter, Tokens, Volumes};
 
 /// A running kubelet. It works in the task group of [`Drivers::edge`] and
@@ -48,10 +50,12 @@ impl Kubelet {
         let services = client::Resource::new("", "v1", "services");
         let context = Arc::new(Context {
             recorder: Recorder::start(&edge, transport.clone(), "kubelet", &config.node_name),
-            references: References::new(edge.clone(), transport.clone(), changed),
+            references: References::new(edge.clone(), transport.clone(), changed.clone()),
+            trust_bundles: TrustBundles::new(edge.clone(), transport.clone(), changed),
             services: Informer::<Service>::start(&edge, transport.clone(), services, Options::default()),
             volumes: Volumes::new(&root, mounter),
             tokens: Tokens::default(),
+            certificates: PodCertificates::default(),
             capacity,
             sandboxes: Mutex::default(),
             config,

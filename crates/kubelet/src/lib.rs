@@ -22,6 +22,7 @@ mod kubelet;
 mod logs;
 mod node;
 mod pod;
+mod pod_certificates;
 mod probes;
 mod quantity;
 mod references;
@@ -33,6 +34,7 @@ mod status;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod trust_bundles;
 mod volumes;
 
 pub use config::{Config, LogLimits};

@@ -10,6 +10,7 @@ mod cluster;
 mod error;
 mod files;
 mod peer;
+mod pod_key;
 mod request;
 mod service_account;
 
@@ -20,6 +21,7 @@ pub use blocks::{
 pub use cluster::{ClusterPki, ServerNames, renew_at};
 pub use error::Error;
 pub use peer::{Peer, read_peer};
+pub use pod_key::PodKey;
 pub use request::{SigningRequest, Usages};
 pub use service_account::{BoundObject, Claims, KubernetesClaims, ServiceAccountKeys, TokenError};
 

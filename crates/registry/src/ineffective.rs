@@ -5,7 +5,6 @@ use apiserver::Ineffective;
 
 /// By group and resource.
 const TABLE: &[(&str, &str, &[Ineffective])] = &[
-    ("certificates.k8s.io", "podcertificaterequests", &[whole("no controller signs requests yet")]),
     ("networking.k8s.io", "ingresses", &[whole("no controller serves ingresses yet")]),
     ("networking.k8s.io", "networkpolicies", &[whole("the policy is not enforced yet")]),
     ("resource.k8s.io", "resourceclaims", &[whole("devices are not allocated yet")]),

@@ -21,6 +21,7 @@ pub struct Builder {
     arguments: Vec<String>,
     images: Vec<PathBuf>,
     disk: Option<String>,
+    files: Vec<(PathBuf, String)>,
 }
 
 /// A running cluster. Dropping it ends the program, stops the containers and
@@ -49,6 +50,12 @@ impl Builder {
     /// The data lies on a disk of its own, so large (`24m`).
     pub fn disk(mut self, size: &str) -> Self {
         self.disk = Some(size.to_owned());
+        self
+    }
+
+    /// A file in the data directory that is there before the start.
+    pub fn file(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        self.files.push((path.into(), text.into()));
         self
     }
 
@@ -84,6 +91,11 @@ impl Builder {
             if !mount.status().context("running mount")?.success() {
                 bail!("a disk of {size} could not be mounted");
             }
+        }
+        for (path, text) in &self.files {
+            let path = directory.path().join("data").join(path);
+            std::fs::create_dir_all(path.parent().context("a file lies in a directory")?)?;
+            std::fs::write(path, text)?;
         }
         Ok(Cluster { child: None, guard, builder: self, namespace, directory })
     }
@@ -140,7 +152,14 @@ impl Cluster {
     }
 
     pub fn builder() -> Builder {
-        Builder { role: "up", address: NODE_ADDRESS, arguments: Vec::new(), images: Vec::new(), disk: None }
+        Builder {
+            role: "up",
+            address: NODE_ADDRESS,
+            arguments: Vec::new(),
+            images: Vec::new(),
+            disk: None,
+            files: Vec::new(),
+        }
     }
 
     /// An API server alone: no controller, no node.

@@ -18,5 +18,5 @@ pub use cluster::{Builder, Cluster, program};
 pub use helm::Helm;
 pub use images::nginx_archive;
 pub use kubectl::{Kubectl, Ran, every_kubectl};
-pub use namespace::{Namespace, Network};
+pub use namespace::{NODE_ADDRESS, Namespace, Network};
 pub use wait::eventually;

@@ -128,3 +128,31 @@ async fn mirrors_are_asked_first() {
     let image = images.pull("registry.invalid/team/app:v1", &RegistryAuth::Anonymous, None).await.unwrap();
     assert_eq!(image.repo_tags, ["registry.invalid/team/app:v1"]);
 }
+
+#[tokio::test]
+async fn a_mirror_gets_its_own_login_and_never_the_registrys() {
+    provider();
+    let mirror = Registry::start().await;
+    mirror.put(&archive("x", "f", "mirrored"), "team/app", "v1", false);
+    mirror.content.lock().unwrap().login = Some(("ada".into(), "pass".into()));
+    let directory = tempfile::tempdir().unwrap();
+    let configured = directory.path().join("registries/registry.invalid");
+    std::fs::create_dir_all(&configured).unwrap();
+    let images = store(directory.path());
+    let configure = |header: &str| {
+        let text = format!(
+            "server = \"http://{0}\"\n[host.\"http://{1}\"]\ncapabilities = [\"pull\"]\n{header}",
+            "127.0.0.1:1", mirror.address
+        );
+        std::fs::write(configured.join("hosts.toml"), text).unwrap();
+    };
+    let login = RegistryAuth::Basic { username: "ada".into(), password: "pass".into() };
+    configure("");
+    images.pull("registry.invalid/team/app:v1", &login, None).await.unwrap_err();
+    // ada:pass
+    configure(&format!(
+        "[host.\"http://{}\".header]\nauthorization = \"Basic YWRhOnBhc3M=\"\n",
+        mirror.address
+    ));
+    images.pull("registry.invalid/team/app:v1", &RegistryAuth::Anonymous, None).await.unwrap();
+}

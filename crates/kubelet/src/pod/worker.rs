@@ -101,6 +101,7 @@ impl Worker {
     /// Runs until nothing of the pod is left here and in the API.
     pub async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         self.context.references.hold(&self.record.pod);
+        self.context.trust_bundles.hold(&self.record.pod);
         loop {
             let now = self.context.now();
             state::advance(&mut self.record, now);
@@ -137,7 +138,9 @@ impl Worker {
             }
         }
         self.context.references.release(&self.record.pod);
+        self.context.trust_bundles.release(&self.record.pod);
         self.context.tokens.forget(self.record.pod.uid());
+        self.context.certificates.forget(self.record.pod.uid());
     }
 
     fn is_over(&self) -> bool {

@@ -33,7 +33,9 @@ use k8s_openapi::api::core::v1::{Pod, Volume};
 
 use crate::container::fields::Facts;
 use crate::pod::spec::PodExt;
+use crate::pod_certificates::{Bundle, CertificateKey};
 use crate::references::Payloads;
+use crate::trust_bundles::TrustBundle;
 
 pub use claim::{Claimed, fetch as fetch_claimed};
 use files::Files;
@@ -45,7 +47,9 @@ pub use tokens::{Token, TokenKey, Tokens};
 pub struct Sources {
     pub payloads: Payloads,
     pub claimed: Claimed,
+    pub trust_bundles: Vec<Arc<TrustBundle>>,
     pub tokens: BTreeMap<TokenKey, Token>,
+    pub certificates: BTreeMap<CertificateKey, Result<Bundle, String>>,
     pub facts: Facts,
     pub now: Timestamp,
 }

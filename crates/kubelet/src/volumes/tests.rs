@@ -51,7 +51,9 @@ fn sources(payloads: Payloads) -> Sources {
     Sources {
         payloads,
         claimed: Claimed::new(),
+        trust_bundles: Vec::new(),
         tokens: BTreeMap::new(),
+        certificates: BTreeMap::new(),
         facts: Facts::default(),
         now: Timestamp::UNIX_EPOCH,
     }

@@ -9,7 +9,7 @@ use crate::references;
 use crate::volumes::{Sources, fetch_claimed};
 
 impl Job {
-    /// When to refresh for the sake of a token.
+    /// When to refresh for the sake of a token or certificate.
     pub(super) async fn set_up_volumes(&self) -> Result<Option<Timestamp>, String> {
         let done = self.try_set_up_volumes().await;
         if let Err(why) = &done {
@@ -23,6 +23,7 @@ impl Job {
         let pod = self.pod.clone();
         let keys = pod.spec().volumes.iter().flatten().flat_map(references::of_volume).collect();
         let payloads = context.references.fetch(pod.namespace(), keys).await?;
+        let trust_bundles = context.trust_bundles.fetch(&pod).await?;
         let accounts = Api::namespaced(context.drivers.transport.clone(), pod.namespace());
         let now = context.now();
         let tokens = context.tokens.of_pod(&accounts, &pod, now).await.map_err(|why| {
@@ -30,10 +31,13 @@ impl Job {
             let name = volume.map(|volume| volume.name.as_str()).unwrap_or_default();
             format!("MountVolume.SetUp failed for volume {name:?} : {why}")
         })?;
-        let renew = tokens.values().map(|token| token.renew).min();
+        let (drivers, node) = (&context.drivers, &context.config.node_name);
+        let certificates = context.certificates.of_pod(drivers, node, &pod, now).await?;
+        let renew = tokens.values().map(|token| token.renew).chain(certificates.wake).min();
         let facts = context.facts(&pod, &self.addresses);
         let claimed = fetch_claimed(&context.drivers.transport, &pod).await?;
-        let sources = Sources { payloads, claimed, tokens, facts, now };
+        let certificates = certificates.bundles;
+        let sources = Sources { payloads, claimed, trust_bundles, tokens, certificates, facts, now };
         let done = context.blocking(move |context| context.volumes.set_up(&pod, &sources)).await;
         done.unwrap_or_else(|| Err("the program stops".into())).map(|_| renew)
     }
