@@ -135,7 +135,7 @@ fn suite(root: &Path, place: &Path) -> Result<PathBuf> {
         return Ok(program);
     }
     println!("building upstream's e2e.test");
-    let mut build = command(&["go", "test", "-c", "-ldflags", "-s -w", "-o"]);
+    let mut build = command(&["go", "test", "-c", "-vet=off", "-ldflags", "-s -w", "-o"]);
     build.arg(&program).arg("k8s.io/kubernetes/test/e2e");
     build.current_dir(&module).env("CGO_ENABLED", "0");
     run(build)?;

@@ -50,7 +50,7 @@ impl Registry {
 
     /// The node's settings: by path in its data directory.
     pub fn settings(&self) -> Vec<(String, String)> {
-        let authority = self.directory.join("tls.crt");
+        let authority = self.directory.join("ca.crt");
         let text = format!(
             "[host.\"https://{}\"]\ncapabilities = [\"pull\", \"resolve\"]\nca = \"{}\"\n\n[host.\"https://{}\".header]\nauthorization = \"Basic {}\"\n",
             self.address,
@@ -81,7 +81,7 @@ impl Registry {
     /// curl in the cluster's network, with authority and password.
     pub fn curl(&self, cluster: &Cluster) -> Command {
         let mut curl = cluster.command("curl");
-        curl.arg("--cacert").arg(self.directory.join("tls.crt"));
+        curl.arg("--cacert").arg(self.directory.join("ca.crt"));
         curl.args(["--user", &format!("{USER}:{PASSWORD}")]);
         curl
     }
@@ -111,28 +111,26 @@ fn program(directory: &Path) -> Result<()> {
     run(unpack).map(drop)
 }
 
+/// An authority, and the registry's certificate by it: one that is both is no
+/// server's to most clients.
 fn certificate(directory: &Path, node: &str) -> Result<()> {
     if directory.join("tls.crt").exists() {
         return Ok(());
     }
-    let mut openssl = command(&[
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "3650",
-        "-subj",
-        "/CN=conformance registry",
-        "-addext",
-        "basicConstraints=critical,CA:TRUE",
-        "-addext",
-    ]);
-    openssl.arg(format!("subjectAltName=IP:{node}"));
-    openssl.arg("-keyout").arg(directory.join("tls.key")).arg("-out").arg(directory.join("tls.crt"));
-    run(openssl).map(drop)
+    let request = |name: &str, subject: &str, extensions: &[&str]| {
+        let mut openssl = command(&["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "3650"]);
+        openssl.args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", subject]);
+        for extension in extensions {
+            openssl.args(["-addext", extension]);
+        }
+        openssl.arg("-keyout").arg(directory.join(format!("{name}.key")));
+        openssl.arg("-out").arg(directory.join(format!("{name}.crt")));
+        openssl
+    };
+    run(request("ca", "/CN=conformance authority", &["keyUsage=critical,keyCertSign"]))?;
+    let address = format!("subjectAltName=IP:{node}");
+    let mut leaf =
+        request("tls", "/CN=conformance registry", &["basicConstraints=critical,CA:FALSE", &address]);
+    leaf.arg("-CA").arg(directory.join("ca.crt")).arg("-CAkey").arg(directory.join("ca.key"));
+    run(leaf).map(drop)
 }

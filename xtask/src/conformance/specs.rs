@@ -47,20 +47,17 @@ pub fn sig(name: &str) -> &str {
 
 /// Every spec that is called conformance, sorted by name.
 pub fn list(suite: &Path) -> Result<Vec<Spec>> {
-    let text = run(listing(suite, "Conformance"))?;
-    let alone = run(listing(suite, "Conformance && (Serial || Disruptive)"))?;
-    let alone: Vec<String> = names(&alone).collect();
-    let specs: Vec<Spec> = names(&text).map(|name| Spec { alone: alone.contains(&name), name }).collect();
+    let mut command = Command::new(suite);
+    command.arg("--list-tests");
+    let text = run(command)?;
+    let specs: Vec<Spec> = names(&text)
+        .filter(|name| name.contains("[Conformance]"))
+        .map(|name| Spec { alone: ["[Serial]", "[Disruptive]"].iter().any(|tag| name.contains(tag)), name })
+        .collect();
     if specs.is_empty() {
         bail!("the suite lists no specs: {text}");
     }
     Ok(specs)
-}
-
-fn listing(suite: &Path, labels: &str) -> Command {
-    let mut command = Command::new(suite);
-    command.arg("--list-tests").arg(format!("--ginkgo.label-filter={labels}"));
-    command
 }
 
 /// The names in what `--list-tests` prints: `    place:line: name`.
