@@ -9,7 +9,7 @@ types.txt, one line each, fields separated by tabs:
     S  type  flags                                      a struct; `m` where owned whole by apply
     F  json  type  number  flags…                       a field of the struct above
 flags of a field: e omitEmpty, z omitZero, n an empty list is not nil, r required, m atomic map or struct, p=patch strategies,
-k=patch merge key, l=list type (set, map:keys), v=allowed values separated by |, f=format, g=Go's name of the type.
+ w a list that is a message of its own in protobuf, k=patch merge key, l=list type (set, map:keys), v=allowed values separated by |, f=format, g=Go's name of the type.
 """
 import json, re, sys
 from pathlib import Path
@@ -48,6 +48,8 @@ NIL_MATTERS = {
     "api/resource/v1.ResourceSliceSpec.devices",
     "api/resource/v1.ResourceSliceSpec.sharedCounters",
 }
+# Lists whose Go type has a name and a message of its own; the measured facts have them as plain lists.
+WRAPPED = {"apimachinery/pkg/apis/meta/v1.APIResource.verbs"}
 
 lines = []
 for name, go in sorted(facts["kinds"].items()):
@@ -80,6 +82,7 @@ for go, fields in sorted(facts["types"].items()):
         if go + "." + field["json"] in NIL_MATTERS: flags.append("n")
         if field["json"] in required: flags.append("r")
         if atomic(schema): flags.append("m")
+        if go + "." + field["json"] in WRAPPED: flags.append("w")
         if "patchStrategy" in field: flags.append("p=" + field["patchStrategy"])
         if "patchMergeKey" in field: flags.append("k=" + field["patchMergeKey"])
         if "x-kubernetes-list-type" in schema:

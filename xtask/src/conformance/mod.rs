@@ -131,16 +131,29 @@ fn suite(root: &Path, place: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(&bin)?;
     let (program, mark) = (bin.join("e2e.test"), bin.join("e2e.test.sum"));
     let sums = std::fs::read_to_string(module.join("go.sum")).context("go.sum")?;
-    if program.exists() && std::fs::read_to_string(&mark).is_ok_and(|built| built == sums) {
+    let sources = std::fs::read_to_string(module.join("go.mod")).context("go.mod")?;
+    let flags = linked(&sources).context("go.mod requires no k8s.io/kubernetes")?;
+    let wanted = format!("{flags}\n{sums}");
+    if program.exists() && std::fs::read_to_string(&mark).is_ok_and(|built| built == wanted) {
         return Ok(program);
     }
     println!("building upstream's e2e.test");
-    let mut build = command(&["go", "test", "-c", "-vet=off", "-ldflags", "-s -w", "-o"]);
+    let mut build = command(&["go", "test", "-c", "-vet=off", "-ldflags", &flags, "-o"]);
     build.arg(&program).arg("k8s.io/kubernetes/test/e2e");
     build.current_dir(&module).env("CGO_ENABLED", "0");
     run(build)?;
-    std::fs::write(&mark, sums)?;
+    std::fs::write(&mark, wanted)?;
     Ok(program)
+}
+
+/// What the linker is told: the suite asks itself of which version it is.
+fn linked(sources: &str) -> Option<String> {
+    let (_, rest) = sources.split_once("k8s.io/kubernetes v")?;
+    let version = rest.split_whitespace().next()?;
+    let (major, rest) = version.split_once('.')?;
+    let (minor, _) = rest.split_once('.')?;
+    let set = |name: &str, value: &str| format!(" -X k8s.io/component-base/version.{name}={value}");
+    Some(format!("-s -w{}{}{}", set("gitVersion", &format!("v{version}")), set("gitMajor", major), set("gitMinor", minor)))
 }
 
 /// What was found of these specs.
@@ -245,4 +258,14 @@ impl Run {
 /// The newest kubectl, which `scripts/kubectls` fetches.
 fn kubectl() -> Result<PathBuf> {
     testkit::every_kubectl().into_iter().next().context("scripts/kubectls fetches kubectl")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_suite_is_linked_with_its_version() {
+        let flags = super::linked("require k8s.io/kubernetes v1.37.2 // indirect\n").unwrap();
+        assert!(flags.contains("gitVersion=v1.37.2 ") && flags.ends_with("gitMinor=37"), "{flags}");
+        assert!(super::linked("module x").is_none());
+    }
 }

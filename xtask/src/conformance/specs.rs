@@ -84,11 +84,11 @@ pub fn pattern(name: &str) -> String {
 
 /// How the suite's output says that its one spec ended.
 pub fn outcome(name: &str, output: &str, ended_well: bool, seconds: f64) -> Outcome {
+    // The mark also stands before a spec's time and before the place alone.
     let line = |mark: &str| {
-        output.split(mark).nth(1).map(|rest| {
-            let words = rest.split("\nIn [").next().unwrap_or(rest).lines().map(str::trim);
-            words.filter(|line| !line.is_empty()).take(4).collect::<Vec<_>>().join(" ")
-        })
+        let rest = output.split(mark).skip(1).find(|rest| !rest.starts_with('[') && !rest.starts_with("in ["))?;
+        let words = rest.lines().map(str::trim).take_while(|line| !line.starts_with("In ["));
+        Some(words.filter(|line| !line.is_empty()).take(4).collect::<Vec<_>>().join(" "))
     };
     let ran = output.contains("Ran 1 of");
     let (state, message) = if ended_well && ran {
@@ -146,8 +146,9 @@ mod tests {
         assert_eq!(state("Ran 1 of 7 Specs in 2 seconds", true), State::Passed);
         assert_eq!(state("S [SKIPPED] [1 s]\n  [SKIPPED] needs two nodes\n", true), State::Skipped);
         assert_eq!(state("Ran 0 of 7 Specs", true), State::Failed);
-        let failed = outcome("x", "  [FAILED] no pod\n  came\n  In [It] at: x.go\nRan 1 of 7", false, 1.0);
-        assert_eq!((failed.state, failed.message.as_str()), (State::Failed, "no pod came In [It] at: x.go"));
+        let output = "[FAILED] [0.4 seconds]\nx\n  [FAILED] in [It] - x.go\n  [FAILED] no pod\n  came\n  In [It] at: x.go\nRan 1 of 7";
+        let failed = outcome("x", output, false, 1.0);
+        assert_eq!((failed.state, failed.message.as_str()), (State::Failed, "no pod came"));
         assert_eq!(outcome("x", "killed\n", false, 1.0).message, "killed");
     }
 }

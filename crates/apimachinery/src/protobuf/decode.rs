@@ -172,7 +172,7 @@ fn read_field(
     depth: usize,
 ) -> Result<(), ProtobufError> {
     match field.ty {
-        Type::List(item) => {
+        Type::List(item) if !field.wrapped => {
             if !matches!(value, Value::Array(_)) {
                 *value = Value::Array(Vec::new());
             }
@@ -270,7 +270,7 @@ fn read_value(
             }
         },
         Type::SchemaOr(id, or) => either(types, id, or, name, bytes, depth)?,
-        // A list as an item of a list or map: a message with `items`.
+        // A list as an item of a list or map, or wrapped: a message with `items`.
         Type::List(item) => {
             let mut items = Vec::new();
             let mut reader = Reader::new(bytes);

@@ -52,7 +52,7 @@ fn write_field(types: &Types, field: &Field, number: u32, value: &Value, out: &m
     match (field.ty, value) {
         (_, Value::Null) if field.pointer => {}
         (Type::List(_) | Type::Map(_) | Type::Bytes, Value::Null) => {}
-        (Type::List(item), Value::Array(items)) => {
+        (Type::List(item), Value::Array(items)) if !field.wrapped => {
             items.iter().for_each(|value| write_value(types, *item, number, value, out));
         }
         (Type::Map(item), Value::Object(object)) => {
@@ -102,7 +102,7 @@ fn write_value(types: &Types, ty: Type, number: u32, value: &Value, out: &mut Ve
             });
         }
         Type::SchemaOr(id, or) => write_message(number, out, |out| write_either(types, id, or, value, out)),
-        // A list as an item of a list or map: a message with `items`.
+        // A list as an item of a list or map, or wrapped: a message with `items`.
         Type::List(item) => write_message(number, out, |out| {
             value.items().iter().for_each(|value| write_value(types, *item, 1, value, out));
         }),

@@ -277,6 +277,7 @@ impl Loader<'_> {
             values: &[],
             format: "",
             in_protobuf: true,
+            wrapped: false,
         };
         for flag in line.flags.split('\t') {
             match flag.split_once('=') {
@@ -286,6 +287,7 @@ impl Loader<'_> {
                     "n" => field.keeps_empty = true,
                     "r" => field.required = true,
                     "m" => field.atomic = true,
+                    "w" => field.wrapped = true,
                     _ => {}
                 },
                 Some(("p", strategies)) => {

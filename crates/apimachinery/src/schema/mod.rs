@@ -121,6 +121,8 @@ pub struct Field {
     /// A message carries it: `kind` and `apiVersion` stand in the envelope,
     /// and a Table has no protobuf.
     pub in_protobuf: bool,
+    /// A list that is a message of its own, with `items`, and not a repeated field.
+    pub wrapped: bool,
 }
 
 impl Field {

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::record::Verdict;
 use super::spec::PodExt;
 use crate::container::resources::requested;
+use crate::drivers::PortMapping;
 use crate::quantity::{milli, value};
 use crate::sandbox::port_mappings;
 
@@ -18,7 +19,7 @@ pub struct Used {
     pub pods: i64,
     pub cpu: i64,
     pub memory: i64,
-    pub ports: Vec<(u16, String)>,
+    pub ports: Vec<PortMapping>,
 }
 
 impl Used {
@@ -26,7 +27,7 @@ impl Used {
         self.pods += 1;
         self.cpu += requested(pod, "cpu");
         self.memory += requested(pod, "memory");
-        self.ports.extend(port_mappings(pod).into_iter().map(|port| (port.host_port, port.protocol)));
+        self.ports.extend(port_mappings(pod));
     }
 }
 
@@ -53,9 +54,7 @@ pub fn refuse(
             ));
         }
     }
-    let taken =
-        port_mappings(pod).into_iter().any(|port| used.ports.contains(&(port.host_port, port.protocol)));
-    if taken {
+    if port_mappings(pod).iter().any(|port| used.ports.iter().any(|other| conflict(port, other))) {
         return Some(verdict("NodePorts".into(), "Predicate NodePorts failed".into()));
     }
     if let Some(node) = node
@@ -64,6 +63,13 @@ pub fn refuse(
         return Some(verdict("NodeAffinity".into(), "Predicate NodeAffinity failed".into()));
     }
     None
+}
+
+/// Whether two pods cannot both have their host ports.
+fn conflict(a: &PortMapping, b: &PortMapping) -> bool {
+    let address = |port: &PortMapping| port.host_ip.filter(|address| !address.is_unspecified());
+    let apart = matches!((address(a), address(b)), (Some(a), Some(b)) if a != b);
+    a.host_port == b.host_port && a.protocol == b.protocol && !apart
 }
 
 fn verdict(reason: String, message: String) -> Verdict {
@@ -134,6 +140,10 @@ mod tests {
             json!({"containers": [], "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
                 {"nodeSelectorTerms": [{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]}}}})
         };
+        let port = |address: &str, protocol: &str| {
+            json!({"containers": [{"name": "c", "ports": [
+                {"containerPort": 1, "hostPort": 80, "hostIP": address, "protocol": protocol}]}]})
+        };
         let rows = [
             (cpu("1500m"), None),
             (cpu("1501m"), Some("OutOfcpu")),
@@ -147,8 +157,13 @@ mod tests {
                 json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]}),
                 Some("NodePorts"),
             ),
+            (port("0.0.0.0", "TCP"), Some("NodePorts")),
+            (port("127.0.0.1", "TCP"), Some("NodePorts")),
+            (port("192.0.2.10", "TCP"), None),
+            (port("127.0.0.1", "UDP"), None),
         ];
-        let used = Used { pods: 1, cpu: 500, memory: 0, ports: vec![(80, "TCP".into())] };
+        let taken = port_mappings(&pod(port("127.0.0.1", "TCP")));
+        let used = Used { pods: 1, cpu: 500, memory: 0, ports: taken };
         for (spec, expected) in rows {
             let verdict = refuse(&pod(spec.clone()), &used, &allocatable, Some(&node));
             assert_eq!(verdict.map(|verdict| verdict.reason).as_deref(), expected, "{spec}");

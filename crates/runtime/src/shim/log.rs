@@ -38,13 +38,13 @@ impl Log {
         let _ = self.file.write_all(&out);
     }
 
-    /// Writes what lacks its line end.
+    /// Writes what lacks its line end, as a part of a line, as containerd does.
     pub(super) fn finish(&mut self, now: i64) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let rest = std::mem::take(&mut self.unfinished[stream as usize]);
             if !rest.is_empty() {
                 let mut out = Vec::new();
-                record(&mut out, &prefix(now, stream), b'F', &rest);
+                record(&mut out, &prefix(now, stream), b'P', &rest);
                 let _ = self.file.write_all(&out);
             }
         }

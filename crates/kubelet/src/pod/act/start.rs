@@ -357,8 +357,34 @@ fn log_tail(path: &Path) -> std::io::Result<String> {
     file.seek(SeekFrom::Start(length.saturating_sub(LONGEST_LOG_TAIL * 2)))?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
-    let lines: Vec<&str> = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).collect();
-    let tail = lines[lines.len().saturating_sub(MOST_LOG_LINES)..].join("\n") + "\n";
+    let tail = last_lines(&text);
     let cut = tail.len().saturating_sub(LONGEST_LOG_TAIL as usize);
     Ok(tail[tail.ceil_char_boundary(cut)..].to_owned())
+}
+
+/// The text of the last records; a line that never ended has no end here either.
+fn last_lines(records: &str) -> String {
+    let records: Vec<(&str, &str)> = records
+        .lines()
+        .filter_map(|record| {
+            let mut parts = record.splitn(4, ' ').skip(2);
+            Some((parts.next()?, parts.next()?))
+        })
+        .collect();
+    let last = &records[records.len().saturating_sub(MOST_LOG_LINES)..];
+    last.iter().flat_map(|(tag, line)| [*line, if tag.starts_with('P') { "" } else { "\n" }]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_log_is_as_it_was_written() {
+        let log = "T stdout F one\nT stderr P tw\nT stdout F o\nT stdout P DONE\n";
+        assert_eq!(last_lines(log), "one\ntwo\nDONE");
+        assert_eq!(last_lines(""), "");
+        let many = "T stdout F x\n".repeat(MOST_LOG_LINES + 1);
+        assert_eq!(last_lines(&many).lines().count(), MOST_LOG_LINES);
+    }
 }

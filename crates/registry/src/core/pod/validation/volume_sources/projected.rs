@@ -5,12 +5,16 @@ use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{dns1123_subdomain, qualified_name};
 
 use super::files::{downward_file, key_to_path};
+use crate::names::is_kubernetes_signer;
 use crate::rules::{internal, paths, required, selector, signer};
 
 /// The least life of a projected token, in seconds.
 const LEAST_TOKEN: i64 = 600;
 /// The lives of pod certificates, in seconds.
-const CERTIFICATE_LIVES: (i64, i64) = (3600, 7_862_400);
+const LEAST_CERTIFICATE_LIFE: i64 = 3600;
+const MOST_CERTIFICATE_LIFE: i64 = 7_862_400;
+/// Of certificates by Kubernetes' own signers.
+const MOST_KUBERNETES_LIFE: i64 = 86_400;
 /// Kinds of keys of pod certificates.
 const KEY_TYPES: [&str; 6] = ["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];
 
@@ -142,12 +146,14 @@ fn certificate<'a>(source: &'a Value, path: &Path<'_>, files: &mut Files<'a>, er
     errors.one_of(&path.child("keyType"), source["keyType"].text(), &KEY_TYPES);
     if let Some(seconds) = source["maxExpirationSeconds"].as_i64() {
         let field = path.child("maxExpirationSeconds");
-        let (least, most) = CERTIFICATE_LIVES;
+        let least = LEAST_CERTIFICATE_LIFE;
+        let kubernetes = is_kubernetes_signer(source["signerName"].text());
+        let most = if kubernetes { MOST_KUBERNETES_LIFE } else { MOST_CERTIFICATE_LIFE };
         if seconds < least {
-            errors.invalid(&field, seconds, "must be at least 3600");
+            errors.invalid(&field, seconds, &format!("if provided, maxExpirationSeconds must be >= {least}"));
         }
         if seconds > most {
-            errors.invalid(&field, seconds, "must be at most 7862400");
+            errors.invalid(&field, seconds, &format!("if provided, maxExpirationSeconds must be <= {most}"));
         }
     }
     let places = ["credentialBundlePath", "keyPath", "certificateChainPath"];
