@@ -153,7 +153,12 @@ fn linked(sources: &str) -> Option<String> {
     let (major, rest) = version.split_once('.')?;
     let (minor, _) = rest.split_once('.')?;
     let set = |name: &str, value: &str| format!(" -X k8s.io/component-base/version.{name}={value}");
-    Some(format!("-s -w{}{}{}", set("gitVersion", &format!("v{version}")), set("gitMajor", major), set("gitMinor", minor)))
+    Some(format!(
+        "-s -w{}{}{}",
+        set("gitVersion", &format!("v{version}")),
+        set("gitMajor", major),
+        set("gitMinor", minor)
+    ))
 }
 
 /// What was found of these specs.

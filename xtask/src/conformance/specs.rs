@@ -86,7 +86,8 @@ pub fn pattern(name: &str) -> String {
 pub fn outcome(name: &str, output: &str, ended_well: bool, seconds: f64) -> Outcome {
     // The mark also stands before a spec's time and before the place alone.
     let line = |mark: &str| {
-        let rest = output.split(mark).skip(1).find(|rest| !rest.starts_with('[') && !rest.starts_with("in ["))?;
+        let rest =
+            output.split(mark).skip(1).find(|rest| !rest.starts_with('[') && !rest.starts_with("in ["))?;
         let words = rest.lines().map(str::trim).take_while(|line| !line.starts_with("In ["));
         Some(words.filter(|line| !line.is_empty()).take(4).collect::<Vec<_>>().join(" "))
     };

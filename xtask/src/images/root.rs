@@ -16,8 +16,8 @@ pub fn fill(row: &Row, module: &Path, root: &Path) -> Result<()> {
     if !row.packages.is_empty() {
         packages(&row.packages, root)?;
     }
-    if row.applets {
-        applets(root)?;
+    if !row.applets.is_empty() {
+        applets(root, &row.applets)?;
     }
     for (place, package) in &row.go {
         go(module, package, &at(root, place)?)?;
@@ -145,8 +145,9 @@ fn packages(names: &[String], root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Links to busybox for each command that is not there, where it wants them.
-fn applets(root: &Path) -> Result<()> {
+/// Links to busybox for each command that is not there: where it wants them,
+/// or all in the folder that is asked for.
+fn applets(root: &Path, folder: &str) -> Result<()> {
     let mut list = Command::new(root.join("usr/bin/busybox"));
     list.arg("--list-full");
     for applet in run(list)?.lines() {
@@ -156,7 +157,11 @@ fn applets(root: &Path) -> Result<()> {
         if there("bin") || there("sbin") {
             continue;
         }
-        symlink("/bin/busybox", at(root, applet)?)?;
+        let place = match folder {
+            "/" => applet.to_owned(),
+            folder => format!("{folder}/{}", name.to_string_lossy()),
+        };
+        symlink("/bin/busybox", at(root, &place)?)?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ pub struct Row {
     pub names: Vec<String>,
     pub from: Option<String>,
     pub packages: Vec<String>,
-    pub applets: bool,
+    pub applets: String,
     pub go: Places,
     pub c: Places,
     pub copy: Places,
