@@ -335,11 +335,11 @@ fn selectable(group: &str, resource: &str) -> Vec<Selectable> {
         ])
         .into_iter()
         .map(|field| match &*field.name {
-            "source" => Selectable { fallback: path("reportingComponent"), ..at(field, "source.component") },
+            "source" => event_source(),
             _ => field,
         })
         .collect(),
-        // The stored shape is that of the core group.
+        // The stored shape is that of the core group, and so is the order: headers are one's for both.
         ("events.k8s.io", "events") => [
             ("regarding.kind", "involvedObject.kind"),
             ("regarding.namespace", "involvedObject.namespace"),
@@ -350,10 +350,14 @@ fn selectable(group: &str, resource: &str) -> Vec<Selectable> {
             ("regarding.fieldPath", "involvedObject.fieldPath"),
             ("reason", "reason"),
             ("reportingController", "reportingComponent"),
+            ("source", ""),
             ("type", "type"),
         ]
         .into_iter()
-        .map(|(name, place)| at(Selectable::new(name), place))
+        .map(|(name, place)| match name {
+            "source" => Selectable { hidden: true, ..event_source() },
+            name => at(Selectable::new(name), place),
+        })
         .collect(),
         ("", "namespaces") => fields(&["status.phase"]),
         ("", "services") => fields(&["spec.clusterIP", "spec.type"]),
@@ -367,6 +371,11 @@ fn selectable(group: &str, resource: &str) -> Vec<Selectable> {
         ("resource.k8s.io", "resourceslices") => fields(&["spec.nodeName", "spec.driver", "spec.pool.name"]),
         _ => Vec::new(),
     }
+}
+
+/// Who reported an event, in the old field or the new one.
+fn event_source() -> Selectable {
+    Selectable { fallback: path("reportingComponent"), ..at(Selectable::new("source"), "source.component") }
 }
 
 fn at(mut field: Selectable, place: &'static str) -> Selectable {
