@@ -259,7 +259,7 @@ mod tests {
             "spec": {"signerName": "s", "podName": "p", "podUID": "u", "serviceAccountName": "a",
                 "serviceAccountUID": "b", "nodeName": "n", "nodeUID": "c", "stubPKCS10Request": ""},
             "status": {"certificateChain": "CHAIN", "beginRefreshAt": "2026-01-01T12:00:00Z", "conditions": [
-                {"type": condition, "status": "True", "reason": "R", "message": "M", "lastTransitionTime": null}]},
+                {"type": condition, "status": "True", "reason": "R", "message": "M", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
         }))
         .unwrap()
     }

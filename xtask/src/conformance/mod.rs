@@ -260,9 +260,9 @@ impl Run {
     }
 }
 
-/// The newest kubectl, which `scripts/kubectls` fetches.
+/// The newest kubectl, which `scripts/clients` fetches.
 fn kubectl() -> Result<PathBuf> {
-    testkit::every_kubectl().into_iter().next().context("scripts/kubectls fetches kubectl")
+    testkit::every_kubectl().into_iter().next().context("scripts/clients fetches kubectl")
 }
 
 #[cfg(test)]

@@ -128,7 +128,10 @@ pub(crate) fn finish(field: &Field, value: Value, empties: Empties) -> Option<Va
         return Some(value);
     }
     let empty = match &value {
-        Value::Array(items) => items.is_empty() && !(field.keeps_empty && empties == Empties::AsSent),
+        // A list that is a message of its own is there even where it is empty.
+        Value::Array(items) => {
+            items.is_empty() && !field.wrapped && !(field.keeps_empty && empties == Empties::AsSent)
+        }
         // An empty map is nil; an empty struct stays.
         Value::Object(object) => object.is_empty() && matches!(field.ty, Type::Map(_)),
         Value::String(text) => {

@@ -7,7 +7,7 @@ async fn discovery_lists_what_is_served() {
     let server = Tested::new();
     let core = server.ask("GET", "/api/v1", "").await;
     let names: Vec<&str> = core.body["resources"].items().iter().map(|entry| entry["name"].text()).collect();
-    assert_eq!(names, ["configmaps", "pods", "pods/status", "secrets"]);
+    assert_eq!(names, ["configmaps", "pods", "pods/exec", "pods/status", "secrets"]);
     let accept = [("accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")];
     let all = server.ask_as("GET", "/apis", &accept, "").await;
     assert_eq!(all.body["items"][0]["metadata"]["name"].text(), "apps");

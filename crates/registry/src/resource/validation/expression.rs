@@ -77,7 +77,7 @@ mod tests {
             let mut errors = Errors::new();
             check(expression, &Path::Root.child("e"), &mut errors);
             let told = errors.to_string();
-            assert_eq!(told.is_empty(), expected.is_empty(), "{expression}: {told}");
+            assert_eq!(errors.is_empty(), expected.is_empty(), "{expression}: {told}");
             assert!(told.contains(expected), "{expression}: {told}");
         }
         let mut errors = Errors::new();
