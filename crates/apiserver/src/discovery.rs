@@ -407,7 +407,7 @@ impl ApiServer {
 
 /// A discovery document in the format that the client wants.
 fn document(value: &Value, headers: &HeaderMap) -> Response<Body> {
-    let served = negotiate::Served { answer: negotiate::Answer::Document, protobuf: true };
+    let served = negotiate::Served { answer: negotiate::Answer::Document, protobuf: true, table: false };
     match negotiate::accept(headers, served) {
         Ok(wanted) => {
             let media_type = output::media_type(wanted.format, false);

@@ -61,6 +61,8 @@ pub(crate) struct Served {
     pub answer: Answer,
     /// Whether its own kind has a protobuf form. Metadata always has one.
     pub protobuf: bool,
+    /// Whether it can be shown as a Table.
+    pub table: bool,
 }
 
 impl Served {
@@ -118,7 +120,7 @@ impl Clause<'_> {
             _ => return None,
         };
         match self.parameter("as") {
-            "Table" if served.answer != Answer::Document && format != Format::Protobuf => {
+            "Table" if served.table && format != Format::Protobuf => {
                 Some(Shape::Table(version, IncludeObject::Metadata))
             }
             "PartialObjectMetadata" | "PartialObjectMetadataList" if served.answer != Answer::Document => {
@@ -226,7 +228,7 @@ pub(crate) fn input(headers: &HeaderMap, body: Bytes, protobuf: bool) -> Result<
 mod tests {
     use super::*;
 
-    const ALL: Served = Served { answer: Answer::Object, protobuf: true };
+    const ALL: Served = Served { answer: Answer::Object, protobuf: true, table: true };
 
     fn asked(header: &str, served: Served) -> Result<Wanted, Status> {
         let mut headers = HeaderMap::new();
@@ -271,11 +273,19 @@ mod tests {
 
     #[test]
     fn metadata_has_protobuf_whatever_the_kind() {
-        let custom = Served { answer: Answer::List, protobuf: false };
+        let custom = Served { answer: Answer::List, protobuf: false, table: true };
         let header = "application/vnd.kubernetes.protobuf";
         assert_eq!(asked(header, custom).unwrap_err().code, 406);
         let partial = format!("{header};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
         assert_eq!(asked(&partial, custom).unwrap().shape, Shape::Metadata(MetaVersion::V1));
+    }
+
+    #[test]
+    fn a_review_is_no_table() {
+        let review = Served { table: false, ..ALL };
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        assert_eq!(asked(table, review).unwrap_err().code, 406);
+        assert_eq!(asked(&format!("{table},application/json"), review).unwrap().shape, Shape::Object);
     }
 
     #[test]
@@ -289,7 +299,7 @@ mod tests {
             let status = asked(header, ALL).unwrap_err();
             assert_eq!((status.code, status.details.is_some()), (406, !header.contains("json")), "{header}");
         }
-        let watch = Served { answer: Answer::Watch, protobuf: true };
+        let watch = Served { answer: Answer::Watch, protobuf: true, table: true };
         assert_eq!(
             asked("application/yaml", watch).unwrap_err().message,
             "only the following media types are accepted: application/json;stream=watch, \

@@ -240,7 +240,7 @@ fn list_of(
 }
 
 /// What came of a request about `resource` and is not stored as it is: a Scale,
-/// a review, a Status, what a handler made. A Status has one form.
+/// a Status, what a handler made. A Status has one form.
 pub(crate) fn tree(
     resource: &Resource,
     version: usize,
@@ -261,15 +261,9 @@ pub(crate) fn tree(
             };
             list_of(resource, version, metadata, items.into_iter().map(Ok), wanted.shape, now)?
         }
-        Shape::Table(meta, include)
-            if kind != resource.kind || resource.versions[version].columns.is_empty() =>
-        {
-            let (columns, cells) = match kind {
-                "Scale" => (scale::columns(), scale::cells(&tree, now)),
-                _ => plain_row(&tree),
-            };
-            let metadata = list_metadata(&tree);
-            table::table(meta, metadata, Some(&columns), vec![table::row(meta, cells, &tree, include)])
+        Shape::Table(meta, include) if kind == "Scale" => {
+            let row = table::row(meta, scale::cells(&tree, now), &tree, include);
+            table::table(meta, list_metadata(&tree), Some(&scale::columns()), vec![row])
         }
         shape => shaped(resource, version, tree, shape, now, true),
     };
@@ -283,21 +277,6 @@ fn list_metadata(tree: &Value) -> Value {
         metadata.set("resourceVersion", revision);
     }
     metadata
-}
-
-/// The table of a kind without columns of its own.
-fn plain_row(tree: &Value) -> (Vec<table::Column>, Vec<Value>) {
-    let mut descriptions = facts::column_descriptions("").into_iter();
-    let mut column = |name: &str, ty: &str, format: &str| table::Column {
-        name: name.into(),
-        ty: ty.into(),
-        format: format.into(),
-        description: descriptions.next().unwrap_or_default(),
-        priority: 0,
-    };
-    let columns = vec![column("Name", "string", "name"), column("Created At", "date", "")];
-    let metadata = &tree["metadata"];
-    (columns, vec![metadata["name"].text().into(), metadata["creationTimestamp"].clone()])
 }
 
 /// A list in the stored version: slices of what is there, 64 KiB at a time.

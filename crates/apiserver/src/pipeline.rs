@@ -23,7 +23,7 @@ use serve::Peer;
 use tokio::time::Instant;
 
 use crate::body::Body;
-use crate::dispatch::{PatchBody, Work};
+use crate::dispatch::{self, PatchBody, Work};
 use crate::generic::{Caller, Target};
 use crate::metrics::{Counted, Proof};
 use crate::negotiate::{self, Answer, Served, Shape, Wanted};
@@ -181,7 +181,7 @@ impl ApiServer {
     }
 
     fn wanted_or_json(&self, head: &Head) -> Wanted {
-        let served = Served { answer: Answer::Document, protobuf: true };
+        let served = Served { answer: Answer::Document, protobuf: true, table: false };
         let wanted = negotiate::accept(&head.headers, served).unwrap_or(Wanted::JSON);
         Wanted { shape: negotiate::Shape::Object, ..wanted }
     }
@@ -366,7 +366,9 @@ impl ApiServer {
             "watch" => Answer::Watch,
             _ => Answer::Object,
         };
-        let wanted = match negotiate::accept(&head.headers, Served { answer, protobuf: has_protobuf }) {
+        let table = dispatch::handler(&target).is_none_or(|handler| handler.is_tabular());
+        let served = Served { answer, protobuf: has_protobuf, table };
+        let wanted = match negotiate::accept(&head.headers, served) {
             Ok(wanted) => wanted,
             Err(status) => return respond::status(&status, Wanted::JSON),
         };

@@ -51,6 +51,7 @@ mod template_hash;
 mod tokencleaner;
 mod ttl;
 mod ttlafterfinished;
+mod vacprotection;
 mod volume_claims;
 
 pub use context::{Context, Identities};

@@ -5,7 +5,7 @@ use crate::{
     daemonset, deployment, disruption, endpoints, endpointslice, endpointslicemirroring, ephemeralvolume,
     garbage, horizontalpodautoscaler, job, namespace, nodelifecycle, persistentvolumebinder, podgc,
     pvcprotection, pvprotection, replicaset, replicationcontroller, resourcequota, rootca, serviceaccount,
-    servicecidr, statefulset, tainteviction, tokencleaner, ttl, ttlafterfinished,
+    servicecidr, statefulset, tainteviction, tokencleaner, ttl, ttlafterfinished, vacprotection,
 };
 
 /// One controller: its folder's name, and how it is started.
@@ -40,6 +40,7 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
     Controller { name: "podgc", start: podgc::start },
     Controller { name: "pvcprotection", start: pvcprotection::start },
     Controller { name: "pvprotection", start: pvprotection::start },
+    Controller { name: "vacprotection", start: vacprotection::start },
     Controller { name: "persistentvolumebinder", start: persistentvolumebinder::start },
     Controller { name: "ephemeralvolume", start: ephemeralvolume::start },
     Controller { name: "csrapproving", start: csrapproving::start },

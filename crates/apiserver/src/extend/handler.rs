@@ -60,6 +60,11 @@ pub trait Handler: Send + Sync + 'static {
         &[]
     }
 
+    /// Whether its answers can be asked for as a Table (rest.TableConvertor).
+    fn is_tabular(&self) -> bool {
+        false
+    }
+
     /// # Errors
     /// The refusal, as the client gets it.
     async fn call(&self, call: Call<'_>) -> Result<Answer, Status>;

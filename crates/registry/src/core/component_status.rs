@@ -41,6 +41,10 @@ impl Strategy for ComponentStatuses {
 
 #[async_trait]
 impl Handler for ComponentStatuses {
+    fn is_tabular(&self) -> bool {
+        true
+    }
+
     async fn call(&self, call: Call<'_>) -> Result<Answer, Status> {
         match call.verb {
             "get" if COMPONENTS.contains(&call.name) => Ok(Answer::ok(component(call.name))),

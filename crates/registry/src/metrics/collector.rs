@@ -121,6 +121,10 @@ pub struct PodMetrics(pub Arc<Collector>);
 
 #[async_trait]
 impl Handler for NodeMetrics {
+    fn is_tabular(&self) -> bool {
+        true
+    }
+
     async fn call(&self, call: Call<'_>) -> Result<Answer, Status> {
         let nodes = chosen(&call, "nodes")?;
         let names = nodes.iter().map(|node| node.name().to_owned()).collect();
@@ -136,6 +140,10 @@ impl Handler for NodeMetrics {
 
 #[async_trait]
 impl Handler for PodMetrics {
+    fn is_tabular(&self) -> bool {
+        true
+    }
+
     async fn call(&self, call: Call<'_>) -> Result<Answer, Status> {
         let pods = chosen(&call, "pods")?;
         let node_of = |pod: &Stored| pod.field("spec.nodeName").unwrap_or("").to_owned();

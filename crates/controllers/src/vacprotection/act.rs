@@ -1,0 +1,46 @@
+//! Adds and removes the finalizer.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use client::{Api, Error, Transport};
+use informer::{Informer, ObjectKey, Outcome, Reconciler};
+use k8s_openapi::api::storage::v1::VolumeAttributesClass;
+
+use super::plan::{Action, Claim, Class, FINALIZER, Volume, plan};
+
+pub(super) struct Protection {
+    pub transport: Arc<dyn Transport>,
+    pub classes: Informer<Class>,
+    pub claims: Informer<Claim>,
+    pub volumes: Informer<Volume>,
+}
+
+#[async_trait]
+impl Reconciler<ObjectKey> for Protection {
+    fn name(&self) -> &'static str {
+        "vacprotection"
+    }
+
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Outcome, Error> {
+        let Some(seen) = self.classes.get(key) else { return Ok(Outcome::Done) };
+        let used = self.claims.list().iter().any(|claim| claim.classes.contains(&key.name))
+            || self.volumes.list().iter().any(|volume| volume.classes.contains(&key.name));
+        if plan(&seen, used) == Action::Nothing {
+            return Ok(Outcome::Done);
+        }
+        let api = Api::<VolumeAttributesClass>::all(self.transport.clone());
+        let Some(mut fresh) = api.find(&key.name).await? else { return Ok(Outcome::Done) };
+        let action = plan(&Class::of(&fresh), used);
+        let finalizers = fresh.metadata.finalizers.get_or_insert_default();
+        match action {
+            Action::Nothing => return Ok(Outcome::Done),
+            Action::Protect => finalizers.push(FINALIZER.to_owned()),
+            Action::Free => finalizers.retain(|finalizer| finalizer != FINALIZER),
+        }
+        match api.update(&fresh).await {
+            Err(error) if error.is_not_found() => Ok(Outcome::Done),
+            other => other.map(|_| Outcome::Done),
+        }
+    }
+}
