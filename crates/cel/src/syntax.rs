@@ -10,7 +10,7 @@ use crate::macros;
 /// operators are (upstream's parser).
 const MAX_DEPTH: u16 = 250;
 /// How many characters an expression has at most (likewise).
-const MAX_SIZE: usize = 100_000;
+pub(crate) const MAX_SIZE: usize = 100_000;
 
 /// A node and where it stands.
 #[derive(Clone, Debug)]
@@ -146,7 +146,12 @@ pub(crate) fn parse(source: &str) -> Result<Expr, Vec<Problem>> {
         .max_recursion_depth(MAX_DEPTH)
         .enable_optional_syntax(true)
         .enable_ident_escape_syntax(true);
+    let too_deep = || whole(format!("expression recursion limit exceeded: {MAX_DEPTH}"));
     let (parsed, info) = parser.parse_with_source_info(source).map_err(|errors| {
+        // What the library's own limit stops is told as a syntax error here or there.
+        if errors.errors.iter().any(|error| error.msg.contains("Recursion limit of ")) {
+            return too_deep();
+        }
         let of = |error: cel_parser::parser::ParseError| Problem {
             line: usize::try_from(error.pos.0).unwrap_or(0),
             column: error.pos.1.max(1) as usize,
@@ -158,7 +163,7 @@ pub(crate) fn parse(source: &str) -> Result<Expr, Vec<Problem>> {
         Lowering { info: &info, source, problems: Vec::new(), open: [0; 4], is_too_deep: false };
     let expr = lowering.expr(parsed);
     if lowering.is_too_deep {
-        return Err(whole(format!("expression recursion limit exceeded: {MAX_DEPTH}")));
+        return Err(too_deep());
     }
     if lowering.problems.is_empty() { Ok(expr) } else { Err(lowering.problems) }
 }

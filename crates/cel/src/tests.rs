@@ -235,7 +235,7 @@ fn nesting_and_chains_end_at_upstreams_limit() {
         (format!("1{}", " + 1".repeat(20_000)), false),
         (format!("self{}", ".a".repeat(40_000)), false),
         (format!("self{}", "[0]".repeat(30_000)), false),
-        (format!("{}true", "!-".repeat(40_000)), false),
+        (deep("!(", ")", 30_000), false),
         (deep("[", "]", 200), true),
         (deep("[", "]", 30_000), false),
         (deep("[1].map(x, ", ")", 100), true),
