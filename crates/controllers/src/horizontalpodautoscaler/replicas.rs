@@ -456,14 +456,12 @@ struct Utilized {
     average: i64,
 }
 
-/// By the share of what pods request.
-fn utilized(
+/// The values of the pods that count, and what the others are.
+fn counted(
     mut readings: BTreeMap<String, PodReading>,
-    wanted: i32,
     resource: &str,
-    container: Option<&str>,
     target: &Target<'_>,
-) -> Result<Utilized, String> {
+) -> Result<(Groups, BTreeMap<String, i64>), String> {
     if target.pods.is_empty() {
         return Err(NO_PODS.into());
     }
@@ -473,9 +471,20 @@ fn utilized(
     if readings.is_empty() {
         return Err(NOTHING.into());
     }
+    let values = readings.into_iter().map(|(name, reading)| (name, reading.value)).collect();
+    Ok((groups, values))
+}
+
+/// By the share of what pods request.
+fn utilized(
+    readings: BTreeMap<String, PodReading>,
+    wanted: i32,
+    resource: &str,
+    container: Option<&str>,
+    target: &Target<'_>,
+) -> Result<Utilized, String> {
+    let (groups, values) = counted(readings, resource, target)?;
     let requests = requests(target.pods, container, resource)?;
-    let values: BTreeMap<String, i64> =
-        readings.into_iter().map(|(name, reading)| (name, reading.value)).collect();
     let (ratio, percent, average) = utilization(&values, &requests, wanted)?;
     let found = |replicas| Ok(Utilized { replicas, percent, average });
     let with_unready = !groups.unready.is_empty() && ratio > 1.0;
@@ -525,22 +534,12 @@ fn utilization(
 
 /// By an amount for each pod.
 fn plain(
-    mut readings: BTreeMap<String, PodReading>,
+    readings: BTreeMap<String, PodReading>,
     wanted: i64,
     resource: &str,
     target: &Target<'_>,
 ) -> Result<(i32, i64), String> {
-    if target.pods.is_empty() {
-        return Err(NO_PODS.into());
-    }
-    let groups = group(&readings, resource, target);
-    without(&mut readings, &groups.ignored);
-    without(&mut readings, &groups.unready);
-    if readings.is_empty() {
-        return Err(NOTHING.into());
-    }
-    let mut values: BTreeMap<String, i64> =
-        readings.into_iter().map(|(name, reading)| (name, reading.value)).collect();
+    let (groups, mut values) = counted(readings, resource, target)?;
     let average = |values: &BTreeMap<String, i64>| values.values().sum::<i64>() / values.len() as i64;
     let usage = average(&values);
     let ratio = usage as f64 / wanted as f64;
