@@ -1,12 +1,15 @@
 //! Spawning: tasks that are counted, stopped together, and whose panics end
 //! only themselves.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,7 +19,50 @@ pub struct Tasks {
     handle: tokio::runtime::Handle,
     tracker: TaskTracker,
     stop: CancellationToken,
+    group: Arc<Group>,
     panics: Arc<AtomicU64>,
+}
+
+/// Who has to be told of a stop. Tasks are aborted rather than asked at each of
+/// their turns, which are far more frequent than stops.
+#[derive(Default)]
+struct Group(Mutex<Members>);
+
+#[derive(Default)]
+struct Members {
+    /// By number; `None` while a task is being started.
+    tasks: BTreeMap<u64, Option<AbortHandle>>,
+    last: u64,
+    children: Vec<Weak<Group>>,
+    is_stopped: bool,
+}
+
+impl Group {
+    fn stop(&self) {
+        let (tasks, children) = {
+            let members = &mut *self.0.lock();
+            members.is_stopped = true;
+            (std::mem::take(&mut members.tasks), std::mem::take(&mut members.children))
+        };
+        tasks.into_values().flatten().for_each(|task| task.abort());
+        children.iter().filter_map(Weak::upgrade).for_each(|child| child.stop());
+    }
+}
+
+/// A task's place in its group, given back when it ends in whatever way.
+struct Member {
+    group: Arc<Group>,
+    number: u64,
+    panics: Arc<AtomicU64>,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        self.group.0.lock().tasks.remove(&self.number);
+    }
 }
 
 impl Tasks {
@@ -25,6 +71,7 @@ impl Tasks {
             handle,
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
+            group: Arc::default(),
             panics: Arc::new(AtomicU64::new(0)),
         }
     }
@@ -35,35 +82,46 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let stop = self.stop.clone();
-        let panics = self.panics.clone();
-        let guarded = async move {
-            // Counted on unwinding only: a finished or cancelled task disarms it.
-            struct Counter(Arc<AtomicU64>);
-            impl Drop for Counter {
-                fn drop(&mut self) {
-                    if std::thread::panicking() {
-                        self.0.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            }
-            let _counter = Counter(panics);
-            stop.run_until_cancelled_owned(future).await
+        let number = {
+            let members = &mut *self.group.0.lock();
+            members.last += 1;
+            members.tasks.insert(members.last, None);
+            members.last
         };
-        Task(self.tracker.spawn_on(guarded, &self.handle))
+        let member = Member { group: self.group.clone(), number, panics: self.panics.clone() };
+        let task = self.tracker.spawn_on(
+            async move {
+                let _member = member;
+                future.await
+            },
+            &self.handle,
+        );
+        let members = &mut *self.group.0.lock();
+        if members.is_stopped {
+            task.abort();
+        } else if let Some(place) = members.tasks.get_mut(&number) {
+            *place = Some(task.abort_handle());
+        }
+        Task(task)
     }
 
     /// Runs blocking or CPU-heavy work on the runtime's blocking threads.
     pub fn spawn_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
-        Task(self.tracker.spawn_blocking_on(move || Some(work()), &self.handle))
+        Task(self.tracker.spawn_blocking_on(work, &self.handle))
     }
 
     /// A group on the same runtime that stops when this one does, or earlier by itself.
     pub fn child(&self) -> Self {
+        let group = Arc::new(Group::default());
+        let members = &mut *self.group.0.lock();
+        members.children.retain(|child| child.strong_count() > 0);
+        members.children.push(Arc::downgrade(&group));
+        group.0.lock().is_stopped = members.is_stopped;
         Self {
             handle: self.handle.clone(),
             tracker: TaskTracker::new(),
             stop: self.stop.child_token(),
+            group,
             panics: self.panics.clone(),
         }
     }
@@ -80,6 +138,7 @@ impl Tasks {
     /// Tells every task of the group (and of its children) to stop.
     pub fn stop(&self) {
         self.stop.cancel();
+        self.group.stop();
     }
 
     /// Waits until every task of the group has ended.
@@ -96,7 +155,7 @@ impl Tasks {
 
 /// A started task. Dropping it lets the task run on; awaiting it gives the
 /// output, or `None` where the task was stopped or panicked.
-pub struct Task<T>(tokio::task::JoinHandle<Option<T>>);
+pub struct Task<T>(tokio::task::JoinHandle<T>);
 
 impl<T> Task<T> {
     /// Ends the task at its next await.
@@ -113,7 +172,7 @@ impl<T> Future for Task<T> {
     type Output = Option<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        Pin::new(&mut self.0).poll(context).map(|joined| joined.ok().flatten())
+        Pin::new(&mut self.0).poll(context).map(Result::ok)
     }
 }
 
@@ -129,6 +188,20 @@ mod tests {
         tasks.stop();
         assert_eq!(waiting.await, None);
         child.ended().await;
+        assert_eq!(tasks.child().spawn(async { 7 }).await, None, "who comes late is stopped too");
+    }
+
+    #[tokio::test]
+    async fn a_group_knows_only_those_that_run() {
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let running = tasks.spawn(std::future::pending::<()>());
+        for _ in 0..100 {
+            tasks.spawn(async {}).await;
+        }
+        assert_eq!(tasks.group.0.lock().tasks.len(), 1);
+        running.abort();
+        running.await;
+        assert!(tasks.group.0.lock().tasks.is_empty());
     }
 
     #[tokio::test]
