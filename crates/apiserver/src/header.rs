@@ -103,12 +103,15 @@ pub(crate) fn indexed(resource: &Resource, object: &Value, splice: Splice) -> In
 /// The marks of a label, or those that every label of this key has: one bit of
 /// the key and two of the value. Different labels may share some.
 pub(crate) fn mark(key: &str, value: Option<&str>) -> u64 {
-    // FNV-1a: short texts, and the same in every process.
+    // FNV-1a, the same in every process, and MurmurHash3's end: the high bits of
+    // FNV alone hardly know the last letter, in which values mostly differ.
     let hash = |start: u64, text: &str| {
-        text.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        let hash =
+            text.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53)
     };
     let of_key = hash(0xcbf2_9ce4_8422_2325, key);
-    // The last bits of a product depend on the last bits of its factors alone.
     let bit = |hash: u64, shift: u32| 1u64 << (hash >> shift & 63);
     let own = bit(of_key, 58);
     match value {
@@ -227,5 +230,9 @@ mod tests {
             have & wanted != wanted
         });
         assert!(passed.count() > 900);
+        // Values that differ in their last letters do not look alike.
+        let values: Vec<u64> = (0..50).map(|number| mark("app", Some(&format!("w{number}")))).collect();
+        let alike = values.iter().flat_map(|one| values.iter().filter(move |other| **other & one == *one));
+        assert!(alike.count() < 60);
     }
 }
