@@ -31,6 +31,7 @@ mod output;
 mod paths;
 mod pipeline;
 mod query;
+mod recent;
 mod respond;
 mod route;
 mod server;

@@ -12,7 +12,7 @@ use client::{
 use futures::StreamExt;
 
 use crate::dispatch::{self, Work};
-use crate::generic::{Caller, Item, Outcome, Published, Selection, Target, Watching, is_old};
+use crate::generic::{Caller, Change, Item, Outcome, Published, Selection, Target, Watching, is_old};
 use crate::input::Input;
 use crate::query::Query;
 use crate::{Action, ApiServer, Handler, UserInfo, output};
@@ -244,19 +244,16 @@ impl Transport for LocalTransport {
 }
 
 fn event(watching: &Watching, item: Item) -> Result<WatchEvent, Error> {
-    let of = |entry: &store::Entry| Published::of(&watching.resource, entry);
-    let (kind, object) = match item {
-        Item::Added(entry) => (WatchKind::Added, of(&entry)),
-        Item::Modified(entry) => (WatchKind::Modified, of(&entry)),
-        Item::Deleted(entry, revision) => (WatchKind::Deleted, Published { revision, ..of(&entry) }),
-        Item::Bookmark { revision, ends_initial_events } => {
-            return Ok(WatchEvent {
-                kind: WatchKind::Bookmark,
-                object: Document::new(bytes::Bytes::from_static(b"{\"metadata\":{}}"), revision),
-                ends_initial_events,
-            });
+    match item {
+        Item::Change(Change { kind, entry, revision }) => {
+            let object = Published { revision, ..Published::of(&watching.resource, &entry) };
+            Ok(WatchEvent { kind, object: document(watching.version, &object)?, ends_initial_events: false })
         }
-        Item::Error(status) => return Err(status.into()),
-    };
-    Ok(WatchEvent { kind, object: document(watching.version, &object)?, ends_initial_events: false })
+        Item::Bookmark { revision, ends_initial_events } => Ok(WatchEvent {
+            kind: WatchKind::Bookmark,
+            object: Document::new(bytes::Bytes::from_static(b"{\"metadata\":{}}"), revision),
+            ends_initial_events,
+        }),
+        Item::Error(status) => Err(status.into()),
+    }
 }

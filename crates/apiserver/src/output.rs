@@ -8,12 +8,14 @@ use apimachinery::schema::{self, Strictness, TypeId};
 use apimachinery::table;
 use apimachinery::{Status, Value, json, protobuf, yaml};
 use bytes::Bytes;
+use client::WatchKind;
 use edge::Clock;
 use jiff::Timestamp;
 
 use crate::catalogue::Resource;
 use crate::generic::{Item, Listed, Published, Watching, is_old, scale, write_json};
 use crate::negotiate::{Format, Shape, Wanted};
+use crate::recent::{Form, Recent};
 use crate::{Header, Storage};
 
 /// About how much of a list goes out at once.
@@ -375,46 +377,64 @@ pub(crate) fn watch(
     watching: Box<Watching>,
     wanted: Wanted,
     clock: Arc<dyn Clock>,
+    recent: Arc<Recent>,
 ) -> impl futures::Stream<Item = Bytes> + Send {
     let state = (watching, true);
     futures::stream::unfold(state, move |(mut watching, mut first)| {
-        let clock = clock.clone();
+        let (clock, recent) = (clock.clone(), recent.clone());
         async move {
             let items = watching.next().await?;
-            let mut out = Vec::with_capacity(4096);
-            for item in items {
-                event(&watching, item, wanted, clock.now(), &mut first, &mut out);
-            }
-            Some((Bytes::from(out), (watching, first)))
+            let clock = &*clock;
+            let form = |change| Form {
+                resource: watching.resource.clone(),
+                version: watching.version,
+                change,
+                wanted,
+            };
+            let is_table = matches!(wanted.shape, Shape::Table(..));
+            let chunk = match <[Item; 1]>::try_from(items) {
+                // Tables have columns in their first event only, and ages in all.
+                Ok([Item::Change(change)]) if !is_table => recent.get_or_encode(form(change), |form| {
+                    let mut out = Vec::with_capacity(form.change.entry.value.len() + 128);
+                    write_change(form, clock, &mut first, &mut out);
+                    out
+                }),
+                items => {
+                    let mut out = Vec::with_capacity(4096);
+                    for item in items.map_or_else(|items| items, Vec::from) {
+                        match item {
+                            Item::Change(change) => write_change(&form(change), clock, &mut first, &mut out),
+                            Item::Bookmark { revision, ends_initial_events } => {
+                                let (resource, version) = (&watching.resource, watching.version);
+                                let object = bookmark(resource, version, revision, ends_initial_events);
+                                let shown =
+                                    shaped(resource, version, object, wanted.shape, clock.now(), first);
+                                first = false;
+                                write_event("BOOKMARK", &shown, wanted, &mut out);
+                            }
+                            Item::Error(status) => write_event("ERROR", &status.to_value(), wanted, &mut out),
+                        }
+                    }
+                    Bytes::from(out)
+                }
+            };
+            Some((chunk, (watching, first)))
         }
     })
 }
 
-/// Appends one event.
-fn event(
-    watching: &Watching,
-    item: Item,
-    wanted: Wanted,
-    now: Timestamp,
-    first: &mut bool,
-    out: &mut Vec<u8>,
-) {
-    let (resource, version) = (&watching.resource, watching.version);
-    let (kind, published) = match item {
-        Item::Added(entry) => ("ADDED", Published::of(resource, &entry)),
-        Item::Modified(entry) => ("MODIFIED", Published::of(resource, &entry)),
-        Item::Deleted(entry, revision) => {
-            ("DELETED", Published { revision, ..Published::of(resource, &entry) })
-        }
-        Item::Bookmark { revision, ends_initial_events } => {
-            let bookmark = bookmark(resource, version, revision, ends_initial_events);
-            let shown = shaped(resource, version, bookmark, wanted.shape, now, *first);
-            *first = false;
-            return tree_event("BOOKMARK", &shown, wanted, out);
-        }
-        Item::Error(status) => return tree_event("ERROR", &status.to_value(), wanted, out),
+/// Appends what became of an object, as an event. `first` tells, and is told,
+/// whether an event is the watch's first.
+fn write_change(form: &Form, clock: &dyn Clock, first: &mut bool, out: &mut Vec<u8>) {
+    let Form { resource, version, change, wanted } = form;
+    let kind = match change.kind {
+        WatchKind::Added => "ADDED",
+        WatchKind::Modified => "MODIFIED",
+        WatchKind::Deleted => "DELETED",
+        WatchKind::Bookmark => "BOOKMARK",
     };
-    if as_stored(resource, version, wanted) && !is_old(resource, published.revision) {
+    let published = Published { revision: change.revision, ..Published::of(resource, &change.entry) };
+    if as_stored(resource, *version, *wanted) && !is_old(resource, change.revision) {
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\",\"object\":");
@@ -422,17 +442,18 @@ fn event(
         out.extend_from_slice(b"}\n");
         return;
     }
-    match in_version(resource, version, published.tree()) {
+    match in_version(resource, *version, published.tree()) {
         Ok(tree) => {
-            let shown = shaped(resource, version, tree, wanted.shape, now, *first);
+            let shown = shaped(resource, *version, tree, wanted.shape, clock.now(), *first);
             *first = false;
-            tree_event(kind, &shown, wanted, out);
+            write_event(kind, &shown, *wanted, out);
         }
-        Err(status) => tree_event("ERROR", &status.to_value(), wanted, out),
+        Err(status) => write_event("ERROR", &status.to_value(), *wanted, out),
     }
 }
 
-fn tree_event(kind: &str, tree: &Value, wanted: Wanted, out: &mut Vec<u8>) {
+/// Appends an event.
+fn write_event(kind: &str, tree: &Value, wanted: Wanted, out: &mut Vec<u8>) {
     match wanted.format {
         Format::Protobuf => protobuf::write_watch_event(kind, &encode(tree, wanted), out),
         Format::Json | Format::Yaml => {

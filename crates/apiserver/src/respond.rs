@@ -149,7 +149,7 @@ impl ApiServer {
                 let media_type = output::media_type(wanted.format, true);
                 let media_type = if wanted.format == Format::Yaml { "application/json" } else { media_type };
                 let mut response = plain(200, media_type, Bytes::new());
-                let events = output::watch(watching, wanted, self.edge.clock.clone());
+                let events = output::watch(watching, wanted, self.edge.clock.clone(), self.recent.clone());
                 *response.body_mut() = Body::stream(events);
                 Ok(response)
             }

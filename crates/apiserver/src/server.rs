@@ -29,6 +29,7 @@ pub struct ApiServer {
     pub(crate) openapi: crate::openapi::OpenApi,
     pub(crate) discovery: crate::discovery::Discovery,
     pub(crate) flow: crate::flow::Flow,
+    pub(crate) recent: Arc<crate::recent::Recent>,
     pub(crate) anonymous: bool,
     pub(crate) pages: Vec<(String, Page)>,
     /// Groups and versions that other servers serve.
@@ -203,6 +204,7 @@ impl Builder {
             openapi: crate::openapi::OpenApi::default(),
             discovery: crate::discovery::Discovery::default(),
             flow: crate::flow::Flow::new(self.in_flight),
+            recent: Arc::default(),
             store: self.store,
             catalogue: self.catalogue,
             derivations: Arc::default(),

@@ -128,8 +128,9 @@ impl ControlPlane {
         &self.kubeconfig
     }
 
-    /// Lets open requests end, then closes the store.
+    /// Ends watches, lets open requests end, then closes the store.
     pub async fn stop(self) {
+        self.store.end_watches();
         self.listener.stop().await;
         self.store.close().await;
     }

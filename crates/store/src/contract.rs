@@ -56,6 +56,7 @@ macro_rules! suite {
             entries_expire
             a_later_put_renews_or_takes_back_the_expiry
             writers_race_safely
+            ending_watches_ends_nothing_else
             closing_ends_everything
         }
     };
@@ -451,6 +452,16 @@ pub(crate) async fn writers_race_safely(engine: &dyn Engine) {
     for count in 1..=128_u64 {
         assert_eq!(told(&*next(&mut watch).await), format!("{} /counter {}>{count}", count + 2, count - 1));
     }
+}
+
+pub(crate) async fn ending_watches_ends_nothing_else(engine: &dyn Engine) {
+    let store = engine.open(Limits::default());
+    let mut watch = store.watch(Scope::prefix(""), 1).unwrap();
+    let (event, ()) = tokio::join!(watch.next(), async { store.end_watches() });
+    assert!(matches!(event, Err(Error::Closed)));
+    assert!(matches!(store.watch(Scope::prefix(""), 1), Err(Error::Closed)));
+    run(&*store, vec![put("/a", "")]).await;
+    store.at_least(2).await.expect("the store goes on");
 }
 
 pub(crate) async fn closing_ends_everything(engine: &dyn Engine) {

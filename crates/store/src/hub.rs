@@ -24,6 +24,7 @@ pub(crate) struct Hub {
     told: AtomicU64,
     reached: watch::Sender<Revision>,
     closed: AtomicBool,
+    watches_ended: AtomicBool,
     /// The next expiry may have changed.
     pub expiry_changed: Notify,
     limits: Limits,
@@ -58,6 +59,7 @@ impl Hub {
             told: AtomicU64::new(revision),
             reached: watch::Sender::new(revision),
             closed: AtomicBool::new(false),
+            watches_ended: AtomicBool::new(false),
             expiry_changed: Notify::new(),
             limits,
         }
@@ -229,10 +231,21 @@ impl Hub {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Whether watches are over.
+    pub fn has_ended_watches(&self) -> bool {
+        self.watches_ended.load(Ordering::Acquire)
+    }
+
+    /// Ends watches with [`Error::Closed`].
+    pub fn end_watches(&self) {
+        self.watches_ended.store(true, Ordering::Release);
+        self.subscriptions.lock().wake_all();
+    }
+
     /// Ends all waiting with [`Error::Closed`].
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        self.subscriptions.lock().wake_all();
+        self.end_watches();
         self.reached.send_modify(|_| ());
     }
 }

@@ -119,6 +119,10 @@ pub trait Store: Send + Sync + 'static {
     /// nothing; for readiness checks.
     fn writable(&self) -> Result<(), Error>;
 
+    /// Ends watches with [`Error::Closed`], later ones too: the first step of an
+    /// orderly stop, in which nobody waits for those who wait for changes.
+    fn end_watches(&self);
+
     /// Finishes what was proposed, ends watches with [`Error::Closed`] and lets
     /// go of the disk. Later writes fail with [`Error::Closed`].
     async fn close(&self);

@@ -87,6 +87,10 @@ impl Store for Memory {
         if self.hub.is_closed() { Err(Error::Closed) } else { Ok(()) }
     }
 
+    fn end_watches(&self) {
+        self.hub.end_watches();
+    }
+
     async fn close(&self) {
         self.expiry.abort();
         self.hub.close();

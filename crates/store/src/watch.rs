@@ -89,7 +89,7 @@ impl Watch {
         scope: Scope,
         after: Revision,
     ) -> Result<Self, Error> {
-        if hub.is_closed() {
+        if hub.has_ended_watches() {
             return Err(Error::Closed);
         }
         // First the subscription, then the look at what is there: nothing falls between.
@@ -194,7 +194,7 @@ impl Watch {
             self.slot.waker.register(context.waker());
             if self.slot.is_pending() {
                 Poll::Ready(Ok(()))
-            } else if self.hub.is_closed() {
+            } else if self.hub.has_ended_watches() {
                 Poll::Ready(Err(Error::Closed))
             } else {
                 Poll::Pending

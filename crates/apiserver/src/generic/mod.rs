@@ -23,7 +23,7 @@ pub(crate) use metadata::{age, default_in_storage};
 pub(crate) use patch::Patch;
 pub(crate) use scale::Sent;
 pub(crate) use selection::{ListRules, Selection, revision_number};
-pub(crate) use watch::{Item, Watching};
+pub(crate) use watch::{Change, Item, Watching};
 
 use std::sync::Arc;
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::Status;
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use client::WatchKind;
 use store::{Entry, Event, Scope, Watch};
 use tokio::time::{Instant, Sleep};
 
@@ -26,16 +25,30 @@ const LEAST_TIMEOUT: u64 = 1800;
 
 /// Something to be told to a watcher.
 pub(crate) enum Item {
-    Added(Arc<Entry>),
-    Modified(Arc<Entry>),
-    /// The object as it was at last, and the revision at which it went.
-    Deleted(Arc<Entry>, u64),
+    Change(Change),
     Bookmark {
         revision: u64,
         ends_initial_events: bool,
     },
     /// The watch cannot go on.
     Error(Status),
+}
+
+/// What became of an object.
+#[derive(Clone)]
+pub(crate) struct Change {
+    /// Never a bookmark.
+    pub kind: WatchKind,
+    /// The object; of a deleted one, as it was at last.
+    pub entry: Arc<Entry>,
+    /// When that was. Not the entry's where the object was deleted.
+    pub revision: u64,
+}
+
+impl Change {
+    fn added(entry: &Arc<Entry>) -> Self {
+        Self { kind: WatchKind::Added, entry: entry.clone(), revision: entry.revision }
+    }
 }
 
 /// A running watch.
@@ -52,7 +65,6 @@ pub(crate) struct Watching {
     bookmark: Option<Instant>,
     /// Rings at the next of both; kept, since watches are woken far more often.
     timer: Pin<Box<Sleep>>,
-    stopped: BoxFuture<'static, ()>,
     /// The newest revision that the client has heard of.
     told: u64,
 }
@@ -91,7 +103,7 @@ impl ApiServer {
                     None => Box::new(snapshot.range(&scope.prefix, None)),
                 };
                 let chosen = chosen.filter(|entry| selection.matches(resource, entry));
-                initial.extend(chosen.map(|entry| Item::Added(entry.clone())));
+                initial.extend(chosen.map(|entry| Item::Change(Change::added(entry))));
             }
             if selection.initial_events == Some(true) && selection.bookmarks {
                 initial.push_back(Item::Bookmark { revision: after, ends_initial_events: true });
@@ -119,11 +131,8 @@ impl ApiServer {
         let bookmark = if selection.bookmarks { next_bookmark(now, deadline) } else { None };
         let timer =
             Box::pin(tokio::time::sleep_until(bookmark.map_or(deadline, |bookmark| bookmark.min(deadline))));
-        let tasks = self.edge.tasks.clone();
-        let stopped = async move { tasks.stopped().await }.boxed();
         Ok(Watching {
             timer,
-            stopped,
             resource: resource.clone(),
             version: target.version,
             watch,
@@ -169,7 +178,6 @@ impl Watching {
                 biased;
                 batch = watch.next_batch() => Some(batch),
                 () = &mut self.timer => None,
-                () = &mut self.stopped => return None,
             };
             match batch {
                 Some(Ok(events)) => {
@@ -204,14 +212,14 @@ impl Watching {
         let matching = |entry: &Option<Arc<Entry>>| {
             entry.clone().filter(|entry| self.selection.matches(&self.resource, entry))
         };
-        let item = match (matching(&event.previous), matching(&event.current)) {
-            (None, Some(current)) => Item::Added(current),
-            (Some(_), Some(current)) => Item::Modified(current),
+        let (kind, entry) = match (matching(&event.previous), matching(&event.current)) {
+            (None, Some(current)) => (WatchKind::Added, current),
+            (Some(_), Some(current)) => (WatchKind::Modified, current),
             // What left the selection is shown as it was, at the new revision.
-            (Some(previous), None) => Item::Deleted(previous, event.revision),
+            (Some(previous), None) => (WatchKind::Deleted, previous),
             (None, None) => return None,
         };
         self.told = self.told.max(event.revision);
-        Some(item)
+        Some(Item::Change(Change { kind, entry, revision: event.revision }))
     }
 }

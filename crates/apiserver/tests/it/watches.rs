@@ -101,3 +101,40 @@ async fn the_old_path_watches_one_object() {
         (400, "fieldSelector metadata.name doesn't match requested name")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_change_reaches_each_watcher_in_its_own_form() {
+    let server = Tested::new();
+    let first = server.config_map("a", r#""l":"x""#).await.body;
+    let since = format!("resourceVersion={}", apimachinery::meta::resource_version(&first));
+    let partial = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+    let table = "application/json;as=Table;g=meta.k8s.io;v=v1";
+    let json = "application/json";
+    let watchers = [
+        (json, "", "MODIFIED", "ConfigMap", true),
+        (json, "", "MODIFIED", "ConfigMap", true),
+        (json, "&labelSelector=l%3Dx", "DELETED", "ConfigMap", false),
+        (json, "&labelSelector=l%3Dy", "ADDED", "ConfigMap", true),
+        (json, "&labelSelector=l%3Dx", "DELETED", "ConfigMap", false),
+        (partial, "", "MODIFIED", "PartialObjectMetadata", false),
+        (table, "", "MODIFIED", "Table", false),
+        (partial, "", "MODIFIED", "PartialObjectMetadata", false),
+    ];
+    let watching = watchers.map(|(accept, query, ..)| {
+        let (server, path) = (&server, format!("{MAPS}?watch=1&timeoutSeconds=1&{since}{query}"));
+        async move { server.ask_as("GET", &path, &[("Accept", accept)], "").await.text }
+    });
+    let path = format!("{MAPS}/a");
+    let patch = server.patch(MERGE, &path, r#"{"metadata":{"labels":{"l":"y"}},"data":{"k":"new"}}"#);
+    let (seen, patched) = tokio::join!(futures::future::join_all(watching), patch);
+    let revision = apimachinery::meta::resource_version(&patched.body).to_owned();
+    for (text, (accept, query, event, kind, has_data)) in seen.iter().zip(watchers) {
+        let told: Value = apimachinery::json::parse_ordered(text.trim_end().as_bytes()).expect("one event");
+        let object = &told["object"];
+        assert_eq!((told["type"].text(), object["kind"].text()), (event, kind), "{accept} {query}");
+        assert_eq!(object["data"]["k"].text() == "new", has_data, "{accept} {query}");
+        if kind != "Table" {
+            assert_eq!(apimachinery::meta::resource_version(object), revision, "{accept} {query}");
+        }
+    }
+}

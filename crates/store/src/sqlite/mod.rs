@@ -198,6 +198,10 @@ impl Store for Sqlite {
         }
     }
 
+    fn end_watches(&self) {
+        self.hub.end_watches();
+    }
+
     async fn close(&self) {
         self.expiry.abort();
         let (done, closed) = oneshot::channel();
