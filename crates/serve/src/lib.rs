@@ -5,6 +5,7 @@
 //! It knows connections and certificates; it never knows a resource or a user.
 
 mod certificate;
+mod gathered;
 mod limits;
 mod listener;
 mod unverified;

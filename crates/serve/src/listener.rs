@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::Limits;
+use crate::gathered::Gathered;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -195,7 +196,9 @@ async fn converse<H: Handler>(
         .max_pending_accept_reset_streams(limits.pending_resets)
         .keep_alive_interval(limits.keep_alive)
         .keep_alive_timeout(limits.keep_alive);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let multiplexes = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = TokioIo::new(Gathered::new(stream, multiplexes));
+    let connection = builder.serve_connection_with_upgrades(stream, service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
