@@ -45,6 +45,8 @@ fn pod(at: usize) -> String {
     )
 }
 
+const MAPS: &str = "/api/v1/namespaces/bench/configmaps";
+const PODS: &str = "/api/v1/namespaces/pods/pods";
 const SERVICE_ACCOUNT: &str = r#"{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}"#;
 
 struct Load {
@@ -53,6 +55,18 @@ struct Load {
 }
 
 impl Load {
+    /// Makes the namespaces that the rest uses.
+    async fn namespaces(&self) {
+        let mut admin = self.target.connect().await;
+        for namespace in ["bench", "pods"] {
+            let body =
+                format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{namespace}"}}}}"#);
+            admin.ask("POST", "/api/v1/namespaces", JSON, &body).await;
+            let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+            admin.ask("POST", &accounts, JSON, SERVICE_ACCOUNT).await;
+        }
+    }
+
     /// Runs `count` requests on [`CLIENTS`] connections and gives the server's
     /// CPU in microseconds for each, and their rate.
     async fn run(
@@ -87,17 +101,29 @@ impl Load {
     }
 }
 
+/// What lists cost, alone.
+pub fn lists(report: &mut Report) {
+    let cluster = Cluster::api_server_on_loopback();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let load = Load { target: Target::read(&cluster.kubeconfig()), pid: cluster.pid() };
+    runtime.block_on(async {
+        load.namespaces().await;
+        load.run(10_000, CLIENTS, |at| ("POST", PODS.into(), JSON, pod(at))).await;
+        listing(report, &load).await;
+    });
+}
+
+/// What watches cost, alone.
+pub fn watches(report: &mut Report) {
+    let cluster = Cluster::api_server_on_loopback();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let load = Load { target: Target::read(&cluster.kubeconfig()), pid: cluster.pid() };
+    runtime.block_on(watching(report, &load));
+}
+
 async fn operations(report: &mut Report, cluster: &Cluster) {
     let load = Load { target: Target::read(&cluster.kubeconfig()), pid: cluster.pid() };
-    let mut admin = load.target.connect().await;
-    for namespace in ["bench", "pods"] {
-        let body = format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{namespace}"}}}}"#);
-        admin.ask("POST", "/api/v1/namespaces", JSON, &body).await;
-        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-        admin.ask("POST", &accounts, JSON, SERVICE_ACCOUNT).await;
-    }
-    const MAPS: &str = "/api/v1/namespaces/bench/configmaps";
-    const PODS: &str = "/api/v1/namespaces/pods/pods";
+    load.namespaces().await;
     // Warms allocator and caches.
     load.run(500, CLIENTS, |at| ("POST", MAPS.into(), JSON, config_map(&format!("warm-{at}")))).await;
 
@@ -105,6 +131,7 @@ async fn operations(report: &mut Report, cluster: &Cluster) {
         load.run(10_000, CLIENTS, |at| ("POST", MAPS.into(), JSON, config_map(&format!("c-{at}")))).await;
     report.add("create 1 KiB ConfigMap, server CPU", cpu, "us", 150.0, 1173.0);
     report.add("create 1 KiB ConfigMap, rate", rate, "/s", None, None);
+    report.add("get at half that rate of writes, p99.9", tail(&load, rate / 2.0).await, "ms", 20.0, None);
     let (cpu, rate) = load
         .run(20_000, CLIENTS, |at| ("GET", format!("{MAPS}/c-{}", at % 10_000), JSON, String::new()))
         .await;
@@ -131,6 +158,77 @@ async fn operations(report: &mut Report, cluster: &Cluster) {
     report.add("create pod, server CPU", cpu, "us", 300.0, 1855.0);
     report.add("create pod, rate", rate, "/s", None, None);
 
+    listing(report, &load).await;
+    watching(report, &load).await;
+    for (watchers, name) in [
+        (0, "an event without watchers, server CPU"),
+        (10_000, "an event with 10,000 watchers of other nodes, server CPU"),
+    ] {
+        let each = bystanders(&load, watchers).await;
+        report.add(name, each, "us", None, None);
+    }
+    report.add("memory for each of 10,000 idle connections", idle(&load).await, "KiB", None, None);
+}
+
+/// How long the slowest of a thousand gets takes while this many writes a second
+/// go on, in milliseconds as a client on this machine sees it.
+async fn tail(load: &Load, writes: f64) -> f64 {
+    const CONNECTIONS: usize = 16;
+    const GETS: usize = 10_000;
+    /// Gets a second.
+    const PACE: f64 = 1000.0;
+    let every = |rate: f64| {
+        let mut ticks = tokio::time::interval(Duration::from_secs_f64(CONNECTIONS as f64 / rate));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks
+    };
+    let mut writers = Vec::new();
+    for writer in 0..CONNECTIONS {
+        let (mut connection, mut ticks) = (load.target.connect().await, every(writes));
+        writers.push(tokio::spawn(async move {
+            for at in 0.. {
+                ticks.tick().await;
+                let patch = format!(r#"{{"data":{{"n":"{at}"}}}}"#);
+                let path = format!("{MAPS}/c-{}", 5000 + writer * 100 + at % 100);
+                connection.ask("PATCH", &path, "application/merge-patch+json", &patch).await;
+            }
+        }));
+    }
+    let mut readers = Vec::new();
+    for reader in 0..CONNECTIONS {
+        let (mut connection, mut ticks) = (load.target.connect().await, every(PACE));
+        readers.push(async move {
+            let mut times = Vec::with_capacity(GETS / CONNECTIONS);
+            for at in 0..GETS / CONNECTIONS {
+                ticks.tick().await;
+                let start = Instant::now();
+                connection.ask("GET", &format!("{MAPS}/c-{}", reader * 100 + at % 100), JSON, "").await;
+                times.push(start.elapsed());
+            }
+            times
+        });
+    }
+    let mut times = futures::future::join_all(readers).await.concat();
+    writers.iter().for_each(JoinHandle::abort);
+    times.sort_unstable();
+    times[times.len() - 1 - times.len() / 1000].as_secs_f64() * 1e3
+}
+
+/// What the server keeps for a connection on which nothing is asked, in KiB.
+async fn idle(load: &Load) -> f64 {
+    const CONNECTIONS: usize = 10_000;
+    let before = pss_mib(&of_program(load.pid));
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        connections.push(load.target.connect().await);
+    }
+    // The others are served meanwhile.
+    load.target.connect().await.ask("GET", "/readyz", JSON, "").await;
+    (pss_mib(&of_program(load.pid)) - before) * 1024.0 / CONNECTIONS as f64
+}
+
+/// Lists of the 10,000 pods.
+async fn listing(report: &mut Report, load: &Load) {
     let (cpu, _) = load.run(20, 1, |_| ("GET", PODS.into(), JSON, String::new())).await;
     report.add("list 10,000 pods, server CPU", cpu / 1000.0, "ms", None, 268.0);
     let mut compressed = load.target.connect().await.compressed();
@@ -144,28 +242,20 @@ async fn operations(report: &mut Report, cluster: &Cluster) {
         .run(200, 4, |at| ("GET", format!("{PODS}?labelSelector=group%3Dg{}", at % 50), JSON, String::new()))
         .await;
     report.add("list 200 of 10,000 pods by label, server CPU", cpu / 1000.0, "ms", 0.7, 11.2);
+}
 
+/// 1,000 watchers and what they are told.
+async fn watching(report: &mut Report, load: &Load) {
     for (connections, name, wanted, theirs) in [
         (1000, "watch, a delivery to 1,000 connections, server CPU", None, Some(27.6)),
         (20, "watch, a delivery to 1,000 on 20 connections, server CPU", Some(2.7), None),
     ] {
-        let each = deliveries(&load, connections, name).await;
+        let (each, memory) = deliveries(load, connections, name).await;
         report.add(name, each, "us", wanted, theirs);
+        if connections == 20 {
+            report.add("memory with them and what is stored", memory, "MiB", 150.0, 1195.0);
+        }
     }
-    for (watchers, name) in [
-        (0, "an event without watchers, server CPU"),
-        (10_000, "an event with 10,000 watchers of other nodes, server CPU"),
-    ] {
-        let each = bystanders(&load, watchers).await;
-        report.add(name, each, "us", None, None);
-    }
-    report.add(
-        "memory, 20,000 objects and 1,000 watches had",
-        pss_mib(&of_program(load.pid)),
-        "MiB",
-        None,
-        1195.0,
-    );
 }
 
 /// Counts the events of a watch, a line each, until it ends.
@@ -182,8 +272,9 @@ fn count_events(response: Response<Incoming>, delivered: &Arc<AtomicUsize>) -> J
 }
 
 /// 1,000 watchers of one namespace on so many connections (one each: HTTP/1.1);
-/// every change is delivered to each. Gives what a delivery costs.
-async fn deliveries(load: &Load, connections: usize, name: &str) -> f64 {
+/// every change is delivered to each. Gives what a delivery costs, and the
+/// server's memory in MiB while they watch.
+async fn deliveries(load: &Load, connections: usize, name: &str) -> (f64, f64) {
     const WATCHERS: usize = 1000;
     const CHANGES: usize = 100;
     let namespace = format!("watched-{connections}");
@@ -222,8 +313,10 @@ async fn deliveries(load: &Load, connections: usize, name: &str) -> f64 {
     }
     let count = delivered.load(Ordering::Relaxed);
     assert_eq!(count, WATCHERS * CHANGES, "{name}: events were lost");
+    let each = (cpu_seconds(load.pid) - cpu) * 1e6 / count as f64;
+    let memory = pss_mib(&of_program(load.pid));
     tasks.iter().for_each(JoinHandle::abort);
-    (cpu_seconds(load.pid) - cpu) * 1e6 / count as f64
+    (each, memory)
 }
 
 /// What a change of a pod costs beside so many watchers that each wait for the
