@@ -58,6 +58,42 @@ pub struct Made<'a> {
     pub fields: Vec<(Cow<'a, str>, Val<'a>)>,
 }
 
+impl Made<'_> {
+    /// Whether what stands in its fields is named by the way to it:
+    /// `Object.spec` in `spec` of an `Object`. The check of types cannot tell.
+    ///
+    /// # Errors
+    /// What is named otherwise, one a line, in upstream's words.
+    pub fn check_names(&self) -> Result<(), String> {
+        let mut wrong = Vec::new();
+        self.find_misnamed(&self.name, &mut wrong);
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    }
+
+    fn find_misnamed(&self, path: &str, wrong: &mut Vec<String>) {
+        if self.name != path {
+            wrong.push(format!(
+                "unexpected type name {:?}, expected {path:?}, which matches field name path from root Object type",
+                self.name
+            ));
+        }
+        for (name, value) in &self.fields {
+            value.find_misnamed(&format!("{path}.{name}"), wrong);
+        }
+    }
+}
+
+impl Val<'_> {
+    fn find_misnamed(&self, path: &str, wrong: &mut Vec<String>) {
+        match self {
+            Val::Struct(made) => made.find_misnamed(path, wrong),
+            Val::List(items) => items.iter().for_each(|item| item.find_misnamed(path, wrong)),
+            Val::Map(map) => map.values().for_each(|value| value.find_misnamed(path, wrong)),
+            _ => {}
+        }
+    }
+}
+
 /// See [`Val::Lazy`].
 pub trait Fields<'a> {
     /// The field, or None where there is none.

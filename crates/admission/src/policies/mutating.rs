@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use api::facts;
 use apimachinery::patch::{self, json::Patch as JsonPatch};
-use apimachinery::{Status, Value, json};
+use apimachinery::schema::{self, Strictness};
+use apimachinery::{Status, Value, json, managed_fields};
 use apiserver::{Admission, AdmissionPlugin, Authorizer, Notes, Operation, Version};
+use cel::Val;
 
 use super::asker::Asker;
 use super::compiled::{Binding, Conditioned, Expression, Kind, Policies, Policy};
@@ -58,6 +60,8 @@ impl AdmissionPlugin for MutatingAdmissionPolicy {
 
     fn admit(&self, admission: &Admission<'_>, object: &mut Value, notes: &mut Notes) -> Result<(), Status> {
         let index = admission.view.derived::<Policies<Mutating>>();
+        let sent = object.clone();
+        let mut errors = Vec::new();
         for policy in index.policies.iter().filter(|policy| policy.matcher.concerns(admission)) {
             for binding in &policy.bindings {
                 let Some(version) = policy.matcher.matches(admission, object) else { break };
@@ -73,23 +77,30 @@ impl AdmissionPlugin for MutatingAdmissionPolicy {
                     continue;
                 }
                 let before = object.clone();
-                if let Err(why) = self.bound(admission, policy, binding, version, object) {
-                    if policy.fails {
-                        return Err(refuse(admission, &before, policy, binding, &why));
-                    }
-                    // By half is not at all.
-                    *object = before;
-                    continue;
+                let failed = self.bound(admission, policy, binding, version, object)?;
+                if policy.fails {
+                    errors.extend(failed);
                 }
                 notes.reinvocation.has_run(&call, *object != before, policy.looks_again);
             }
         }
-        Ok(())
+        refuse(admission, &sent, errors)
     }
 }
 
+/// Why a mutation was not made, and the reason of the refusal where that is not
+/// just that it is forbidden.
+struct Failed {
+    message: String,
+    reason: Option<&'static str>,
+}
+
 impl MutatingAdmissionPolicy {
-    /// Runs one binding of a policy, for each of its parameters.
+    /// Runs one binding of a policy, for each of its parameters. A mutation that
+    /// fails changes nothing, and the others are made all the same.
+    ///
+    /// # Errors
+    /// What refuses the write whatever the policy says of failures.
     fn bound(
         &self,
         admission: &Admission<'_>,
@@ -97,30 +108,66 @@ impl MutatingAdmissionPolicy {
         binding: &Binding,
         version: &Version,
         object: &mut Value,
-    ) -> Result<(), String> {
-        let params = parameters::of(admission, policy.param_kind.as_ref(), &binding.param_ref)
-            .map_err(|why| format!("failed to configure binding: {why}"))?;
+    ) -> Result<Vec<Failed>, Status> {
+        let failed = |why: String, reason: Option<&'static str>| Failed {
+            message: format!(
+                "policy '{}' with binding '{}' denied request: {why}",
+                policy.name, binding.name
+            ),
+            reason,
+        };
+        let params = match parameters::of(admission, policy.param_kind.as_ref(), &binding.param_ref) {
+            Ok(params) => params,
+            Err(why) => return Ok(vec![failed(format!("failed to configure binding: {why}"), None)]),
+        };
         let asker = Asker::new(&self.authorizers, admission);
-        let told = |status: Status| unconverted(status).message;
+        let mut errors = Vec::new();
         for params in params {
-            let mut inputs = Inputs::of(admission, version, object).map_err(told)?;
+            let mut inputs = Inputs::of(admission, version, object).map_err(unconverted)?;
             inputs.params = params;
             match policy.conditions.hold(&Scope::new(&inputs, &asker, admission)) {
                 Conditioned::Matches => {}
                 Conditioned::Passes => continue,
-                Conditioned::Failed(why) => return Err(why),
+                Conditioned::Failed(why) => {
+                    errors.push(failed(why, Some("Invalid")));
+                    continue;
+                }
             }
             for mutation in &policy.body.0 {
                 let made = {
                     let mut scope = Scope::new(&inputs, &asker, admission);
                     scope.compose(&policy.variables);
-                    changed(admission, version, &scope, mutation, &inputs.object)?
+                    changed(admission, version, &scope, mutation, &inputs.object)
                 };
-                *object = admission.taken_back(version, made).map_err(told)?;
-                inputs.object = admission.served(version, object).map_err(told)?;
+                let taken = made.and_then(|made| {
+                    let taken = admission.taken_back(version, made);
+                    taken.map_err(|status| Unmade::Failed(status.message))
+                });
+                match taken {
+                    Ok(taken) => {
+                        *object = taken;
+                        inputs.object = admission.served(version, object).map_err(unconverted)?;
+                    }
+                    Err(Unmade::Refused(status)) => return Err(status),
+                    Err(Unmade::Failed(why)) => errors.push(failed(why, Some("Invalid"))),
+                }
             }
         }
-        Ok(())
+        Ok(errors)
+    }
+}
+
+/// Why a mutation was not made.
+enum Unmade {
+    /// As the policy says of failures.
+    Failed(String),
+    /// Whatever it says.
+    Refused(Status),
+}
+
+impl From<String> for Unmade {
+    fn from(why: String) -> Self {
+        Unmade::Failed(why)
     }
 }
 
@@ -131,63 +178,67 @@ fn changed<'a>(
     scope: &Scope<'a>,
     mutation: &'a Mutation,
     object: &Value,
-) -> Result<Value, String> {
+) -> Result<Value, Unmade> {
     match mutation {
         Mutation::Apply(expression) => {
-            let made = scope.evaluate(expression)?.tree().unwrap_or_default();
-            apply(admission, version, object, made)
+            let made = scope.evaluate(expression)?;
+            check_names(&made)?;
+            let mut configuration = made.tree().unwrap_or_default();
+            for member in ["apiVersion", "kind"] {
+                configuration.set(member, object[member].clone());
+            }
+            managed_fields::overlay(admission.shape(version), object, &configuration)
+                .map_err(|why| Unmade::Failed(format!("error applying patch: {why}")))
         }
         Mutation::JsonPatch(expression) => {
             let made = scope.evaluate(expression)?;
-            let operations = made
-                .items()
-                .map(|items| items.iter().filter_map(cel::Val::tree).collect())
-                .unwrap_or_default();
+            let mut operations = Vec::new();
+            for operation in made.items().into_iter().flatten() {
+                if let Val::Struct(operation) = &operation {
+                    operation.fields.iter().try_for_each(|(_, value)| check_names(value))?;
+                }
+                operations.extend(operation.tree());
+            }
             let text = json::to_string(&Value::Array(operations));
-            let told = |error: patch::Error| format!("JSON Patch: {error}");
-            JsonPatch::parse(text.as_bytes()).and_then(|patch| patch.apply(object.clone())).map_err(told)
+            let patched = JsonPatch::parse(text.as_bytes()).and_then(|patch| patch.apply(object.clone()));
+            match patched {
+                Ok(patched) => strict(admission, version, patched).map_err(Unmade::Refused),
+                // A patch whose test fails is not for this object.
+                Err(patch::Error::TestFailed(_)) => Ok(object.clone()),
+                Err(error) => Err(Unmade::Failed(format!("JSON Patch: {error}"))),
+            }
         }
     }
 }
 
-/// The fields that no configuration may set, for they say what the object is.
-const IDENTITY: [&[&str]; 5] =
-    [&["apiVersion"], &["kind"], &["metadata", "name"], &["metadata", "namespace"], &["metadata", "uid"]];
-
-/// Merges a configuration into the object: lists with keys by their items.
-fn apply(
-    admission: &Admission<'_>,
-    version: &Version,
-    object: &Value,
-    configuration: Value,
-) -> Result<Value, String> {
-    for path in IDENTITY {
-        if !configuration.at(path).is_null() && configuration.at(path) != object.at(path) {
-            return Err(format!("ApplyConfiguration: may not set {}", path.join(".")));
-        }
+/// Whether the types that an expression names are those of the fields in which
+/// their values stand.
+fn check_names(value: &Val<'_>) -> Result<(), String> {
+    match value {
+        Val::Struct(made) => made.check_names().map_err(|why| format!("type mismatch: {why}")),
+        _ => Ok(()),
     }
+}
+
+/// What a JSON patch made, if it is an object of its kind without unknown fields.
+fn strict(admission: &Admission<'_>, version: &Version, mut object: Value) -> Result<Value, Status> {
     let (group, name, kind) = admission.kind(version);
-    match facts::types().kind(group, name, kind) {
-        Some(schema) => patch::strategic::apply(facts::types(), schema, object.clone(), configuration)
-            .map_err(|error| format!("ApplyConfiguration: {error}")),
-        None => {
-            let mut merged = object.clone();
-            patch::merge::apply(&mut merged, configuration);
-            Ok(merged)
-        }
+    let Some(schema) = facts::types().kind(group, name, kind) else { return Ok(object) };
+    let problems = schema::normalize(facts::types(), schema, &mut object, Strictness::Report)
+        .map_err(|error| Status::internal(error.to_string()))?;
+    if problems.is_empty() {
+        return Ok(object);
     }
+    Err(Status::internal(format!("strict decoding error: {}", problems.join(", "))))
 }
 
-fn refuse<K>(
-    admission: &Admission<'_>,
-    object: &Value,
-    policy: &Policy<K>,
-    binding: &Binding,
-    why: &str,
-) -> Status {
-    let message = format!("policy '{}' with binding '{}' denied request: {why}", policy.name, binding.name);
-    let mut status = admission.forbid(object, &message).with_cause("", &message, "");
-    status.message = message;
-    status.reason = "Invalid";
-    status
+/// One refusal for all that failed: the first one's words, and a cause for each.
+fn refuse(admission: &Admission<'_>, object: &Value, errors: Vec<Failed>) -> Result<(), Status> {
+    let Some(first) = errors.first() else { return Ok(()) };
+    let mut status = admission.forbid(object, &first.message);
+    status.message.clone_from(&first.message);
+    if let Some(reason) = first.reason {
+        status.reason = reason;
+    }
+    Err(errors.iter().fold(status, |status, error| status.with_cause("", &error.message, "")))
 }

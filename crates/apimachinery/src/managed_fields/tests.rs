@@ -271,6 +271,43 @@ fn duplicate_items_are_owned_together() {
     assert_eq!(owners(&twice)[1], r#"bob/@t2={"f:spec":{"f:items":{"k:{\"name\":\"i\"}":{}}}}"#);
 }
 
+#[test]
+fn a_configuration_is_laid_over_without_owners() {
+    let world = World::new();
+    let live = value!({
+        "metadata": {"name": "a", "labels": {"x": "1"}, "finalizers": ["f"]},
+        "spec": {"items": [{"name": "one", "value": "1"}, {"name": "two", "value": "2"}], "plain": ["p"], "count": 1},
+    });
+    let cases = [
+        (
+            value!({"metadata": {"labels": {"y": "2"}, "finalizers": ["g"]},
+                    "spec": {"items": [{"name": "two", "value": "3"}, {"name": "three"}]}}),
+            Ok(value!({
+                "metadata": {"name": "a", "labels": {"x": "1", "y": "2"}, "finalizers": ["f", "g"]},
+                "spec": {"items": [{"name": "one", "value": "1"}, {"name": "two", "value": "3"}, {"name": "three"}],
+                         "plain": ["p"], "count": 1},
+            })),
+        ),
+        (
+            value!({"spec": {"count": 2, "plain": ["q"]}}),
+            Err("invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: .spec.plain"),
+        ),
+        (
+            value!({"spec": {"count": "many"}}),
+            Err(
+                "failed to convert patch object to typed object: .spec.count: expected numeric (int or float), got string",
+            ),
+        ),
+        (
+            value!({"spec": {"other": 1}}),
+            Err("failed to convert patch object to typed object: .spec.other: field not declared in schema"),
+        ),
+    ];
+    for (config, wanted) in cases {
+        assert_eq!(overlay(world.shape(), &live, &config), wanted.map_err(str::to_owned), "{config:?}");
+    }
+}
+
 fn things() -> impl Strategy<Value = Value> {
     let text = || proptest::option::of(0..3_i64);
     (

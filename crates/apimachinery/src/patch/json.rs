@@ -168,7 +168,7 @@ impl Operation {
         if same(found, expected) {
             Ok(())
         } else {
-            Err(fails("test", &format!("testing value {path} failed")))
+            Err(Error::TestFailed(format!("testing value {path} failed: test failed")))
         }
     }
 }

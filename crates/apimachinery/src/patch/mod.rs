@@ -26,8 +26,10 @@ pub enum Error {
     /// A JSON patch with too many operations.
     #[error("The allowed maximum operations in a JSON patch is {MAX_JSON_PATCH_OPERATIONS}, got {0}")]
     TooManyOperations(usize),
-    /// A JSON patch that does not fit the object: a failed test, a path that is
-    /// not there. The text is for logs; the answer is generic.
+    /// A `test` of a JSON patch that failed.
+    #[error("{0}")]
+    TestFailed(String),
+    /// A JSON patch that does not fit the object: a path that is not there. The text is for logs; the answer is generic.
     #[error("{0}")]
     DoesNotApply(String),
     /// A strategic patch that does not fit the object or its type.
@@ -41,7 +43,7 @@ impl Error {
         match self {
             Error::Syntax | Error::Malformed(_) => Status::bad_request(self.to_string()),
             Error::TooManyOperations(_) => Status::request_entity_too_large(self),
-            Error::DoesNotApply(_) => Status::unprocessable_request(),
+            Error::TestFailed(_) | Error::DoesNotApply(_) => Status::unprocessable_request(),
             Error::Unmergeable(_) => Status::unknown(self.to_string()),
         }
     }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::facts;
+use apimachinery::managed_fields::Shape;
 use apimachinery::schema::{self, Strictness};
 use apimachinery::{Status, Value, json};
 use async_trait::async_trait;
 use edge::Random;
 use jiff::Timestamp;
 
-use crate::generic::default_in_storage;
+use crate::generic::{default_in_storage, shape_of};
 use crate::{Companion, Definition, Storage, UserInfo, Version, View};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,18 @@ impl Admission<'_> {
             Some((group, version, kind)) => (group, version, kind),
             None => (&self.definition.group, &version.name, &self.definition.kind),
         }
+    }
+
+    /// How the object divides into fields that can be owned apart, in
+    /// `version` of the resource.
+    pub fn shape<'b>(&'b self, version: &'b Version) -> Shape<'b> {
+        if self.is_own_kind() {
+            return shape_of(self.definition, version);
+        }
+        let (group, name, kind) = self.kind(version);
+        facts::types()
+            .kind(group, name, kind)
+            .map_or(Shape::Deduced, |schema| Shape::of(facts::types(), schema))
     }
 
     /// The object as clients of `version` see it.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{Caller, Target, WriteOptions, metadata};
 use crate::catalogue::{Catalogue, Resource};
-use crate::{ApiServer, Storage, Version};
+use crate::{ApiServer, Definition, Storage, Version};
 
 /// What is served of the kind of a request, and of those that share its storage.
 struct Served<'a> {
@@ -19,8 +19,9 @@ struct Served<'a> {
     catalogue: Arc<Catalogue>,
 }
 
-fn shape_of<'a>(resource: &'a Resource, version: &'a Version) -> Shape<'a> {
-    match (version.schema, resource.strategy.structure(&version.name)) {
+/// How objects of a version divide into fields that can be owned apart.
+pub(crate) fn shape_of<'a>(definition: &'a Definition, version: &'a Version) -> Shape<'a> {
+    match (version.schema, definition.strategy.structure(&version.name)) {
         (Some(schema), _) => Shape::of(facts::types(), schema),
         (None, Some(structure)) => Shape::Custom(facts::types(), structure),
         (None, None) => Shape::Deduced,

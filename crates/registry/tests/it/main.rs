@@ -4,5 +4,6 @@
 mod cluster;
 mod hooks;
 mod pods;
+mod policies;
 mod rights;
 mod services;
