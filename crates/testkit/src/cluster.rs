@@ -259,6 +259,16 @@ impl Cluster {
         self.ready();
     }
 
+    /// Stops the program and serves the API of its data alone.
+    ///
+    /// # Panics
+    /// Where it does not become ready.
+    pub fn serve_api_alone(&mut self) {
+        self.stop();
+        self.builder.role = "apiserver";
+        self.boot();
+    }
+
     /// Starts the program and does not wait.
     pub fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(self.directory.path().join("log"));

@@ -16,7 +16,7 @@ mod wait;
 pub use background::Background;
 pub use cluster::{Builder, Cluster, program};
 pub use helm::Helm;
-pub use images::nginx_archive;
+pub use images::{nginx_archive, redis_archive};
 pub use kubectl::{Kubectl, Ran, every_kubectl};
 pub use namespace::{NODE_ADDRESS, Namespace, Network};
 pub use wait::eventually;

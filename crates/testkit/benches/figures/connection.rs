@@ -109,6 +109,27 @@ impl Multiplexed {
         self.sender.ready().await.expect("an open connection");
         self.sender.send_request(request).await.expect("an answer")
     }
+
+    /// Sends and reads the whole answer, whatever it is.
+    pub async fn try_ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: String,
+    ) -> (StatusCode, Bytes) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("https://{}{path}", self.host))
+            .header("Accept", "application/json")
+            .header("Content-Type", kind)
+            .body(Full::new(body.into()))
+            .expect("a request");
+        self.sender.ready().await.expect("an open connection");
+        let response = self.sender.send_request(request).await.expect("an answer");
+        let status = response.status();
+        (status, response.into_body().collect().await.expect("a body").to_bytes())
+    }
 }
 
 pub struct Connection {

@@ -7,10 +7,12 @@
 
 mod api;
 mod connection;
+mod hollow;
 mod node;
 mod process;
 mod report;
 mod scheduler;
+mod workloads;
 
 use report::Report;
 
@@ -35,6 +37,9 @@ fn main() {
     }
     if wanted("scheduler") {
         scheduler::measure(&mut report);
+    }
+    if wanted("workloads") {
+        workloads::measure(&mut report);
     }
     if wanted("node") {
         node::measure(&mut report);

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use testkit::{Cluster, eventually};
 
-use crate::{PATIENCE, cluster, script};
+use crate::{PATIENCE, cluster, script, wait_for};
 
 #[test]
 fn refusals_are_sentences_with_what_to_do() {
@@ -189,4 +189,89 @@ fn pods_tell_their_errors() {
             Err(events)
         }
     });
+}
+
+/// A ReplicaSet whose pods are labelled `app: APP`.
+fn replica_set(name: &str, app: &str) -> String {
+    format!(
+        r#"
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {{name: {name}}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{app: {app}}}}}
+  template:
+    metadata: {{labels: {{app: {app}}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{{name: main, image: nginx, imagePullPolicy: IfNotPresent, command: [sleep, "3600"]}}]
+---
+"#
+    )
+}
+
+#[test]
+fn what_controllers_cannot_do_they_tell() {
+    let cluster = cluster();
+    let kubectl = cluster.kubectl();
+    // A specification that no cluster could meet is refused as a whole.
+    let impossible = replica_set("bad", "bad").replacen("app: bad", "app: other", 1);
+    let refused = kubectl.try_run_with("apply -f -", &impossible).refused();
+    assert!(refused.contains("`selector` does not match template `labels`"), "{refused}");
+    let refused =
+        kubectl.try_run_of(&["create", "cronjob", "odd", "--image=nginx", "--schedule=61 * * * *"]).refused();
+    assert!(refused.contains("spec.schedule: Invalid value: \"61 * * * *\""), "{refused}");
+
+    // Two sets that claim the same pods: each keeps to its own.
+    kubectl.run_with("apply -f -", &(replica_set("one", "same") + &replica_set("two", "same")));
+    for set in ["one", "two"] {
+        wait_for(&kubectl, &format!("replicaset/{set}"), ".status.readyReplicas", "1");
+    }
+    let owners = kubectl.field("pods -l app=same", ".items[*].metadata.ownerReferences[0].name");
+    let mut owners: Vec<_> = owners.split(' ').collect();
+    owners.sort_unstable();
+    assert_eq!(owners, ["one", "two"]);
+
+    // What names an owner that is gone, or that lives elsewhere, goes too.
+    let owner = kubectl.field("replicaset/one", ".metadata.uid");
+    let owned = |name: &str, owner: &str, uid: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, ownerReferences: [{{apiVersion: apps/v1, kind: \
+             ReplicaSet, name: {owner}, uid: {uid}}}]}}\n---\n"
+        )
+    };
+    kubectl.run_with(
+        "apply -f -",
+        &(owned("kept", "one", &owner) + &owned("left", "none", "4fd0a1d0-0000-4000-8000-000000000000")),
+    );
+    kubectl.run("wait --for=delete configmap/left --timeout=30s");
+    assert_eq!(kubectl.field("configmap/kept", ".metadata.name"), "kept");
+    kubectl.run("create namespace elsewhere");
+    kubectl.run_with("apply -n elsewhere -f -", &owned("stray", "one", &owner));
+    kubectl.run("wait --for=delete configmap/stray -n elsewhere --timeout=30s");
+
+    // A day that never comes.
+    kubectl.run_of(&["create", "cronjob", "never", "--image=nginx", "--schedule=0 0 31 2 *"]);
+    eventually("the day is told", PATIENCE, || {
+        let events = kubectl.run("get events --field-selector=involvedObject.name=never");
+        if events.contains("invalid schedule: 0 0 31 2 *") { Ok(()) } else { Err(events) }
+    });
+
+    // A quota that blocks, and does not any more.
+    let pods = kubectl.run("get pods -o name").lines().count();
+    kubectl.run(&format!("create quota few --hard=pods={pods}"));
+    wait_for(&kubectl, "quota/few", ".status.used.pods", &pods.to_string());
+    kubectl.run("create deployment web --image=nginx -- sleep 3600");
+    let failure = r#".status.conditions[?(@.type=="ReplicaFailure")].reason"#;
+    wait_for(&kubectl, "deployment/web", failure, "FailedCreate");
+    let why = kubectl.field("deployment/web", r#".status.conditions[?(@.type=="ReplicaFailure")].message"#);
+    assert!(
+        why.contains(&format!(
+            "exceeded quota: few, requested: pods=1, used: pods={pods}, limited: pods={pods}"
+        )),
+        "{why}"
+    );
+    kubectl.run("delete quota few");
+    wait_for(&kubectl, "deployment/web", ".status.replicas", "1");
 }

@@ -1,46 +1,18 @@
-//! What a newcomer would try with workloads: autoscaling under load, `kubectl
-//! top`, updates that lose nothing, rollbacks, indexed Jobs, data that stays.
+//! What a newcomer would try with workloads, by the manifests of `examples/`:
+//! autoscaling under load, `kubectl top`, updates that lose nothing, rollbacks,
+//! indexed Jobs, data that stays.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use testkit::{Kubectl, eventually};
+use testkit::{Cluster, Kubectl, eventually, redis_archive};
 
-use crate::{PATIENCE, cluster, wait_for};
+use crate::{PATIENCE, cluster, example, wait_for};
 
 /// Several looks of the autoscaler, at fifteen seconds each.
 const LOOKS: Duration = Duration::from_secs(150);
-
-/// Spins while `/tmp/load` is there.
-const BUSY: &str = r#"
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: busy}
-spec:
-  selector: {matchLabels: {app: busy}}
-  template:
-    metadata: {labels: {app: busy}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-      - name: main
-        image: nginx
-        imagePullPolicy: IfNotPresent
-        command: [sh, -c, "while :; do if [ -e /tmp/load ]; then i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done; else sleep 0.5; fi; done"]
-        resources: {requests: {cpu: 50m, memory: 8Mi}, limits: {cpu: 200m, memory: 64Mi}}
----
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata: {name: busy}
-spec:
-  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: busy}
-  minReplicas: 1
-  maxReplicas: 3
-  metrics:
-  - type: Resource
-    resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}
-  behavior:
-    scaleDown: {stabilizationWindowSeconds: 5}
-"#;
 
 /// The first number of a row of `kubectl top`: thousandths of a CPU.
 fn cpu(table: &str, name: &str) -> Option<u64> {
@@ -52,7 +24,7 @@ fn cpu(table: &str, name: &str) -> Option<u64> {
 fn a_deployment_grows_under_load_and_shrinks_without() {
     let cluster = cluster();
     let kubectl = cluster.kubectl();
-    kubectl.run_with("apply -f -", BUSY);
+    kubectl.run_with("apply -f -", &example("autoscaler"));
     kubectl.run("rollout status deployment/busy --timeout=60s");
     kubectl.run("exec deployment/busy -- touch /tmp/load");
 
@@ -104,39 +76,22 @@ fn a_deployment_grows_under_load_and_shrinks_without() {
     assert!(kubectl.run("get events").contains("All metrics below target"));
 }
 
-/// Serves its page for a moment after it was told to end, as a server that
-/// drains does.
-const WEB: &str = r#"
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec: {selector: {app: web}, ports: [{port: 80}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 3
-  selector: {matchLabels: {app: web}}
-  strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 10
-      containers:
-      - name: main
-        image: nginx
-        imagePullPolicy: IfNotPresent
-        env: [{name: ROUND, value: "1"}]
-        lifecycle: {preStop: {exec: {command: [sleep, "2"]}}}
-        readinessProbe: {httpGet: {port: 80, path: /}, periodSeconds: 1}
-"#;
+/// The whole answer to a request on a connection of its own.
+fn page(address: &str) -> std::io::Result<String> {
+    let address = format!("{address}:80").parse().expect("an address");
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: web\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    Ok(page)
+}
 
 #[test]
 fn a_rolling_update_loses_no_request_and_a_broken_one_is_taken_back() {
     let cluster = cluster();
     let kubectl = cluster.kubectl();
-    kubectl.run_with("apply -f -", WEB);
+    kubectl.run_with("apply -f -", &example("rolling-update"));
     kubectl.run("rollout status deployment/web --timeout=60s");
     let address = kubectl.field("service/web", ".spec.clusterIP");
     let url = format!("http://{address}/");
@@ -146,30 +101,34 @@ fn a_rolling_update_loses_no_request_and_a_broken_one_is_taken_back() {
         if ran.stdout == "200" { Ok(()) } else { Err(ran.stderr) }
     });
 
-    let rolled = std::sync::atomic::AtomicBool::new(false);
+    let rolled = AtomicBool::new(false);
     let (asked, lost) = std::thread::scope(|scope| {
+        let network = cluster.network();
         let client = scope.spawn(|| {
+            network.enter();
             let (mut asked, mut lost) = (0, Vec::new());
-            while !rolled.load(std::sync::atomic::Ordering::Relaxed) {
-                let ran = fetch();
+            while !rolled.load(Ordering::Relaxed) {
                 asked += 1;
-                if ran.stdout != "200" {
-                    lost.push(format!("{} {}", ran.stdout, ran.stderr));
+                match page(&address) {
+                    Ok(page) if page.starts_with("HTTP/1.1 200") && page.ends_with("</html>\n") => {}
+                    Ok(other) => lost.push(other),
+                    Err(error) => lost.push(error.to_string()),
                 }
             }
             (asked, lost)
         });
         kubectl.run("set env deployment/web ROUND=2");
         let status = kubectl.try_run("rollout status deployment/web --timeout=120s");
-        rolled.store(true, std::sync::atomic::Ordering::Relaxed);
+        rolled.store(true, Ordering::Relaxed);
         status.ok();
         client.join().expect("the client ends")
     });
-    assert!(asked > 20, "only {asked} requests");
+    // Each is a connection of its own, so that every pod had many.
+    assert!(asked > 100, "only {asked} requests");
     assert!(lost.is_empty(), "{} of {asked} requests were lost: {lost:?}", lost.len());
 
     // An image that is not there: nothing of what works is taken away.
-    kubectl.run("set image deployment/web main=localhost:1/broken:none");
+    kubectl.run("set image deployment/web web=localhost:1/broken:none");
     eventually("the new pod cannot get its image", PATIENCE, || {
         let why =
             kubectl.field("pods -l app=web", ".items[*].status.containerStatuses[*].state.waiting.reason");
@@ -188,38 +147,30 @@ fn a_rolling_update_loses_no_request_and_a_broken_one_is_taken_back() {
     );
 }
 
-const INDEXED: &str = r#"
-apiVersion: batch/v1
-kind: Job
-metadata: {name: parts}
-spec:
-  completions: 3
-  parallelism: 2
-  completionMode: Indexed
-  backoffLimitPerIndex: 0
-  maxFailedIndexes: 3
-  template:
-    spec:
-      restartPolicy: Never
-      containers:
-      - name: main
-        image: nginx
-        imagePullPolicy: IfNotPresent
-        command: [sh, -c, "echo part $JOB_COMPLETION_INDEX; [ $JOB_COMPLETION_INDEX != 1 ]"]
-"#;
-
 #[test]
 fn an_indexed_job_does_each_part_once() {
     let cluster = cluster();
     let kubectl = cluster.kubectl();
-    kubectl.run_with("apply -f -", INDEXED);
-    wait_for(&kubectl, "job/parts", r#".status.conditions[?(@.type=="Failed")].reason"#, "FailedIndexes");
-    assert_eq!(kubectl.field("job/parts", ".status.completedIndexes"), "0,2");
-    assert_eq!(kubectl.field("job/parts", ".status.failedIndexes"), "1");
-    let logs = |index: u32| {
-        kubectl.run(&format!("logs -l batch.kubernetes.io/job-completion-index={index} --tail=-1"))
+    kubectl.run_with("apply -f -", &example("indexed-job"));
+    kubectl.run("wait --for=condition=complete job/parts --timeout=60s");
+    assert_eq!(kubectl.field("job/parts", ".status.completedIndexes"), "0-4");
+    let logs = |job: &str, index: u32| {
+        let labels =
+            format!("batch.kubernetes.io/job-name={job},batch.kubernetes.io/job-completion-index={index}");
+        kubectl.run(&format!("logs -l {labels} --tail=-1"))
     };
-    assert_eq!([logs(0), logs(1), logs(2)], ["part 0\n", "part 1\n", "part 2\n"]);
+    for index in 0..5 {
+        assert_eq!(logs("parts", index), format!("part {index}\n"));
+    }
+    // One part fails; the others are done all the same.
+    let failing = example("indexed-job")
+        .replace("name: parts", "name: torn")
+        .replace("completions: 5", "completions: 3\n  backoffLimitPerIndex: 0\n  maxFailedIndexes: 3")
+        .replace("echo part $JOB_COMPLETION_INDEX", "\"[ $JOB_COMPLETION_INDEX != 1 ]\"");
+    kubectl.run_with("apply -f -", &failing);
+    wait_for(&kubectl, "job/torn", r#".status.conditions[?(@.type=="Failed")].reason"#, "FailedIndexes");
+    assert_eq!(kubectl.field("job/torn", ".status.completedIndexes"), "0,2");
+    assert_eq!(kubectl.field("job/torn", ".status.failedIndexes"), "1");
 }
 
 /// One volume of this node for each of two claims.
@@ -240,7 +191,7 @@ spec:
     ["disk-a", "disk-b"].map(disk).concat()
 }
 
-const DATABASE: &str = r#"
+const ROUNDS: &str = r#"
 apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: db}
@@ -268,7 +219,7 @@ fn the_data_of_a_stateful_set_survives_its_pods() {
     let cluster = cluster();
     let kubectl = cluster.kubectl();
     kubectl.run_with("apply -f -", &disks(&cluster.data_dir().join("disks").display().to_string()));
-    kubectl.run_with("apply -f -", DATABASE);
+    kubectl.run_with("apply -f -", ROUNDS);
     kubectl.run("rollout status statefulset/db --timeout=60s");
     let rounds = |pod: &str| kubectl.run(&format!("exec {pod} -- cat /data/rounds"));
     assert_eq!([rounds("db-0"), rounds("db-1")], ["db-0\n", "db-1\n"]);
@@ -287,6 +238,52 @@ fn the_data_of_a_stateful_set_survives_its_pods() {
     kubectl.run("scale statefulset/db --replicas=2");
     kubectl.run("rollout status statefulset/db --timeout=60s");
     assert_eq!(rounds("db-1"), "db-1\ndb-1\ndb-1\n");
+}
+
+#[test]
+fn a_database_keeps_what_was_written() {
+    let mut cluster = Cluster::builder().image(redis_archive()).start();
+    let disk = cluster.data_dir().join("redis");
+    let manifest = example("database").replace("/srv/redis", &disk.display().to_string());
+    cluster.kubectl().run_with("apply -f -", &manifest);
+    cluster.kubectl().run("rollout status statefulset/redis --timeout=60s");
+    let said = |cluster: &Cluster, command: &str| {
+        cluster.kubectl().run(&format!("exec redis-0 -- redis-cli {command}")).trim().to_owned()
+    };
+    assert_eq!(said(&cluster, "set color red"), "OK");
+    assert_eq!(said(&cluster, "incrby visits 41"), "41");
+    let uid = |cluster: &Cluster| cluster.kubectl().field("pod/redis-0", ".metadata.uid");
+    let another = |cluster: &Cluster, before: &str| {
+        eventually("the pod is another", PATIENCE, || {
+            let uid = uid(cluster);
+            if uid.is_empty() || uid == before { Err(uid) } else { Ok(()) }
+        });
+        cluster.kubectl().run("wait --for=condition=Ready pod/redis-0 --timeout=60s");
+    };
+    // A pod that is deleted in peace, and one that has no time to write anything.
+    let before = uid(&cluster);
+    cluster.kubectl().run("delete pod redis-0");
+    another(&cluster, &before);
+    assert_eq!([said(&cluster, "get color"), said(&cluster, "incr visits")], ["red", "42"]);
+    let before = uid(&cluster);
+    cluster.kubectl().run("delete pod redis-0 --grace-period=0 --force");
+    another(&cluster, &before);
+    assert_eq!(said(&cluster, "incr visits"), "43");
+    // The program itself is killed: the database neither stops nor starts.
+    let before = uid(&cluster);
+    cluster.kill();
+    cluster.boot();
+    assert_eq!((uid(&cluster), said(&cluster, "incr visits")), (before, "44".to_owned()));
+    assert_eq!(cluster.kubectl().field("pod/redis-0", ".status.containerStatuses[0].restartCount"), "0");
+    // It is found by its name.
+    let named = said(&cluster, "-h redis-0.redis.default.svc.cluster.local get color");
+    assert_eq!(named, "red");
+    // The set goes, the claim and its disk stay.
+    cluster.kubectl().run("delete statefulset redis");
+    cluster.kubectl().run("wait --for=delete pod/redis-0 --timeout=60s");
+    cluster.kubectl().run_with("apply -f -", &manifest);
+    cluster.kubectl().run("rollout status statefulset/redis --timeout=60s");
+    assert_eq!(said(&cluster, "incr visits"), "45");
 }
 
 /// A claim that a volume of this node satisfies.

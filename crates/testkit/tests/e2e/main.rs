@@ -26,6 +26,12 @@ fn cluster() -> Cluster {
     Cluster::builder().image(nginx_archive()).start()
 }
 
+/// What lies in `examples/NAME.yaml`.
+fn example(name: &str) -> String {
+    let file = format!("{}/../../examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
 /// Waits until a field has a value.
 fn wait_for(kubectl: &Kubectl<'_>, object: &str, path: &str, wanted: &str) {
     eventually(&format!("{object} {path} becomes {wanted}"), PATIENCE, || {

@@ -2,7 +2,7 @@
 
 use testkit::eventually;
 
-use crate::{cluster, wait_for};
+use crate::{cluster, example, wait_for};
 
 const EVERYTHING: &str = r#"
 apiVersion: v1
@@ -309,21 +309,7 @@ spec:
 fn every_node_runs_its_daemon() {
     let cluster = cluster();
     let kubectl = cluster.kubectl();
-    kubectl.run_with(
-        "apply -f -",
-        r#"
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: agent}
-spec:
-  selector: {matchLabels: {app: agent}}
-  template:
-    metadata: {labels: {app: agent}}
-    spec:
-      hostNetwork: true
-      containers: [{name: main, image: nginx, imagePullPolicy: IfNotPresent, command: [sh, -c, "sleep 3600"]}]
-"#,
-    );
+    kubectl.run_with("apply -f -", &example("daemonset"));
     kubectl.run("rollout status daemonset/agent --timeout=60s");
     assert_eq!(kubectl.field("pods -l app=agent", ".items[*].status.podIP"), cluster.node_address());
 }
@@ -391,45 +377,27 @@ fn stateful_sets_run_their_pods_in_order() {
     }
 }
 
-const TICKING: &str = r#"
-apiVersion: batch/v1
-kind: CronJob
-metadata: {name: tick}
-spec:
-  schedule: "@every 1s"
-  concurrencyPolicy: Forbid
-  jobTemplate:
-    spec:
-      template:
-        spec:
-          restartPolicy: Never
-          terminationGracePeriodSeconds: 1
-          containers:
-          - name: main
-            image: nginx
-            imagePullPolicy: IfNotPresent
-            command: [sh, -c, "echo tick"]
-"#;
-
 #[test]
 fn cron_jobs_start_jobs_by_the_clock_and_by_hand() {
     let cluster = cluster();
     let kubectl = cluster.kubectl();
-    let applied = kubectl.try_run_with("apply -f -", TICKING);
+    // Nobody waits a minute for the first.
+    let often = example("cronjob").replace("* * * * *", "@every 1s");
+    let applied = kubectl.try_run_with("apply -f -", &often);
     assert!(!applied.stderr.contains("has no effect"), "{applied:?}");
     eventually("a Job has completed", crate::PATIENCE, || {
-        let last = kubectl.field("cronjob/tick", ".status.lastSuccessfulTime");
+        let last = kubectl.field("cronjob/hello", ".status.lastSuccessfulTime");
         if last.is_empty() { Err(kubectl.run("get cronjobs,jobs,pods")) } else { Ok(()) }
     });
-    kubectl.run_of(&["patch", "cronjob", "tick", "-p", r#"{"spec":{"suspend":true}}"#]);
-    kubectl.run("create job --from=cronjob/tick once");
+    kubectl.run_of(&["patch", "cronjob", "hello", "-p", r#"{"spec":{"suspend":true}}"#]);
+    kubectl.run("create job --from=cronjob/hello once");
     kubectl.run("wait --for=condition=complete job/once --timeout=60s");
-    assert_eq!(kubectl.run("logs job/once"), "tick\n");
-    let described = kubectl.run("describe cronjob tick");
-    for wanted in ["SuccessfulCreate", "SawCompletedJob", "Created job tick-"] {
+    assert_eq!(kubectl.run("logs job/once"), "hello\n");
+    let described = kubectl.run("describe cronjob hello");
+    for wanted in ["SuccessfulCreate", "SawCompletedJob", "Created job hello-"] {
         assert!(described.contains(wanted), "{wanted} in {described}");
     }
     // What it started goes with it.
-    kubectl.run("delete cronjob tick");
+    kubectl.run("delete cronjob hello");
     kubectl.run("wait --for=delete jobs --all --timeout=60s");
 }
