@@ -102,8 +102,8 @@ fn a_rolling_update_loses_no_request_and_a_broken_one_is_taken_back() {
     });
 
     let rolled = AtomicBool::new(false);
+    let network = cluster.network();
     let (asked, lost) = std::thread::scope(|scope| {
-        let network = cluster.network();
         let client = scope.spawn(|| {
             network.enter();
             let (mut asked, mut lost) = (0, Vec::new());
