@@ -46,6 +46,8 @@ struct Pod {
 struct Metadata {
     #[serde(default)]
     namespace: String,
+    /// A bookmark has none.
+    #[serde(default)]
     name: String,
     #[serde(default)]
     uid: String,

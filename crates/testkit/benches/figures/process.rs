@@ -1,6 +1,7 @@
 //! What the kernel knows of processes.
 
 use std::fs;
+use std::time::Duration;
 
 /// CPU seconds of a process and its threads so far.
 pub fn cpu_seconds(pid: u32) -> f64 {
@@ -10,6 +11,12 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum();
     // The kernel's USER_HZ, 100 on every architecture that Rust's std supports.
     ticks / 100.0
+}
+
+/// CPU seconds of the calling thread so far.
+pub fn thread_cpu_seconds() -> f64 {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    Duration::from(time.expect("Linux has this clock")).as_secs_f64()
 }
 
 /// Proportional set size in MiB of all processes that run the program of `pid`

@@ -1,7 +1,6 @@
 //! The scheduler's decision alone: 5,000 nodes, 10,000 basic pods, one thread.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use client::Document;
 use edge::{Random, SeededRandom};
@@ -9,6 +8,7 @@ use informer::Projection;
 use scheduler::cluster::{Cluster, NodeFacts, NodeIndex};
 use scheduler::{Choice, Framework, PodInfo, schedule};
 
+use crate::process::thread_cpu_seconds;
 use crate::report::Report;
 
 const NODES: usize = 5000;
@@ -20,7 +20,8 @@ pub fn measure(report: &mut Report) {
     let framework = Framework::default_profile();
     let random = SeededRandom::new(1);
     let mut start = NodeIndex(0);
-    let began = Instant::now();
+    // Of this thread alone: what else the machine does is not counted.
+    let began = thread_cpu_seconds();
     for at in 0..PODS {
         let pod = PodInfo { name: format!("pod-{at}"), uid: format!("uid-{at}"), ..template.clone() };
         let choice = Choice { start, tie: random.next_u64() };
@@ -28,9 +29,9 @@ pub fn measure(report: &mut Report) {
         start = decision.next;
         cluster.assume(&pod, &decision.node);
     }
-    let each = began.elapsed().as_secs_f64() * 1e6 / PODS as f64;
+    let each = (thread_cpu_seconds() - began) * 1e6 / PODS as f64;
     // What Kubernetes took is a whole pod's, API and binding counted: 191 pods/s.
-    report.add("scheduling decision, 5,000 nodes", each, "µs", 200.0, 1e6 / 191.0);
+    report.add("scheduling decision, 5,000 nodes, CPU", each, "µs", 200.0, 1e6 / 191.0);
 }
 
 fn nodes() -> Cluster {
