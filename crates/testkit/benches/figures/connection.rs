@@ -110,6 +110,16 @@ impl Multiplexed {
         self.sender.send_request(request).await.expect("an answer")
     }
 
+    /// Sends and reads the whole answer.
+    ///
+    /// # Panics
+    /// Where it is no success.
+    pub async fn ask(&mut self, method: &str, path: &str, kind: &str, body: String) -> Bytes {
+        let (status, bytes) = self.try_ask(method, path, kind, body).await;
+        assert!(status.is_success(), "{method} {path}: {status}: {}", String::from_utf8_lossy(&bytes));
+        bytes
+    }
+
     /// Sends and reads the whole answer, whatever it is.
     pub async fn try_ask(
         &mut self,
