@@ -8,7 +8,7 @@ types.txt, one line each, fields separated by tabs:
     K  group  version  kind  type                       a kind
     S  type  flags                                      a struct; `m` where owned whole by apply
     F  json  type  number  flags…                       a field of the struct above
-flags of a field: e omitEmpty, z omitZero, n an empty list is not nil, r required, m atomic map or struct, p=patch strategies,
+flags of a field: e omitEmpty, z omitZero, n an empty list is not nil, r required, m atomic map or struct, M a struct that is not though its type is, p=patch strategies,
  w a list that is a message of its own in protobuf, k=patch merge key, l=list type (set, map:keys), v=allowed values separated by |, f=format, g=Go's name of the type.
 """
 import json, re, sys
@@ -36,6 +36,9 @@ def reference(schema):
     return None
 
 def atomic(schema):
+    # What a field says of itself goes before its type.
+    if "x-kubernetes-map-type" in schema:
+        return schema["x-kubernetes-map-type"] == "atomic"
     target = reference(schema)
     return schema.get("x-kubernetes-map-type") == "atomic" or (
         target is not None and schemas.get(target, {}).get("x-kubernetes-map-type") == "atomic")
@@ -82,6 +85,7 @@ for go, fields in sorted(facts["types"].items()):
         if go + "." + field["json"] in NIL_MATTERS: flags.append("n")
         if field["json"] in required: flags.append("r")
         if atomic(schema): flags.append("m")
+        if schema.get("x-kubernetes-map-type") == "granular" and reference(schema): flags.append("M")
         if go + "." + field["json"] in WRAPPED: flags.append("w")
         if "patchStrategy" in field: flags.append("p=" + field["patchStrategy"])
         if "patchMergeKey" in field: flags.append("k=" + field["patchMergeKey"])
@@ -99,4 +103,25 @@ for go, fields in sorted(facts["types"].items()):
 (here / "types.txt").write_text("\n".join("\t".join(line) for line in lines) + "\n")
 for name in ["discovery", "table-columns", "bootstrap-objects", "defaults"]:
     (here / (name + ".json")).write_text(json.dumps(read(name + ".json"), separators=(",", ":")) + "\n")
+# Where the lists of resources of a kind lie, whose amounts its defaults round up.
+def amounts(go, path, above):
+    for field in facts["types"].get(go) or []:
+        place = path + ("." + field["json"] if field["json"] else "")
+        if named.get(go + "." + field["json"]) == "v1.ResourceList":
+            yield place
+            continue
+        item = field["type"].lstrip("*")
+        if item.startswith("[]"):
+            item, place = item[2:].lstrip("*"), place + "[]"
+        if item in facts["types"] and item not in above:
+            yield from amounts(item, place, above + [item])
+
+rounded = {}
+for fact in read("discovery.json"):
+    name = "/".join(filter(None, [fact["group"], fact["version"]])) if fact["group"] else "/" + fact["version"]
+    paths = list(amounts(facts["kinds"]["/".join([fact["group"], fact["version"], fact["kind"]])], "", []))
+    # RuntimeClasses have no defaults at all.
+    if paths and "create" in fact["verbs"] and fact["kind"] != "RuntimeClass":
+        rounded[name + "/" + fact["kind"]] = sorted(set(paths))
+(here / "amounts.json").write_text(json.dumps(rounded, separators=(",", ":")) + "\n")
 (here / "version.json").write_text(json.dumps(read("version.json"), indent=1) + "\n")

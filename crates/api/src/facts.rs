@@ -204,6 +204,16 @@ fn load_defaults() -> (DefaultsTable, Vec<DefaultRow>) {
         unknown.extend(misfits.into_iter().cloned());
         table.insert(kind, defaults);
     }
+    for (name, paths) in parsed(include_bytes!("../facts/amounts.json")).members() {
+        let kind = name
+            .rsplit_once('/')
+            .and_then(|(api_version, kind)| types().kind_of(api_version.trim_start_matches('/'), kind));
+        let Some(kind) = kind else { continue };
+        for path in paths.items() {
+            let known = table.entry(kind).round(types(), kind, path.text());
+            debug_assert!(known.is_some(), "{name} has no {}", path.text());
+        }
+    }
     (table, unknown)
 }
 

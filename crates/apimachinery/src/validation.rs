@@ -138,6 +138,15 @@ pub fn dns1123_subdomain_with_underscore(value: &str) -> Vec<String> {
     wrong
 }
 
+/// The words of a rule that the type declares: lengths count in bytes there.
+pub fn in_bytes(wrong: Vec<String>) -> Vec<String> {
+    let count = |text: String| match text.strip_suffix(" characters") {
+        Some(limit) if text.starts_with("must be no more than ") => format!("{limit} bytes"),
+        _ => text,
+    };
+    wrong.into_iter().map(count).collect()
+}
+
 /// A DNS label as RFC 1035 has it: it starts with a letter.
 pub fn dns1035_label(value: &str) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -193,9 +202,9 @@ pub fn label_key(value: &str) -> Vec<String> {
     };
     match prefix {
         Some("") => wrong.push("prefix part must be non-empty".into()),
-        Some(prefix) => {
-            wrong.extend(dns1123_subdomain(prefix).into_iter().map(|text| format!("prefix part {text}")))
-        }
+        Some(prefix) => wrong.extend(
+            in_bytes(dns1123_subdomain(prefix)).into_iter().map(|text| format!("prefix part {text}")),
+        ),
         None => {}
     }
     if name.is_empty() {

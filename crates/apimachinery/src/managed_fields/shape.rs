@@ -170,6 +170,7 @@ fn of_field<'a>(types: &'a Types, field: &'a Field) -> Shape<'a> {
             let kind = if field.atomic { ListType::Atomic } else { field.list_type };
             Shape::List(types, *item, kind, field.list_keys)
         }
+        Type::Struct(id) if field.granular => Shape::Struct(types, id, Atomic::No),
         other if field.atomic => match of_type(types, other) {
             Shape::Struct(types, id, _) => Shape::Struct(types, id, Atomic::Yes),
             Shape::Map(types, value, _) => Shape::Map(types, value, Atomic::Yes),

@@ -143,6 +143,11 @@ impl<'t, 'a> Context<'t, 'a> {
         for step in &self.path {
             if let Step::Field(id, name) = step {
                 owner = Some(*id);
+                let ty = self.types.get(*id);
+                let embedded = ty.index(name).map_or(&[][..], |at| ty.fields[at].embedded);
+                for outer in embedded {
+                    child(&mut path, outer);
+                }
                 child(&mut path, name);
             }
         }

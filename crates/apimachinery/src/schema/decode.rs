@@ -83,7 +83,7 @@ impl<'a> Decoder<'_, 'a> {
                 Ok(Value::Object(self.structure(id, before, depth)?))
             }
             (Type::List(item), b'[') => self.list(*item, item_type(go_type), depth),
-            (Type::Map(item), b'{') => self.map(*item, depth),
+            (Type::Map(item), b'{') => self.map(*item, item_type(go_type), depth),
             (Type::Int32 | Type::Int64, b'-' | b'0'..=b'9') => self.integer(ty, go_type),
             (Type::Bool, b't' | b'f') => scalar(&mut self.lexer),
             (Type::Float, b'-' | b'0'..=b'9') => self.float(),
@@ -206,7 +206,7 @@ impl<'a> Decoder<'_, 'a> {
         }
     }
 
-    fn map(&mut self, item: Type, depth: usize) -> Result_<Value> {
+    fn map(&mut self, item: Type, go_type: &'static str, depth: usize) -> Result_<Value> {
         check_depth(depth)?;
         self.lexer.bump();
         let mut members = Members::default();
@@ -218,7 +218,7 @@ impl<'a> Decoder<'_, 'a> {
                 self.context.duplicate(&name);
             }
             self.context.enter(Step::Key(name));
-            let value = self.value(item, "", Value::Null, depth + 1)?;
+            let value = self.value(item, go_type, Value::Null, depth + 1)?;
             let value = item_or_zero(self.context.types, item, value);
             if let Some(Step::Key(name)) = self.context.leave() {
                 members.put(slot, name, value);
@@ -373,9 +373,12 @@ impl<'a> Decoder<'_, 'a> {
     }
 }
 
-/// Go's name for the items of a list type with a name for them.
+/// Go's name for the items of a list or map type with a name for them.
 pub(super) fn item_type(go_type: &'static str) -> &'static str {
-    go_type.strip_prefix("[]").unwrap_or("")
+    match go_type.strip_prefix("map[") {
+        Some(map) => map.split_once(']').map_or("", |(_, item)| item),
+        None => go_type.strip_prefix("[]").unwrap_or(""),
+    }
 }
 
 /// What decode errors call a value.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{TypeId, Types};
+use crate::quantity::Quantity;
 use crate::{Object, Value};
 
 /// One row: a path such as `.spec.containers[].imagePullPolicy` and its value.
@@ -27,6 +28,8 @@ struct Node {
     /// The struct here, so that members are kept in Go's order.
     ty: Option<TypeId>,
     values: Vec<Leaf>,
+    /// Members that are lists of resources: their amounts are kept in thousandths.
+    amounts: Vec<&'static str>,
     children: Vec<(&'static str, Node)>,
 }
 
@@ -47,9 +50,27 @@ impl Defaults {
     }
 
     fn add(&mut self, types: &Types, root: TypeId, row: &DefaultRow) -> Option<()> {
+        let (node, last) = self.node_at(types, root, &row.path)?;
+        let field = types.get(node.ty?).field(last)?;
+        node.values.push(Leaf { name: field.json, pointer: field.pointer, value: row.value.clone() });
+        Some(())
+    }
+
+    /// Adds a path whose amounts are rounded up to thousandths (v1
+    /// SetDefaults_ResourceList); nothing where the type does not have it.
+    pub fn round(&mut self, types: &Types, root: TypeId, path: &str) -> Option<()> {
+        let (node, last) = self.node_at(types, root, path)?;
+        let field = types.get(node.ty?).field(last)?;
+        node.amounts.push(field.json);
+        Some(())
+    }
+
+    /// The struct above the last name of a path, and that name.
+    fn node_at<'p>(&mut self, types: &Types, root: TypeId, path: &'p str) -> Option<(&mut Node, &'p str)> {
         let mut node = &mut self.node;
+        node.ty = Some(root);
         let mut at = root;
-        let path = row.path.trim_start_matches('.');
+        let path = path.trim_start_matches('.');
         let (before, last) =
             path.rsplit_once('.').map_or((None, path), |(before, last)| (Some(before), last));
         for name in before.into_iter().flat_map(|before| before.split('.')) {
@@ -65,9 +86,7 @@ impl Defaults {
             };
             node = &mut node.children[child].1;
         }
-        let field = types.get(at).field(last)?;
-        node.values.push(Leaf { name: field.json, pointer: field.pointer, value: row.value.clone() });
-        Some(())
+        Some((node, last))
     }
 
     /// Sets what is unset.
@@ -83,6 +102,11 @@ impl Node {
             Value::Object(object) => {
                 if self.set(object) {
                     self.reorder(types, object);
+                }
+                for name in &self.amounts {
+                    if let Some(amounts) = object.get_mut(name) {
+                        round_up(amounts);
+                    }
                 }
                 for (name, child) in &self.children {
                     if let Some(member) = object.get_mut(name) {
@@ -116,6 +140,23 @@ impl Node {
     }
 }
 
+/// Amounts finer than thousandths are rounded up.
+pub fn round_up(amounts: &mut Value) {
+    let fine = |text: &str| text.bytes().any(|byte| matches!(byte, b'.' | b'u' | b'n' | b'e'));
+    let rounded: Vec<(String, String)> = amounts
+        .members()
+        .filter(|(_, amount)| fine(amount.text()))
+        .filter_map(|(name, amount)| {
+            let exact = Quantity::parse(amount.text()).ok()?;
+            let whole = Quantity::from_milli(exact.milli_value());
+            (whole > exact).then(|| (name.to_owned(), whole.to_string()))
+        })
+        .collect();
+    for (name, amount) in rounded {
+        amounts.set(name, amount);
+    }
+}
+
 fn is_unset(value: &Value, pointer: bool) -> bool {
     match value {
         Value::Null => true,
@@ -138,6 +179,11 @@ pub struct DefaultsTable {
 impl DefaultsTable {
     pub fn insert(&mut self, ty: TypeId, defaults: Defaults) {
         self.by_type.insert(ty, defaults);
+    }
+
+    /// Those of a kind, to be added to.
+    pub fn entry(&mut self, ty: TypeId) -> &mut Defaults {
+        self.by_type.entry(ty).or_default()
     }
 
     /// The defaults of a kind; none for kinds without any.

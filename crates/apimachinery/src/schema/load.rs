@@ -208,7 +208,7 @@ impl Loader<'_> {
         let mut proto = Vec::new();
         // Types with JSON of their own are not read field by field.
         if special(name).is_none() && two_faced(name).is_none() {
-            self.fields(id, &mut fields, Some(&mut proto), true);
+            self.fields(id, &mut fields, Some(&mut proto), true, &[]);
         }
         proto.sort_by_key(|field: &ProtoField| field.number);
         let always =
@@ -231,6 +231,7 @@ impl Loader<'_> {
         fields: &mut Vec<Field>,
         mut proto: Option<&mut Vec<ProtoField>>,
         in_protobuf: bool,
+        embedded: &'static [&'static str],
     ) {
         for line in self.lines(id) {
             let in_protobuf = in_protobuf && line.number > 0;
@@ -239,8 +240,11 @@ impl Loader<'_> {
                 "-" => {}
                 "" if special(line.ty).is_some() => {}
                 "" => {
-                    let id = self.id(line.ty.trim_start_matches('*'));
-                    self.fields(id, fields, None, in_protobuf);
+                    let name = line.ty.trim_start_matches('*');
+                    let id = self.id(name);
+                    let go_name = name.rsplit('.').next().unwrap_or(name);
+                    let within = leak(embedded.iter().copied().chain([go_name]));
+                    self.fields(id, fields, None, in_protobuf, within);
                     if let Some(proto) = proto.as_deref_mut().filter(|_| line.number > 0) {
                         proto.push(ProtoField { number: line.number, target: ProtoTarget::Embedded(id) });
                     }
@@ -250,7 +254,7 @@ impl Loader<'_> {
                         let target = ProtoTarget::Field(fields.len() as u16);
                         proto.push(ProtoField { number: line.number, target });
                     }
-                    fields.push(Field { in_protobuf, ..self.field(&line) });
+                    fields.push(Field { in_protobuf, embedded, ..self.field(&line) });
                 }
             }
         }
@@ -262,6 +266,7 @@ impl Loader<'_> {
             json: line.json,
             ty: self.ty(line.ty.trim_start_matches('*')),
             go_type: "",
+            embedded: &[],
             pointer,
             omit_empty: false,
             omit_zero: false,
@@ -274,6 +279,7 @@ impl Loader<'_> {
             list_type: ListType::Atomic,
             list_keys: &[],
             atomic: false,
+            granular: false,
             values: &[],
             format: "",
             in_protobuf: true,
@@ -287,6 +293,7 @@ impl Loader<'_> {
                     "n" => field.keeps_empty = true,
                     "r" => field.required = true,
                     "m" => field.atomic = true,
+                    "M" => field.granular = true,
                     "w" => field.wrapped = true,
                     _ => {}
                 },

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 pub use decode::{Decoded, Strictness, decode_json};
-pub use defaults::{DefaultRow, Defaults, DefaultsTable};
+pub use defaults::{DefaultRow, Defaults, DefaultsTable, round_up};
 pub use load::LoadError;
 pub(crate) use normalize::{Empties, Members, assemble, finish, item_or_zero};
 pub use normalize::{forget_empties, normalize, normalize_stored, zero};
@@ -88,6 +88,9 @@ pub struct Field {
     /// Go's name for the type in decode errors, such as `v1.Protocol`, where
     /// it is not that of `ty` ("" elsewhere).
     pub go_type: &'static str,
+    /// Go's names of the embedded structs that the field lies in, outermost
+    /// first: decode errors write them into the path.
+    pub embedded: &'static [&'static str],
     /// Declared as a pointer: absent and zero differ.
     pub pointer: bool,
     /// `omitempty`: not written where empty.
@@ -114,6 +117,8 @@ pub struct Field {
     pub list_keys: &'static [&'static str],
     /// Apply: a map or struct that is owned whole (`x-kubernetes-map-type: atomic`).
     pub atomic: bool,
+    /// Apply: owned member by member though its type is owned whole.
+    pub granular: bool,
     /// Allowed values (`enum`), sorted; empty where the schema lists none.
     pub values: &'static [&'static str],
     /// The schema's `format`, such as `int32` or `date-time`, or "".

@@ -15,8 +15,8 @@ pub struct Rules {
     /// Objects live in a namespace.
     pub namespaced: bool,
     pub name: NameRule,
-    /// Finalizers have to be standard or qualified (all built-in kinds; not
-    /// custom resources).
+    /// Finalizers have to be standard or qualified (the kinds of upstream's
+    /// core validation; not custom resources and the generic server's kinds).
     pub known_finalizers: bool,
 }
 
@@ -146,6 +146,12 @@ pub fn owner_references(owners: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut controller: Option<String> = None;
     for (at, owner) in owners.items().iter().enumerate() {
         let here = path.index(at);
+        let version = owner["apiVersion"].text();
+        let parts: Vec<&str> = version.split('/').collect();
+        if !version.is_empty() && (parts.len() > 2 || parts.last().is_some_and(|part| part.is_empty())) {
+            let why = "must be <group>/<version> or <version>";
+            errors.invalid(&here.child("apiVersion"), version, why);
+        }
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner[field].text().is_empty() {
                 errors.required(&here.child(field), "must not be empty");

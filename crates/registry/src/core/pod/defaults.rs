@@ -5,6 +5,7 @@
 //! before that table, so that a default of here wins.
 
 use apimachinery::quantity::Quantity;
+use apimachinery::schema::round_up;
 use apimachinery::{Object, Value, value};
 
 use crate::changes::items;
@@ -39,24 +40,6 @@ pub fn pod(pod: &mut Value) {
 pub fn template(template: &mut Value) {
     if template.as_object().is_some() {
         pod_spec(template.entry("spec"));
-    }
-}
-
-/// Amounts are kept in thousandths: finer ones are rounded up (v1
-/// SetDefaults_ResourceList).
-fn round_up(amounts: &mut Value) {
-    let fine = |text: &str| text.bytes().any(|byte| matches!(byte, b'.' | b'u' | b'n' | b'e'));
-    let rounded: Vec<(String, String)> = amounts
-        .members()
-        .filter(|(_, amount)| fine(amount.text()))
-        .filter_map(|(name, amount)| {
-            let exact = Quantity::parse(amount.text()).ok()?;
-            let whole = Quantity::from_milli(exact.milli_value());
-            (whole > exact).then(|| (name.to_owned(), whole.to_string()))
-        })
-        .collect();
-    for (name, amount) in rounded {
-        amounts.set(name, amount);
     }
 }
 
