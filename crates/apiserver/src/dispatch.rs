@@ -196,6 +196,11 @@ impl ApiServer {
             if let Some(defaults) = schema.and_then(facts::defaults) {
                 defaults.apply(facts::types(), &mut body);
             }
+            // What is answered with the body that came (reviews) says who set it.
+            if target.subresource.is_empty() && verb == "create" {
+                let zero = target.resource.zero(target.version);
+                self.own_fields(&target, &caller, &options, self.edge.clock.now(), zero, &mut body);
+            }
         }
         let attempt = Attempt::new(self, &target, &caller, options.dry_run);
         if takes_body {

@@ -29,6 +29,43 @@ pub fn keep_in(new: &mut Value, old: &Value, parent: &'static str, field: &'stat
     }
 }
 
+/// Drops what lies at `path` (`*` is each item or member), as upstream does
+/// with fields of a feature that is off, unless the object had it before.
+pub fn drop_unless_used(object: &mut Value, old: &Value, path: &[&str]) {
+    fn has(at: &Value, path: &[&str]) -> bool {
+        match path {
+            [] => !at.is_null(),
+            ["*", rest @ ..] => match at {
+                Value::Array(items) => items.iter().any(|item| has(item, rest)),
+                other => other.members().any(|(_, member)| has(member, rest)),
+            },
+            [name, rest @ ..] => has(&at[*name], rest),
+        }
+    }
+    fn drop_at(at: &mut Value, path: &[&str]) {
+        match (path, at) {
+            (["*", rest @ ..], Value::Array(items)) => {
+                items.iter_mut().for_each(|item| drop_at(item, rest));
+            }
+            (["*", rest @ ..], Value::Object(members)) => {
+                members.raw_mut().iter_mut().for_each(|(_, member)| drop_at(member, rest));
+            }
+            ([last], at) => {
+                at.remove(last);
+            }
+            ([name, rest @ ..], at) => {
+                if let Some(below) = at.get_mut(name) {
+                    drop_at(below, rest);
+                }
+            }
+            ([], _) => {}
+        }
+    }
+    if !has(old, path) {
+        drop_at(object, path);
+    }
+}
+
 /// Sets a field that is absent or empty text.
 pub fn default_text(parent: &mut Value, field: &'static str, value: &str) {
     if parent[field].text().is_empty() && !matches!(parent[field], Value::Object(_) | Value::Array(_)) {

@@ -83,6 +83,18 @@ pub trait Strategy: Send + Sync + 'static {
         apimachinery::validation::dns1123_subdomain
     }
 
+    /// Whether metadata is checked with the rest; otherwise it is only where
+    /// the rest is right, and by what holds of every kind.
+    fn checks_metadata(&self, _: &Context<'_>) -> bool {
+        true
+    }
+
+    /// Whether finalizers have to be standard or qualified by a domain: not
+    /// for the kinds that upstream checks by its generic rules.
+    fn knows_finalizers(&self) -> bool {
+        true
+    }
+
     /// Whether `metadata.generation` counts: 1 at creation, one more where
     /// [`Strategy::changes_generation`] says so.
     fn has_generation(&self) -> bool {

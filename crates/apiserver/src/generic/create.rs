@@ -107,6 +107,13 @@ impl ApiServer {
         let mut notes = Notes::default();
         self.prepare_new(&attempt, object, &mut notes, warnings).await.map_err(CommitError::Refused)?;
         let resource = &target.resource;
+        // Upstream's storage says this, which a dry run does not ask.
+        let sent = meta::resource_version(object);
+        if !sent.is_empty() && !options.dry_run {
+            let why = "resourceVersion should not be set on objects to be created";
+            return Err(CommitError::Refused(Status::unknown(why)));
+        }
+        let sent: u64 = sent.parse().unwrap_or(0);
         if let Some(conversion) = target.late_conversion() {
             conversion.to_storage(object).map_err(CommitError::Refused)?;
         }
@@ -120,7 +127,7 @@ impl ApiServer {
                 resource: resource.clone(),
                 bytes: draft.bytes,
                 splice: draft.splice,
-                revision: 0,
+                revision: sent,
             });
         }
         let ttl = resource.strategy.time_to_live(object);
@@ -143,9 +150,6 @@ impl ApiServer {
         self.mutate(&admission, resource, object, notes).await?;
         metadata::deduplicate_owners(object, warnings);
 
-        if !meta::resource_version(object).is_empty() {
-            return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
-        }
         if given_name.is_empty() {
             let prefix = object["metadata"]["generateName"].text();
             if !prefix.is_empty() {
@@ -170,8 +174,14 @@ impl ApiServer {
 
         let mut errors = Errors::new();
         if metadata::has_kind(target, object, &mut errors) {
-            metadata::validate_new(resource, object, &mut errors);
+            let first = strategy.checks_metadata(&context);
+            if first {
+                metadata::validate_new(resource, object, &mut errors);
+            }
             errors.append(strategy.validate_create(&context, object));
+            if !first && errors.is_empty() {
+                metadata::validate_any(resource, object, &mut errors);
+            }
         }
         if !errors.is_empty() {
             return Err(Status::invalid(metadata::kind_of(resource, object), &name, &errors));

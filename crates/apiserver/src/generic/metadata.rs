@@ -137,6 +137,17 @@ pub(crate) fn validate_new(resource: &Resource, object: &Value, errors: &mut Err
     validation::meta::validate(&object["metadata"], &rules(resource), &path, errors);
 }
 
+/// What holds of the metadata of every new object: names that a path can hold.
+pub(crate) fn validate_any(resource: &Resource, object: &Value, errors: &mut Errors) {
+    let path = Path::child(&Path::Root, "metadata");
+    let rules = validation::meta::Rules {
+        name: validation::path_segment_name,
+        known_finalizers: false,
+        ..rules(resource)
+    };
+    validation::meta::validate(&object["metadata"], &rules, &path, errors);
+}
+
 /// Object metadata of a changed object.
 pub(crate) fn validate_changed(resource: &Resource, object: &Value, old: &Value, errors: &mut Errors) {
     let path = Path::child(&Path::Root, "metadata");
@@ -147,6 +158,7 @@ fn rules(resource: &Resource) -> validation::meta::Rules {
     validation::meta::Rules {
         namespaced: resource.is_namespaced(),
         name: resource.strategy.name_rule(),
-        known_finalizers: matches!(resource.storage, Storage::Stored { schema: Some(_), .. }),
+        known_finalizers: matches!(resource.storage, Storage::Stored { schema: Some(_), .. })
+            && resource.strategy.knows_finalizers(),
     }
 }

@@ -36,6 +36,10 @@ fn default_selectors(parent: &mut Value, field: &'static str) {
 }
 
 impl Strategy for Policy {
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         default_selectors(object.entry("spec"), "matchConstraints");
     }
@@ -65,6 +69,10 @@ impl Strategy for Policy {
 }
 
 impl Strategy for Binding {
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         default_selectors(object.entry("spec"), "matchResources");
     }
@@ -98,6 +106,9 @@ fn policy(object: &Value) -> Errors {
         if spec["matchConstraints"]["resourceRules"].items().is_empty() {
             errors.required(&constraints.child("resourceRules"), "");
         }
+        if object["kind"].text() == "MutatingAdmissionPolicy" {
+            mutable_operations(&constraints, &spec["matchConstraints"], &mut errors);
+        }
     }
     let mut environments = Environments::new(!spec["paramKind"].is_null());
     let list = path.child("matchConditions");
@@ -110,6 +121,17 @@ fn policy(object: &Value) -> Errors {
         _ => validations(&path, spec, meta::name(object), &environments, &mut errors),
     }
     errors
+}
+
+/// What is deleted cannot be mutated.
+fn mutable_operations(path: &Path<'_>, matches: &Value, errors: &mut Errors) {
+    let place = path.child("resourceRules");
+    for rule in matches["resourceRules"].items() {
+        for operation in rule["operations"].items() {
+            let known = ["*", "CONNECT", "CREATE", "UPDATE"];
+            errors.one_of(&place.child("operations"), operation.text(), &known);
+        }
+    }
 }
 
 fn param_kind(path: &Path<'_>, kind: &Value, errors: &mut Errors) {
@@ -249,9 +271,10 @@ fn mutations(path: &Path<'_>, spec: &Value, environments: &Environments, errors:
     }
     for (at, mutation) in spec["mutations"].items().iter().enumerate() {
         let path = list.index(at);
-        let (member, result) = match mutation["patchType"].text() {
-            "ApplyConfiguration" => ("applyConfiguration", object("Object")),
-            "JSONPatch" => ("jsonPatch", Type::list(object("JSONPatch"))),
+        let patch_type = mutation["patchType"].text();
+        let (member, other, result) = match patch_type {
+            "ApplyConfiguration" => ("applyConfiguration", "jsonPatch", object("Object")),
+            "JSONPatch" => ("jsonPatch", "applyConfiguration", Type::list(object("JSONPatch"))),
             "" => {
                 errors.required(&path.child("patchType"), "");
                 continue;
@@ -262,17 +285,18 @@ fn mutations(path: &Path<'_>, spec: &Value, environments: &Environments, errors:
                 continue;
             }
         };
-        let path = path.child(member);
-        if mutation[member].is_null() {
-            let why = format!("must be specified when patchType is {}", mutation["patchType"].text());
-            errors.required(&path, &why);
-            continue;
-        }
+        let here = path.child(member);
         let source = mutation[member]["expression"].text();
-        if source.trim().is_empty() {
-            errors.required(&path.child("expression"), "expression is not specified");
+        if mutation[member].is_null() {
+            errors.required(&here, &format!("must be specified when patchType is {patch_type}"));
+        } else if source.trim().is_empty() {
+            errors.required(&here.child("expression"), "");
         } else {
-            expression(&path.child("expression"), source, source, &environment, &[result], errors);
+            expression(&here.child("expression"), source, source, &environment, &[result], errors);
+        }
+        if !mutation[other].is_null() {
+            let why = format!("must not be specified when patchType is {patch_type}");
+            errors.invalid(&path.child(other), format!("{{{other}}}"), &why);
         }
     }
     let policy = path.child("reinvocationPolicy");
@@ -286,18 +310,33 @@ fn binding(object: &Value) -> Errors {
     let mut errors = Errors::new();
     let spec = &object["spec"];
     let path = Path::Root.child("spec");
+    let validating = object["kind"].text() == "ValidatingAdmissionPolicyBinding";
+    let (name, name_path) = (spec["policyName"].text(), path.child("policyName"));
+    if !name.is_empty() {
+        errors.check(&name_path, name, validation::dns1123_subdomain(name));
+    } else if !validating {
+        errors.required(&name_path, "");
+    }
     if !spec["paramRef"].is_null() {
         param_ref(&path.child("paramRef"), &spec["paramRef"], &mut errors);
     }
     if !spec["matchResources"].is_null() {
         resources(&path.child("matchResources"), &spec["matchResources"], &mut errors);
+        if !validating {
+            mutable_operations(&path.child("matchResources"), &spec["matchResources"], &mut errors);
+        }
     }
-    if object["kind"].text() == "ValidatingAdmissionPolicyBinding" {
-        actions(&path.child("validationActions"), &spec["validationActions"], &mut errors);
-    }
-    let name = spec["policyName"].text();
-    if required(&path.child("policyName"), &spec["policyName"], &mut errors) {
-        errors.check(&path.child("policyName"), name, validation::dns1123_subdomain(name));
+    if validating {
+        let place = path.child("validationActions");
+        actions(&place, &spec["validationActions"], &mut errors);
+        // What the type's declarations say comes last.
+        for (path, missing) in
+            [(&name_path, name.is_empty()), (&place, spec["validationActions"].items().is_empty())]
+        {
+            if missing {
+                errors.required(path, "");
+            }
+        }
     }
     errors
 }
@@ -315,9 +354,6 @@ fn actions(path: &Path<'_>, actions: &Value, errors: &mut Errors) {
         let why = "must not contain both Deny and Warn (repeating the same validation failure information in the \
                    API response and headers serves no purpose)";
         errors.invalid(path, actions.clone(), why);
-    }
-    if seen.is_empty() {
-        errors.required(path, "");
     }
 }
 
@@ -343,6 +379,6 @@ fn param_ref(path: &Path<'_>, reference: &Value, errors: &mut Errors) {
     let action = path.child("parameterNotFoundAction");
     match reference["parameterNotFoundAction"].text() {
         "" => errors.required(&action, ""),
-        text => errors.one_of(&action, text, &["Allow", "Deny"]),
+        text => errors.one_of(&action, text, &["Deny", "Allow"]),
     }
 }

@@ -21,6 +21,10 @@ const SIDE_EFFECTS: [&str; 2] = ["None", "NoneOnDryRun"];
 const URL_FORM: &str = "; desired format: https://host[/path]";
 
 impl Strategy for WebhookConfiguration {
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     /// Selectors that are not said select everything.
     fn default(&self, _: &str, object: &mut Value) {
         for webhook in items(object, "webhooks") {
@@ -158,7 +162,8 @@ fn client(path: &Path<'_>, client: &Value, errors: &mut Errors) {
     }
 }
 
-fn url(path: &Path<'_>, text: &str, errors: &mut Errors) {
+/// A webhook's address.
+pub(crate) fn url(path: &Path<'_>, text: &str, errors: &mut Errors) {
     let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (scheme, rest) = rest.split_once("://").unwrap_or(("", rest));
@@ -182,12 +187,13 @@ fn url(path: &Path<'_>, text: &str, errors: &mut Errors) {
     }
 }
 
-fn service(path: &Path<'_>, service: &Value, errors: &mut Errors) {
+/// The Service before a webhook.
+pub(crate) fn service(path: &Path<'_>, service: &Value, errors: &mut Errors) {
     if service["name"].text().is_empty() {
-        errors.required(&path.child("name"), "service name is required");
+        errors.required(&path.child("name"), "");
     }
     if service["namespace"].text().is_empty() {
-        errors.required(&path.child("namespace"), "service namespace is required");
+        errors.required(&path.child("namespace"), "");
     }
     let port = service["port"].as_i64().unwrap_or(443);
     let wrong = validation::port_number(port);
@@ -203,7 +209,8 @@ fn service(path: &Path<'_>, service: &Value, errors: &mut Errors) {
     if !text.starts_with('/') {
         errors.invalid(&below, text, "must start with a '/'");
     }
-    let steps = text.strip_prefix('/').unwrap_or(text);
+    // Upstream leaves the first byte out whether it is a slash or not.
+    let steps = text.get(1..).unwrap_or("");
     for (at, step) in steps.strip_suffix('/').unwrap_or(steps).split('/').enumerate() {
         if step.is_empty() {
             errors.invalid(&below, text, &format!("segment[{at}] may not be empty"));

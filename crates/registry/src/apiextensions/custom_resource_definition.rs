@@ -16,6 +16,10 @@ pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub struct CustomResourceDefinition;
 
 impl Strategy for CustomResourceDefinition {
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         let spec = object.entry("spec");
         let names = spec.entry("names");

@@ -17,6 +17,10 @@ const MOST_VERSION_PRIORITY: i64 = 1000;
 pub struct ApiService;
 
 impl Strategy for ApiService {
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         let service = &object["spec"]["service"];
         if !service.is_null() && service["port"].is_null() {
@@ -83,7 +87,9 @@ fn wrong_name(name: &str, spec: &Value) -> Vec<String> {
 
 fn validate(name: &str, spec: &Value) -> Errors {
     let mut errors = Errors::new();
-    errors.check(&Path::Root.child("metadata").child("name"), name, wrong_name(name, spec));
+    if !name.is_empty() {
+        errors.check(&Path::Root.child("metadata").child("name"), name, wrong_name(name, spec));
+    }
     let path = Path::Root.child("spec");
     let (group, version) = (spec["group"].text(), spec["version"].text());
     if !group.is_empty() {

@@ -2,6 +2,7 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
+use apimachinery::validation::meta::NameRule;
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
@@ -14,7 +15,10 @@ pub struct StatefulSet;
 
 impl Strategy for StatefulSet {
     fn default(&self, _: &str, object: &mut Value) {
-        default_rolling_update(object, "updateStrategy");
+        // A strategy that is said keeps to what it says.
+        if object["spec"]["updateStrategy"]["type"].text().is_empty() {
+            default_rolling_update(object, "updateStrategy");
+        }
         default_template(object);
         let spec = object.entry("spec");
         default_struct(spec, "persistentVolumeClaimRetentionPolicy");
@@ -23,6 +27,11 @@ impl Strategy for StatefulSet {
             claim.set("apiVersion", "v1");
             default_struct(claim, "status");
         }
+    }
+
+    /// Its pods are called after it.
+    fn name_rule(&self) -> NameRule {
+        apimachinery::validation::dns1123_label
     }
 
     fn has_generation(&self) -> bool {
@@ -56,7 +65,7 @@ impl Strategy for StatefulSet {
         let spec = Path::Root.child("spec");
         let field = spec.child("volumeClaimTemplates");
         for (at, claim) in object["spec"]["volumeClaimTemplates"].items().iter().enumerate() {
-            claim_warnings(&claim["spec"], &field.index(at).child("Spec"), &mut warnings);
+            claim_warnings(&claim["spec"], &field.index(at), &mut warnings);
         }
         if object["spec"]["revisionHistoryLimit"].as_i64().is_some_and(|limit| limit < 0) {
             warnings.push(

@@ -2,11 +2,14 @@
 //! what ReplicationControllers share with them).
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use apimachinery::field::{Errors, Path};
+use apimachinery::labels::Selector;
 use apimachinery::validation::{IMMUTABLE, dns1123_label};
 use apimachinery::{Value, value};
 
+use crate::core::persistent_volume_claim::validate_spec;
 use crate::core::pod::validation as pod;
 use crate::rules::{internal, non_negative, rollout, selector};
 
@@ -114,14 +117,12 @@ pub fn daemon_set(object: &Value) -> Errors {
     let field = path.child("selector");
     selector::validate(&field, &spec["selector"], &mut errors);
     let place = path.child("template");
-    let metadata = place.child("metadata");
-    selector::matches_labels(
-        &field,
-        &spec["selector"],
-        &spec["template"],
-        &metadata.child("labels"),
-        &mut errors,
-    );
+    let labels = place.child("metadata");
+    let labels = labels.child("labels");
+    // Only here a selector that cannot be read is told once.
+    if Selector::of_label_selector(&spec["selector"]).is_ok() {
+        selector::matches_labels(&field, &spec["selector"], &spec["template"], &labels, &mut errors);
+    }
     if !spec["selector"].is_null() && selector::is_empty(&spec["selector"]) {
         errors.invalid(&field, spec["selector"].clone(), "empty selector is invalid for daemonset");
     }
@@ -181,6 +182,10 @@ pub fn stateful_set(object: &Value, is_new: bool) -> Errors {
             errors.one_of(&field.child(when), policy, &["Retain", "Delete"]);
         }
     }
+    let claims = path.child("volumeClaimTemplates");
+    for (at, claim) in spec["volumeClaimTemplates"].items().iter().enumerate() {
+        validate_spec(&claim["spec"], &claims.index(at).child("spec"), &mut errors);
+    }
     non_negative(&path.child("replicas"), &spec["replicas"], &mut errors);
     let service = spec["serviceName"].text();
     if is_new && !service.is_empty() {
@@ -197,7 +202,10 @@ pub fn stateful_set(object: &Value, is_new: bool) -> Errors {
     );
     let metadata = place.child("metadata");
     let template = &spec["template"];
-    if selector::matches_labels(&field, &spec["selector"], template, &metadata.child("labels"), &mut errors) {
+    if Selector::of_label_selector(&spec["selector"]).is_err() {
+        errors.invalid(&field, spec["selector"].clone(), "");
+    } else {
+        selector::matches_labels(&field, &spec["selector"], template, &metadata.child("labels"), &mut errors);
         pod::template(&as_made(spec), &place, &mut errors);
     }
     always_restarted(template, "StatefulSet", &place, &mut errors);
@@ -213,10 +221,10 @@ fn as_made(spec: &Value) -> Cow<'_, Value> {
     if claims.is_empty() && !named {
         return Cow::Borrowed(template);
     }
-    let names: Vec<&str> = claims.iter().map(|claim| claim["metadata"]["name"].text()).collect();
+    let names: BTreeSet<&str> = claims.iter().map(|claim| claim["metadata"]["name"].text()).collect();
     let volume = |name: &&str| value!({"name": (*name), "persistentVolumeClaim": {"claimName": (*name)}});
     let own = template["spec"]["volumes"].items().iter();
-    let kept = own.filter(|volume| !names.contains(&volume["name"].text())).cloned();
+    let kept = own.filter(|volume| !names.contains(volume["name"].text())).cloned();
     let volumes: Vec<Value> = names.iter().map(volume).chain(kept).collect();
     let mut made = template.clone();
     let pod = made.entry("spec");
@@ -323,6 +331,13 @@ pub fn controller_revision(object: &Value, old: Option<&Value>) -> Errors {
         errors.invalid(&Path::Root.child("data"), object["data"].clone(), IMMUTABLE);
     }
     non_negative(&Path::Root.child("revision"), &object["revision"], &mut errors);
+    if old.is_none() {
+        match &object["data"] {
+            Value::Object(_) => {}
+            Value::Null => errors.required(&Path::Root.child("data"), "data is mandatory"),
+            _ => errors.required(&Path::Root.child("data"), "data must be a valid JSON object"),
+        }
+    }
     errors
 }
 

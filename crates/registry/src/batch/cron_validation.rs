@@ -4,7 +4,7 @@ use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 
 use super::schedule;
-use super::validation::job_spec;
+use super::validation::{declared, job_spec};
 use crate::rules::non_negative;
 
 /// A CronJob.
@@ -13,9 +13,7 @@ pub fn cron_job(object: &Value, old: Option<&Value>) -> Errors {
     let (spec, path) = (&object["spec"], Path::Root.child("spec"));
     let field = path.child("schedule");
     let text = spec["schedule"].text();
-    if text.is_empty() {
-        errors.required(&field, "");
-    } else {
+    if !text.is_empty() {
         if let Err(why) = schedule::check(text) {
             errors.invalid(&field, text, &why);
         }
@@ -42,6 +40,10 @@ pub fn cron_job(object: &Value, old: Option<&Value>) -> Errors {
         let why = format!("must be no more than {} characters", schedule::MOST_NAME);
         errors.invalid(&Path::Root.child("metadata").child("name"), name, &why);
     }
+    if text.is_empty() {
+        errors.required(&field, "");
+    }
+    declared(&spec["jobTemplate"]["spec"], &template.child("spec"), &mut errors);
     errors
 }
 

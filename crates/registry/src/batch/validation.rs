@@ -2,6 +2,7 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
+use apimachinery::labels::Selector;
 use apimachinery::validation::dns1123_subdomain;
 
 use super::indexes;
@@ -12,6 +13,7 @@ use crate::rules::{internal, invalid_unquoted, non_negative, selector};
 const MOST_INDEXED: i64 = 100_000;
 /// Of a Job with more completions than that fewer indexes may fail.
 const MANY_COMPLETIONS: i64 = 100_000;
+const MOST_PARALLEL_OF_MANY: i64 = 10_000;
 const MOST_FAILED_INDEXES: i64 = 10_000;
 const MOST_RULES: usize = 20;
 const MOST_EXIT_CODES: usize = 255;
@@ -33,7 +35,10 @@ pub fn job(object: &Value) -> Errors {
     if !spec["manualSelector"].is_true() {
         generated_selector(object, &field, &labels, &mut errors);
     }
-    selector::matches_labels(&field, &spec["selector"], &spec["template"], &labels, &mut errors);
+    if Selector::of_label_selector(&spec["selector"]).is_ok() {
+        selector::matches_labels(&field, &spec["selector"], &spec["template"], &labels, &mut errors);
+    }
+    declared(spec, &path, &mut errors);
     errors
 }
 
@@ -87,7 +92,7 @@ pub(super) fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     if indexed {
         indexed_numbers(spec, path, errors);
     }
-    if !indexed {
+    if matches!(&spec["completionMode"], Value::Null) || spec["completionMode"].text() == "NonIndexed" {
         for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
             if let Some(number) = spec[field].as_i64() {
                 errors.invalid(&path.child(field), number, "requires indexed completion mode");
@@ -112,7 +117,7 @@ pub(super) fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         "" | "Always" => errors.required(&restart, "valid values: \"OnFailure\", \"Never\""),
         policy => {
             errors.one_of(&restart, policy, &["OnFailure", "Never"]);
-            if !spec["podFailurePolicy"].is_null() && policy != "Never" {
+            if !spec["podFailurePolicy"].is_null() && policy == "OnFailure" {
                 errors.invalid(
                     &restart,
                     policy,
@@ -120,6 +125,13 @@ pub(super) fn job_spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
                 );
             }
         }
+    }
+}
+
+/// What the declarations of a JobSpec's fields say: it is told last.
+pub(super) fn declared(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    if !spec["maxFailedIndexes"].is_null() && spec["backoffLimitPerIndex"].is_null() {
+        errors.required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
     }
 }
 
@@ -151,18 +163,16 @@ fn managed_by(manager: &str, path: &Path<'_>, errors: &mut Errors) {
 
 fn indexed_numbers(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let number = |field: &str| spec[field].as_i64();
-    let Some(completions) = number("completions") else {
+    if number("completions").is_none() {
         errors.required(&path.child("completions"), "when completion mode is Indexed");
-        return;
-    };
+    }
+    let completions = number("completions").unwrap_or(i64::MAX);
+    let many = number("completions").is_some_and(|number| number > MANY_COMPLETIONS);
     if let Some(parallelism) = number("parallelism").filter(|number| *number > MOST_INDEXED) {
         let why = format!("must be less than or equal to {MOST_INDEXED} when completion mode is Indexed");
         errors.invalid(&path.child("parallelism"), parallelism, &why);
     }
     let failed = number("maxFailedIndexes");
-    if failed.is_some() && number("backoffLimitPerIndex").is_none() {
-        errors.required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
-    }
     let field = path.child("maxFailedIndexes");
     if let Some(failed) = failed {
         if failed > completions {
@@ -172,10 +182,17 @@ fn indexed_numbers(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
             errors.invalid(&field, failed, &format!("must be less than or equal to {MOST_INDEXED}"));
         }
     }
-    if completions > MANY_COMPLETIONS && number("backoffLimitPerIndex").is_some() {
+    if many && number("backoffLimitPerIndex").is_some() {
         if failed.is_none() {
             let why = format!("must be specified when completions is above {MANY_COMPLETIONS}");
             errors.required(&field, &why);
+        }
+        if let Some(parallelism) = number("parallelism").filter(|number| *number > MOST_PARALLEL_OF_MANY) {
+            let why = format!(
+                "must be less than or equal to {MOST_PARALLEL_OF_MANY} when completions are above \
+                 {MANY_COMPLETIONS} and used with backoff limit per index"
+            );
+            errors.invalid(&path.child("parallelism"), parallelism, &why);
         }
         if let Some(failed) = failed.filter(|failed| *failed > MOST_FAILED_INDEXES) {
             let why = format!(
@@ -200,7 +217,7 @@ fn failure_policy(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         let here = rules.index(at);
         let action = here.child("action");
         match rule["action"].text() {
-            "" => errors.required(&action, "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\""),
+            "" => errors.required(&action, "valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]"),
             "FailIndex" if spec["backoffLimitPerIndex"].is_null() => {
                 errors.invalid(&action, "FailIndex", "requires the backoffLimitPerIndex to be set");
             }
@@ -211,13 +228,16 @@ fn failure_policy(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
             exit_codes(spec, codes, &here.child("onExitCodes"), errors);
         }
         let list = here.child("onPodConditions");
+        if conditions.len() > MOST_RULES {
+            errors.too_many(&list, conditions.len(), MOST_RULES);
+        }
         for (nth, condition) in conditions.iter().enumerate() {
             let place = list.index(nth);
             let kind = condition["type"].text();
             errors.check(&place.child("type"), kind, apimachinery::validation::qualified_name(kind));
             match condition["status"].text() {
                 "" => {
-                    errors.required(&place.child("status"), "valid values: \"False\", \"True\", \"Unknown\"")
+                    errors.required(&place.child("status"), "valid values: [\"False\" \"True\" \"Unknown\"]")
                 }
                 status => errors.one_of(&place.child("status"), status, &["False", "True", "Unknown"]),
             }
@@ -245,7 +265,7 @@ fn failure_policy(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
 fn exit_codes(spec: &Value, codes: &Value, path: &Path<'_>, errors: &mut Errors) {
     let operator = codes["operator"].text();
     match operator {
-        "" => errors.required(&path.child("operator"), "valid values: \"In\", \"NotIn\""),
+        "" => errors.required(&path.child("operator"), "valid values: [\"In\" \"NotIn\"]"),
         operator => errors.one_of(&path.child("operator"), operator, &["In", "NotIn"]),
     }
     if let Some(name) = codes["containerName"].as_str() {
@@ -262,8 +282,7 @@ fn exit_codes(spec: &Value, codes: &Value, path: &Path<'_>, errors: &mut Errors)
     let field = path.child("values");
     let values = codes["values"].items();
     if values.is_empty() {
-        // A required list that is absent is an empty one in Go's struct.
-        errors.invalid(&field, Vec::new(), "at least one value is required");
+        errors.invalid(&field, codes["values"].clone(), "at least one value is required");
     } else if values.len() > MOST_EXIT_CODES {
         errors.too_many(&field, values.len(), MOST_EXIT_CODES);
     }

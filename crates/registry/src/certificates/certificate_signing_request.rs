@@ -19,7 +19,7 @@ pub struct Approval;
 
 impl Strategy for CertificateSigningRequest {
     fn name_rule(&self) -> NameRule {
-        |_| Vec::new()
+        apimachinery::validation::path_segment_name
     }
 
     /// The request keeps the identity of who made it.

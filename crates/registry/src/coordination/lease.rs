@@ -11,6 +11,10 @@ use crate::rules::non_negative;
 pub struct Lease;
 
 impl Strategy for Lease {
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn creates_on_update(&self) -> bool {
         true
     }

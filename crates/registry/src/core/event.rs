@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use apimachinery::field::{Errors, Path};
+use apimachinery::validation::meta;
 use apimachinery::{Status, Value};
 use apiserver::{Context, Conversion, Orphaning, Strategy, Version};
 use jiff::Timestamp;
@@ -36,9 +37,16 @@ impl Strategy for Event {
         Some("")
     }
 
+    /// Old clients' events are checked loosely, and new ones after that.
+    fn checks_metadata(&self, _: &Context<'_>) -> bool {
+        false
+    }
+
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         let mut errors = of_both(object, &context.definition.group);
         if is_new(context) {
+            let path = Path::Root.child("metadata");
+            meta::validate(&object["metadata"], &meta::Rules::default(), &path, &mut errors);
             of_new(object, &mut errors);
         }
         errors
@@ -114,8 +122,14 @@ fn of_both(object: &Value, group: &str) -> Errors {
     let mut errors = Errors::new();
     let about = object["involvedObject"]["namespace"].text();
     let own = object["metadata"]["namespace"].text();
-    // What is of no namespace is told in `default`.
-    let matches = if about.is_empty() { own == "default" || own.is_empty() } else { about == own };
+    // What is of no namespace is told in `default`; new events may be told elsewhere.
+    let old = object["eventTime"].text().is_empty();
+    let matches = match (about.is_empty(), old) {
+        (true, true) => own == "default" || own.is_empty(),
+        (true, false) => own == "default" || own == "kube-system",
+        (false, true) => about == own,
+        (false, false) => true,
+    };
     if !matches {
         let involved = Path::Root.child("involvedObject");
         errors.invalid(&involved.child("namespace"), about, "does not match event.namespace");

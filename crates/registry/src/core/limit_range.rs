@@ -2,7 +2,7 @@
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::quantity::Quantity;
-use apimachinery::{Object, Value};
+use apimachinery::{Object, Value, validation};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
@@ -65,7 +65,8 @@ fn validate(limits: &Value, errors: &mut Errors) {
         let here = field.index(at);
         let kind = limit["type"].text();
         qualified(&here.child("type"), kind, errors);
-        if !kind.contains('/') && !TYPES.contains(&kind) {
+        let well_formed = validation::qualified_name(kind).is_empty();
+        if well_formed && !kind.contains('/') && !TYPES.contains(&kind) {
             errors.invalid(&here.child("type"), kind, "must be a standard limit type or fully qualified");
         }
         if limits[..at].iter().any(|before| before["type"].text() == kind) {

@@ -68,26 +68,11 @@ fn validate(name: &str, spec: &Value) -> Errors {
     let (own, limited) = (&spec["exempt"], &spec["limited"]);
     match kind {
         "Exempt" => {
-            if !limited.is_null() {
-                errors.forbidden(&path.child("limited"), "must be nil if the type is not Limited");
-            }
-            if own.is_null() {
-                errors.required(&path.child("exempt"), "");
-            } else {
-                shares(own, &path.child("exempt"), &mut errors);
-                lendable(own, &path.child("exempt"), &mut errors);
-            }
+            shares(own, &path.child("exempt"), &mut errors);
+            lendable(own, &path.child("exempt"), &mut errors);
         }
-        "Limited" => {
-            if !own.is_null() {
-                errors.forbidden(&path.child("exempt"), "must be nil if the type is Limited");
-            }
-            if limited.is_null() {
-                errors.required(&path.child("limited"), "");
-            } else {
-                limits(limited, &path.child("limited"), &mut errors);
-            }
-        }
+        "Limited" if !limited.is_null() => limits(limited, &path.child("limited"), &mut errors),
+        "" | "Limited" => {}
         other => errors.not_supported(&place, other, &["Exempt", "Limited"]),
     }
     if let Some(fixed) = mandatory::spec("prioritylevelconfigurations", name) {
@@ -101,7 +86,31 @@ fn validate(name: &str, spec: &Value) -> Errors {
             errors.invalid(&path, told, &format!("spec of '{name}'{but} must equal the fixed value"));
         }
     }
+    declared(spec, &path, &mut errors);
     errors
+}
+
+/// What the declarations of the types say, which comes last: a member of a
+/// union is there where its type is said, and only there.
+fn declared(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let union = |parent: &Value, path: &Path<'_>, members: &[(&str, &str)], errors: &mut Errors| {
+        for (field, kind) in members {
+            match (parent["type"].text() == *kind, parent[*field].is_null()) {
+                (true, true) => errors.required(&path.child(field), ""),
+                (false, false) => errors.forbidden(&path.child(field), ""),
+                _ => {}
+            }
+        }
+        if parent["type"].text().is_empty() {
+            errors.required(&path.child("type"), "");
+        }
+    };
+    union(spec, path, &[("exempt", "Exempt"), ("limited", "Limited")], errors);
+    if !spec["limited"].is_null() {
+        let limited = path.child("limited");
+        let response = limited.child("limitResponse");
+        union(&spec["limited"]["limitResponse"], &response, &[("queuing", "Queue")], errors);
+    }
 }
 
 fn shares(level: &Value, path: &Path<'_>, errors: &mut Errors) {
@@ -131,11 +140,8 @@ fn limits(limited: &Value, path: &Path<'_>, errors: &mut Errors) {
 fn response(response: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (queuing, place) = (&response["queuing"], path.child("queuing"));
     match response["type"].text() {
-        "Reject" if !queuing.is_null() => {
-            errors.forbidden(&place, "must be nil if limited.limitResponse.type is not Limited");
-        }
-        "Reject" => {}
-        "Queue" if queuing.is_null() => errors.required(&place, ""),
+        "" | "Reject" => {}
+        "Queue" if queuing.is_null() => {}
         "Queue" => queues(queuing, &place, errors),
         other => errors.not_supported(&path.child("type"), other, &["Queue", "Reject"]),
     }

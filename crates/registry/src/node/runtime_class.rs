@@ -1,7 +1,7 @@
 //! RuntimeClass.
 
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::{dns1123_label, meta};
+use apimachinery::validation::{dns1123_label, in_bytes, meta};
 use apimachinery::{Value, value};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
@@ -42,8 +42,6 @@ impl Strategy for RuntimeClass {
 
 fn validate(object: &Value) -> Errors {
     let mut errors = Errors::new();
-    let handler = object["handler"].text();
-    errors.check(&Path::Root.child("handler"), handler, dns1123_label(handler));
     let fixed = &object["overhead"]["podFixed"];
     if !fixed.is_null() {
         // Upstream checks it as the limits of a container.
@@ -60,6 +58,13 @@ fn validate(object: &Value) -> Errors {
         if told[..at].contains(toleration) {
             errors.duplicate(&list.index(at), internal::of("Toleration", toleration));
         }
+    }
+    // A declaration of the type, which comes last.
+    let (handler, place) = (object["handler"].text(), Path::Root.child("handler"));
+    if handler.is_empty() {
+        errors.required(&place, "");
+    } else {
+        errors.check(&place, handler, in_bytes(dns1123_label(handler)));
     }
     errors
 }

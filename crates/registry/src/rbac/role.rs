@@ -87,8 +87,9 @@ fn selectors(selectors: &Value, errors: &mut Errors) {
     for (at, each) in selectors.items().iter().enumerate() {
         let here = list.index(at);
         selector::validate(&here, each, errors);
-        if let Err(why) = Selector::of_label_selector(each) {
-            errors.invalid(&here, each.clone(), &format!("invalid label selector: {why}"));
+        if Selector::of_label_selector(each).is_err() {
+            // The selector that could not be made is shown, which is none.
+            errors.invalid(&here, Value::Null, "invalid label selector.");
         }
     }
 }

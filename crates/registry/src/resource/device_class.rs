@@ -2,7 +2,7 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::dns1123_subdomain;
+use apimachinery::validation::{dns1123_subdomain, in_bytes};
 use apiserver::{Context, NameRule, Strategy, Version};
 use jiff::Timestamp;
 
@@ -24,7 +24,10 @@ impl Strategy for DeviceClass {
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         let mut errors = written(&object["spec"], &Value::Null);
         let metadata = Path::Root.child("metadata");
-        errors.check(&metadata.child("name"), context.name, dns1123_subdomain(context.name));
+        if !context.name.is_empty() {
+            let place = metadata.child("name");
+            errors.check(&place, context.name, in_bytes(dns1123_subdomain(context.name)));
+        }
         generated(&object["spec"], &mut errors);
         errors
     }

@@ -2,13 +2,12 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::meta;
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
 use super::validation::{claim, declared, status};
-use crate::changes::{default_struct, default_text, items};
-use crate::rules::internal;
+use crate::changes::{default_struct, default_text, drop_unless_used, items};
+use crate::rules::{internal, template_metadata};
 
 /// The label of namespaces whose claims may ask for devices in use.
 const ADMIN_LABEL: &str = "resource.kubernetes.io/admin-access";
@@ -19,9 +18,29 @@ pub struct ResourceClaim;
 /// ResourceClaimTemplate.
 pub struct ResourceClaimTemplate;
 
+/// Fields of features that are off, below the spec of a claim.
+const DISABLED: [&[&str]; 2] = [
+    &["devices", "requests", "*", "exactly", "derivedAttributes"],
+    &["devices", "requests", "*", "firstAvailable", "*", "derivedAttributes"],
+];
+
+fn drop_disabled(object: &mut Value, old: &Value, above: &[&str]) {
+    for path in DISABLED {
+        drop_unless_used(object, old, &[above, path].concat());
+    }
+}
+
 impl Strategy for ResourceClaim {
     fn default(&self, _: &str, object: &mut Value) {
         default_requests(object.entry("spec"));
+    }
+
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_disabled(object, &Value::Null, &["spec"]);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        drop_disabled(object, old, &["spec"]);
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
@@ -56,12 +75,18 @@ impl Strategy for ResourceClaimTemplate {
         default_requests(spec.entry("spec"));
     }
 
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_disabled(object, &Value::Null, &["spec", "spec"]);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        drop_disabled(object, old, &["spec", "spec"]);
+    }
+
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         let (spec, path) = (&object["spec"], Path::Root.child("spec"));
         let mut errors = admin_access(context, &spec["spec"]);
-        let metadata = path.child("metadata");
-        meta::annotations(&spec["metadata"]["annotations"], &metadata.child("annotations"), &mut errors);
-        meta::labels(&spec["metadata"]["labels"], &metadata.child("labels"), &mut errors);
+        template_metadata(&path.child("metadata"), &spec["metadata"], &mut errors);
         claim(&spec["spec"], &path.child("spec"), &mut errors);
         declared::claim(&spec["spec"], &path.child("spec"), &mut errors);
         errors

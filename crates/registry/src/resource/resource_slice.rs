@@ -7,7 +7,24 @@ use jiff::Timestamp;
 
 use super::date_taint;
 use super::validation::slice;
-use crate::changes::items;
+use crate::changes::{drop_unless_used, items};
+
+/// Fields of features that are off.
+const DISABLED: [&[&str]; 7] = [
+    &["spec", "partitionTypeAttribute"],
+    &["spec", "skipNodeOperations"],
+    &["spec", "devices", "*", "nodeAllocatableResources"],
+    &["spec", "devices", "*", "attributes", "*", "ints"],
+    &["spec", "devices", "*", "attributes", "*", "bools"],
+    &["spec", "devices", "*", "attributes", "*", "strings"],
+    &["spec", "devices", "*", "attributes", "*", "versions"],
+];
+
+fn drop_disabled(object: &mut Value, old: &Value) {
+    for path in DISABLED {
+        drop_unless_used(object, old, path);
+    }
+}
 
 /// ResourceSlice.
 pub struct ResourceSlice;
@@ -23,10 +40,12 @@ impl Strategy for ResourceSlice {
     }
 
     fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {
+        drop_disabled(object, &Value::Null);
         date_taints(context, object, None);
     }
 
     fn prepare_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
+        drop_disabled(object, old);
         date_taints(context, object, Some(old));
     }
 

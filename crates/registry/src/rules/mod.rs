@@ -15,7 +15,7 @@ pub mod signer;
 
 use apimachinery::Value;
 use apimachinery::field::{Error, Errors, Kind, Path};
-use apimachinery::validation;
+use apimachinery::validation::{self, meta};
 
 /// A number that may not be negative, where it is there.
 pub fn non_negative(path: &Path<'_>, value: &Value, errors: &mut Errors) {
@@ -91,6 +91,20 @@ pub fn in_brackets(wrong: &[String]) -> String {
 pub fn invalid_unquoted(path: &Path<'_>, what: &str, errors: &mut Errors) {
     let body = format!("Invalid value: {what}");
     errors.push(Error { kind: Kind::Invalid, field: path.to_string(), body });
+}
+
+/// Metadata of a template: labels and annotations, and nothing else
+/// (ValidateTemplateObjectMeta).
+pub fn template_metadata(path: &Path<'_>, metadata: &Value, errors: &mut Errors) {
+    meta::annotations(&metadata["annotations"], &path.child("annotations"), errors);
+    meta::labels(&metadata["labels"], &path.child("labels"), errors);
+    for (name, value) in metadata.members() {
+        if !matches!(name, "annotations" | "labels") && !is_empty(value) && value.as_i64() != Some(0) {
+            // Upstream makes the name of Go's by its first letter.
+            let told = if name == "uid" { "uID" } else { name };
+            errors.forbidden(&path.child(told), "cannot be set");
+        }
+    }
 }
 
 /// Whether a map, a list or a text is absent or empty.

@@ -52,6 +52,17 @@ impl Strategy for CsiDriver {
         errors
     }
 
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let (spec, requests) = (&object["spec"], &object["spec"]["tokenRequests"]);
+        let changed = old.is_none_or(|old| !same(&old["spec"]["tokenRequests"], requests));
+        if !changed || requests.items().is_empty() || !spec["serviceAccountTokenInSecrets"].is_null() {
+            return Vec::new();
+        }
+        let why = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to \
+                   prevent possible logging of tokens in volume attributes";
+        vec![why.to_owned()]
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::storage::driver(object, now)
     }
@@ -84,6 +95,11 @@ fn validate(object: &Value) -> Errors {
     if let Some(seconds) = period.as_i64().filter(|seconds| *seconds < LEAST_PERIOD) {
         let why = "must be greater than or equal to 10 seconds";
         errors.invalid(&path.child("nodeAllocatableUpdatePeriodSeconds"), seconds, why);
+    }
+    let in_secrets = &spec["serviceAccountTokenInSecrets"];
+    if !in_secrets.is_null() && spec["tokenRequests"].items().is_empty() {
+        let why = "serviceAccountTokenInSecrets is set but no tokenRequests are specified";
+        errors.invalid(&path.child("serviceAccountTokenInSecrets"), in_secrets.clone(), why);
     }
     errors
 }

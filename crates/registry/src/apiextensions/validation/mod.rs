@@ -23,7 +23,9 @@ const MOST_FIELDS: usize = 8;
 pub(super) fn validate_create(object: &Value) -> Errors {
     let mut errors = Errors::new();
     let plural = object["spec"]["names"]["plural"].text();
-    if meta::name(object) != format!("{plural}.{}", object["spec"]["group"].text()) {
+    if !meta::name(object).is_empty()
+        && meta::name(object) != format!("{plural}.{}", object["spec"]["group"].text())
+    {
         let path = Path::child(&Path::Root, "metadata");
         let why = "must be spec.names.plural+\".\"+spec.group";
         errors.invalid(&path.child("name"), meta::name(object), why);

@@ -155,8 +155,10 @@ fn source(spec: &Value, name: &str, path: &Path<'_>, errors: &mut Errors) {
             continue;
         }
         let here = path.child(kind);
-        if std::mem::replace(&mut one, true) {
-            errors.forbidden(&here, "may not specify more than 1 volume type");
+        // Upstream does not count a volume of this type.
+        if std::mem::replace(&mut one, true) && kind != "flexVolume" {
+            let told = path.child(if kind == "cephfs" { "cephFS" } else { kind });
+            errors.forbidden(&told, "may not specify more than 1 volume type");
             continue;
         }
         match kind {

@@ -18,7 +18,8 @@ fn tag(reference: &str) -> Option<&str> {
         Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
         _ => (name, None),
     };
-    if !is_repository(repository) || tag.is_some_and(|tag| !is_tag(tag)) {
+    if repository.len() > MOST_REPOSITORY || !is_repository(repository) || tag.is_some_and(|tag| !is_tag(tag))
+    {
         return None;
     }
     match (tag, digest) {
@@ -27,6 +28,9 @@ fn tag(reference: &str) -> Option<&str> {
         (None, None) => Some("latest"),
     }
 }
+
+/// The bytes of a repository's name, beyond which a reference is no reference.
+const MOST_REPOSITORY: usize = 255;
 
 fn is_tag(tag: &str) -> bool {
     let mut bytes = tag.bytes();

@@ -313,11 +313,11 @@ fn valid_range(default: &Value, capacity: &Value, range: &Value, path: &Path<'_>
     };
     let larger = |what: &str| format!("{what} is larger than capacity value: {}", capacity.text());
     tell("min", more(least, capacity), least, larger("min"));
-    tell("min", more(least, default), default, format!("default is less than min: {}", least.text()));
+    tell("default", more(least, default), default, format!("default is less than min: {}", least.text()));
     if !most.is_null() {
         tell("max", more(least, most), least, format!("min is larger than max: {}", most.text()));
         tell("max", more(most, capacity), most, larger("max"));
-        tell("max", more(default, most), default, format!("default is more than max: {}", most.text()));
+        tell("default", more(default, most), default, format!("default is more than max: {}", most.text()));
     }
     if !step.is_null() {
         let whole = |value: &Value| amount(value).value();

@@ -147,7 +147,7 @@ fn resize_policy(around: &Around<'_>, container: &Value, path: &Path<'_>, errors
             restart => errors.one_of(path, restart, &["NotRequired", "RestartContainer"]),
         }
         if around.spec["restartPolicy"].text() == "Never" && restart != "NotRequired" {
-            errors.invalid(path, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'");
+            errors.invalid(path, restart, "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
         }
     }
 }

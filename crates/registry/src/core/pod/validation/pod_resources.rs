@@ -13,7 +13,7 @@ pub(super) fn validate(spec: &Value, claims: &[&str], path: &Path<'_>, errors: &
         return;
     }
     if !own["claims"].is_null() {
-        errors.forbidden(&path.child("claims"), "claims cannot be set for Resources at pod-level");
+        errors.forbidden(&path.child("claims"), "claims may not be set for Resources at pod-level");
     }
     resources::requirements_named(path, own, claims, resources::pod_name, errors);
     let asked = path.child("requests");

@@ -5,7 +5,7 @@ use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain, label_key, label_value, qualified_name};
 
-use crate::rules::selector;
+use crate::rules::{internal, selector};
 
 /// Effects of taints, as messages list them.
 pub const TAINT_EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -154,20 +154,19 @@ pub(super) fn resource_claims<'a>(claims: &'a Value, path: &Path<'_>, errors: &m
             names.push(name);
         }
         let (own, template) = (&claim["resourceClaimName"], &claim["resourceClaimTemplateName"]);
-        match (own.as_str(), template.as_str()) {
-            (Some(_), Some(_)) => errors.invalid(
-                &here,
-                claim.clone(),
-                "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
-            ),
-            (None, None) => errors.invalid(
-                &here,
-                claim.clone(),
-                "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
-            ),
-            (Some(own), None) => errors.check(&here.child("resourceClaimName"), own, dns1123_subdomain(own)),
-            (None, Some(template)) => {
-                errors.check(&here.child("resourceClaimTemplateName"), template, dns1123_subdomain(template));
+        let why = match (own.is_null(), template.is_null()) {
+            (false, false) => {
+                "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            }
+            (true, true) => "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
+            _ => "",
+        };
+        if !why.is_empty() {
+            errors.invalid(&here, internal::of("PodResourceClaim", claim), why);
+        }
+        for (field, value) in [("resourceClaimName", own), ("resourceClaimTemplateName", template)] {
+            if let Some(name) = value.as_str() {
+                errors.check(&here.child(field), name, dns1123_subdomain(name));
             }
         }
     }

@@ -7,7 +7,7 @@ mod projected;
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::{dns1123_label, dns1123_subdomain, meta};
+use apimachinery::validation::{dns1123_label, dns1123_subdomain};
 
 pub use disks::{
     azure_disk, azure_file, block_store, cephfs, cinder, disk, fc, flex, flocker, glusterfs, iscsi,
@@ -19,7 +19,7 @@ pub(super) use projected::projected;
 use super::Owner;
 use super::containers::PULL_POLICIES;
 use super::spec::enumerated;
-use crate::rules::{paths, required, resources};
+use crate::rules::{paths, required, resources, template_metadata};
 
 const HOST_PATH_TYPES: [&str; 8] =
     ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
@@ -96,14 +96,7 @@ pub(super) fn ephemeral(source: &Value, path: &Path<'_>, errors: &mut Errors) {
         errors.required(&field, "");
         return;
     }
-    let (metadata, place) = (&template["metadata"], field.child("metadata"));
-    meta::annotations(&metadata["annotations"], &place.child("annotations"), errors);
-    meta::labels(&metadata["labels"], &place.child("labels"), errors);
-    for (name, value) in metadata.members() {
-        if !matches!(name, "annotations" | "labels") && !crate::rules::is_empty(value) {
-            errors.forbidden(&place.child(name), "cannot be set");
-        }
-    }
+    template_metadata(&field.child("metadata"), &template["metadata"], errors);
     crate::core::persistent_volume_claim::validate_spec(&template["spec"], &field.child("spec"), errors);
 }
 
