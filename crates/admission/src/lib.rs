@@ -25,5 +25,14 @@ mod table;
 mod taint_nodes_by_condition;
 pub mod webhooks;
 
+/// Why an object of this name cannot even be asked for (client-go's words).
+fn unaskable(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return Some("resource name may not be empty".into());
+    }
+    let wrong = apimachinery::validation::path_segment_name(name);
+    (!wrong.is_empty()).then(|| format!("invalid resource name {name:?}: [{}]", wrong.join(" ")))
+}
+
 pub use rbac_escalation::RefuseGranting;
 pub use table::plugins;

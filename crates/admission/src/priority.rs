@@ -53,8 +53,9 @@ impl AdmissionPlugin for Priority {
         }
         let policy = class.as_ref().map_or("", |class| class["preemptionPolicy"].text());
         let policy = if policy.is_empty() { "PreemptLowerPriority" } else { policy };
-        let given = object["spec"]["preemptionPolicy"].text();
-        if !given.is_empty() && given != policy {
+        if let Some(given) = object["spec"]["preemptionPolicy"].as_str()
+            && given != policy
+        {
             return Err(admission.forbid(
                 object,
                 format!(

@@ -42,9 +42,9 @@ impl AdmissionPlugin for RuntimeClass {
 }
 
 fn class_of(admission: &Admission<'_>, pod: &Value) -> Result<Option<Value>, Status> {
-    let name = pod["spec"]["runtimeClassName"].text();
-    if name.is_empty() {
-        return Ok(None);
+    let Some(name) = pod["spec"]["runtimeClassName"].as_str() else { return Ok(None) };
+    if let Some(why) = crate::unaskable(name) {
+        return Err(Status::unknown(why));
     }
     match admission.view.get("node.k8s.io", "runtimeclasses", "", name) {
         Some(class) => Ok(Some(class.tree())),

@@ -206,13 +206,12 @@ fn find(admission: &Admission<'_>, pod: &Value) -> Result<Value, Status> {
     let name = pod["spec"]["serviceAccountName"].text();
     match admission.view.get("", "serviceaccounts", admission.namespace, name) {
         Some(stored) => Ok(stored.tree()),
-        None => Err(admission.forbid(
-            pod,
-            format!(
-                "error looking up service account {}/{name}: serviceaccount {name:?} not found",
-                admission.namespace
-            ),
-        )),
+        None => {
+            let why = crate::unaskable(name).unwrap_or_else(|| format!("serviceaccount {name:?} not found"));
+            let namespace = admission.namespace;
+            let why = format!("error looking up service account {namespace}/{name}: {why}");
+            Err(admission.forbid(pod, why))
+        }
     }
 }
 

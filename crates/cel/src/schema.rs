@@ -93,7 +93,7 @@ fn is_embedded(schema: &Value) -> bool {
 /// at most), its longest enum, or its format's length.
 fn length(schema: &Value, most: u64) -> u64 {
     if let Some(max) = schema["maxLength"].as_i64() {
-        return (max.max(0) as u64).saturating_mul(4).min(most.max(max.max(0) as u64));
+        return (max.max(0) as u64).saturating_mul(4);
     }
     let longest = schema["enum"].items().iter().map(|value| value.text().len() as u64).max();
     longest.unwrap_or(match schema["format"].text() {

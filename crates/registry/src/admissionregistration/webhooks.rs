@@ -189,11 +189,11 @@ pub(crate) fn url(path: &Path<'_>, text: &str, errors: &mut Errors) {
 
 /// The Service before a webhook.
 pub(crate) fn service(path: &Path<'_>, service: &Value, errors: &mut Errors) {
-    if service["name"].text().is_empty() {
-        errors.required(&path.child("name"), "");
-    }
-    if service["namespace"].text().is_empty() {
-        errors.required(&path.child("namespace"), "");
+    // Upstream hands the two over in the wrong order.
+    for (told, field) in [("name", "namespace"), ("namespace", "name")] {
+        if service[field].text().is_empty() {
+            errors.required(&path.child(told), "");
+        }
     }
     let port = service["port"].as_i64().unwrap_or(443);
     let wrong = validation::port_number(port);

@@ -6,7 +6,7 @@ use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
 use super::validation;
-use crate::changes::{default_struct, default_text, items};
+use crate::changes::{default_text, items};
 use crate::conditions;
 
 /// Held until the objects of a deleted definition are gone.
@@ -28,9 +28,10 @@ impl Strategy for CustomResourceDefinition {
         if !kind.is_empty() {
             default_text(names, "listKind", &format!("{kind}List"));
         }
-        default_struct(spec, "conversion");
+        if spec["conversion"].is_null() {
+            spec.entry("conversion").set("strategy", "None");
+        }
         let conversion = spec.entry("conversion");
-        default_text(conversion, "strategy", "None");
         if !conversion["webhook"]["clientConfig"]["service"].is_null() {
             let service = conversion.entry_at(&["webhook", "clientConfig", "service"]);
             if service["port"].is_null() {
@@ -71,6 +72,10 @@ impl Strategy for CustomResourceDefinition {
 
     fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
         validation::validate_status(object)
+    }
+
+    fn warnings(&self, context: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        if context.subresource.is_empty() { super::warnings::of(object, old) } else { Vec::new() }
     }
 
     /// Held until a deletion has marked it, and as long as its objects go.

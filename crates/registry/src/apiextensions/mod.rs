@@ -9,6 +9,7 @@ pub mod names;
 mod rules;
 pub mod served;
 mod validation;
+mod warnings;
 
 use apimachinery::Value;
 use jiff::Timestamp;

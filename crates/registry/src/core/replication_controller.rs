@@ -1,8 +1,9 @@
 //! ReplicationController.
 
 use apimachinery::Value;
-use apimachinery::field::Errors;
-use apiserver::{Context, Orphaning, Strategy, Version};
+use apimachinery::field::{Errors, Path};
+use apimachinery::validation::{dns1123_subdomain, in_bytes};
+use apiserver::{Context, NameRule, Orphaning, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::default_template;
@@ -42,8 +43,19 @@ impl Strategy for ReplicationController {
         drop_from_template(object, Some(old));
     }
 
-    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
-        crate::apps::validation::replication_controller(object)
+    /// A declaration says how controllers are called, and its errors come last.
+    fn name_rule(&self) -> NameRule {
+        |_| Vec::new()
+    }
+
+    fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
+        let mut errors = crate::apps::validation::replication_controller(object);
+        if !context.name.is_empty() {
+            let place = Path::Root.child("metadata");
+            let wrong = in_bytes(dns1123_subdomain(context.name));
+            errors.check(&place.child("name"), context.name, wrong);
+        }
+        errors
     }
 
     fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {

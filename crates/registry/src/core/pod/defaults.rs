@@ -20,6 +20,9 @@ const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContain
 /// those that both get.
 pub fn pod(pod: &mut Value) {
     let spec = pod.entry("spec");
+    if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
+        spec.set("terminationGracePeriodSeconds", 1);
+    }
     if spec["hostNetwork"].is_true() {
         for list in ["initContainers", "containers"] {
             expose_on_host(items(spec, list));

@@ -12,6 +12,9 @@ pub(super) fn validate(spec: &Value, claims: &[&str], path: &Path<'_>, errors: &
     if own.is_null() {
         return;
     }
+    if spec["os"]["name"].text() == "windows" {
+        return errors.forbidden(path, "may not be set for a windows pod");
+    }
     if !own["claims"].is_null() {
         errors.forbidden(&path.child("claims"), "claims may not be set for Resources at pod-level");
     }
@@ -19,10 +22,17 @@ pub(super) fn validate(spec: &Value, claims: &[&str], path: &Path<'_>, errors: &
     let asked = path.child("requests");
     for (name, sum) in requests::of_containers(spec) {
         let own = &own["requests"][name.as_str()];
-        if sum > amount(own) {
-            let told = if own.is_null() { "0" } else { own.text() };
+        if !own.is_null() && sum > amount(own) {
             let why = format!("must be greater than or equal to aggregate container requests of {sum}");
-            errors.invalid(&asked.key(&name), told, &why);
+            errors.invalid(&asked.key(&name), own.text(), &why);
+        }
+    }
+    let most = path.child("limits");
+    for (name, sum) in requests::over_containers(spec, "limits") {
+        let own = &own["limits"][name.as_str()];
+        if name.starts_with("hugepages-") && !own.is_null() && sum > amount(own) {
+            let why = format!("must be greater than or equal to aggregate container limits of {sum}");
+            errors.invalid(&most.key(&name), own.text(), &why);
         }
     }
     let containers = path.child("containers");

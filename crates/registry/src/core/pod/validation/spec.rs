@@ -113,7 +113,7 @@ fn operating_system(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     let field = path.child("os");
     match spec["os"]["name"].text() {
-        "" => errors.required(&field.child("name"), "cannot be empty"),
+        "" => errors.required(&field.child("name"), ""),
         "linux" => windows::not_on_linux(spec, path, errors),
         "windows" => windows::validate(spec, path, errors),
         other => errors.not_supported(&field, other, &["linux", "windows"]),
