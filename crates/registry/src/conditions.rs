@@ -120,7 +120,7 @@ pub fn types(path: &Path<'_>, conditions: &Value, errors: &mut Errors) {
         }
         types.push(kind);
         if kind.is_empty() {
-            errors.required(&here.child("type"), "must not be empty");
+            errors.required(&here.child("type"), "");
         }
     }
 }

@@ -46,6 +46,14 @@ pub fn validate(metadata: &Value, rules: &Rules, path: &Path<'_>, errors: &mut E
         (false, "") => {}
         (false, _) => errors.forbidden(&path.child("namespace"), "not allowed on this type"),
     }
+    common(metadata, path, errors);
+    if rules.known_finalizers {
+        known_finalizers(&metadata["finalizers"], &path.child("finalizers"), errors);
+    }
+}
+
+/// What holds of new and of changed objects.
+fn common(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
     if let Some(generation) = metadata["generation"].as_i64().filter(|generation| *generation < 0) {
         errors.invalid(&path.child("generation"), generation, "must be greater than or equal to 0");
     }
@@ -54,13 +62,11 @@ pub fn validate(metadata: &Value, rules: &Rules, path: &Path<'_>, errors: &mut E
     owner_references(&metadata["ownerReferences"], &path.child("ownerReferences"), errors);
     finalizers(&metadata["finalizers"], &path.child("finalizers"), errors);
     managed_fields(&metadata["managedFields"], &path.child("managedFields"), errors);
-    if rules.known_finalizers {
-        known_finalizers(&metadata["finalizers"], &path.child("finalizers"), errors);
-    }
 }
 
 /// Checks `metadata` of a changed object against what it was.
 pub fn validate_update(new: &Value, old: &Value, rules: &Rules, path: &Path<'_>, errors: &mut Errors) {
+    common(new, path, errors);
     if !old["deletionTimestamp"].is_null() {
         let added: Vec<&str> = new["finalizers"]
             .items()
@@ -94,10 +100,6 @@ pub fn validate_update(new: &Value, old: &Value, rules: &Rules, path: &Path<'_>,
     for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         errors.immutable(&path.child(field), &new[field], &old[field]);
     }
-    labels(&new["labels"], &path.child("labels"), errors);
-    annotations(&new["annotations"], &path.child("annotations"), errors);
-    owner_references(&new["ownerReferences"], &path.child("ownerReferences"), errors);
-    managed_fields(&new["managedFields"], &path.child("managedFields"), errors);
     if rules.known_finalizers {
         known_finalizers(&new["finalizers"], &path.child("finalizers"), errors);
     }

@@ -7,7 +7,7 @@ use apimachinery::{Status, Value};
 use store::Key;
 
 use super::commit::{CommitError, Draft, Was, tree_of};
-use super::{Caller, Outcome, Target};
+use super::{Caller, Outcome, Target, WriteOptions};
 use crate::{ApiServer, Companion, DeleteOptions, UserInfo, View};
 
 const TRIES: usize = 64;
@@ -29,6 +29,32 @@ impl ApiServer {
         dry_run: bool,
         change: Modify<'_>,
     ) -> Result<Value, Status> {
+        self.modify_owned((group, plural), (namespace, name), dry_run, None, change).await
+    }
+
+    /// As [`Self::modify`], for a loop that writes the status of an object in
+    /// its first version: what it sets is owned by `manager`.
+    ///
+    /// # Errors
+    /// As [`Self::modify`].
+    pub async fn modify_status(
+        &self,
+        kind: (&str, &str),
+        place: (&str, &str),
+        manager: &str,
+        change: Modify<'_>,
+    ) -> Result<Value, Status> {
+        self.modify_owned(kind, place, false, Some(manager), change).await
+    }
+
+    async fn modify_owned(
+        &self,
+        (group, plural): (&str, &str),
+        (namespace, name): (&str, &str),
+        dry_run: bool,
+        manager: Option<&str>,
+        change: Modify<'_>,
+    ) -> Result<Value, Status> {
         let catalogue = self.catalogue();
         let Some(resource) = catalogue.resource(group, plural) else {
             return Err(Status::internal(format!("no resource {plural} in {group:?}")));
@@ -40,7 +66,22 @@ impl ApiServer {
                 return Err(Status::not_found(resource.group_resource(), name));
             };
             let mut object = tree_of(resource, &entry.value, entry.revision);
+            let before = manager.map(|_| object.clone());
             let companions = change(&mut object, &view)?;
+            if let (Some(manager), Some(before)) = (manager, before)
+                && before != object
+            {
+                let target = Target {
+                    resource: resource.clone(),
+                    version: 0,
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                    subresource: "status".to_owned(),
+                };
+                let caller = Caller { user: Arc::new(UserInfo::new("", &[])), agent: manager.into() };
+                let (options, now) = (WriteOptions::default(), self.edge.clock.now());
+                self.own_fields(&target, &caller, &options, now, &before, &mut object);
+            }
             if dry_run {
                 return Ok(object);
             }

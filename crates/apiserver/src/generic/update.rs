@@ -395,17 +395,11 @@ fn keep_system_fields(object: &mut Value, old: &Value) {
         metadata.set("uid", was["uid"].clone());
     }
     for name in ["creationTimestamp", "deletionTimestamp"] {
-        if was[name].is_null() {
-            metadata.remove(name);
-        } else {
+        if !was[name].is_null() {
             metadata.set(name, was[name].clone());
         }
     }
-    if was["deletionGracePeriodSeconds"].is_null() {
-        if was["deletionTimestamp"].is_null() {
-            metadata.remove("deletionGracePeriodSeconds");
-        }
-    } else if metadata["deletionGracePeriodSeconds"].is_null() {
+    if metadata["deletionGracePeriodSeconds"].is_null() && !was["deletionGracePeriodSeconds"].is_null() {
         metadata.set("deletionGracePeriodSeconds", was["deletionGracePeriodSeconds"].clone());
     }
     metadata.remove("selfLink");

@@ -40,6 +40,10 @@ impl Strategy for Policy {
         false
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         default_selectors(object.entry("spec"), "matchConstraints");
     }
@@ -52,6 +56,10 @@ impl Strategy for Policy {
         if !old["status"].is_null() {
             keep(object, old, "status");
         }
+    }
+
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
@@ -70,6 +78,10 @@ impl Strategy for Policy {
 
 impl Strategy for Binding {
     fn knows_finalizers(&self) -> bool {
+        false
+    }
+
+    fn allows_unconditional_update(&self) -> bool {
         false
     }
 

@@ -25,6 +25,10 @@ impl Strategy for WebhookConfiguration {
         false
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     /// Selectors that are not said select everything.
     fn default(&self, _: &str, object: &mut Value) {
         for webhook in items(object, "webhooks") {

@@ -20,6 +20,10 @@ impl Strategy for CustomResourceDefinition {
         false
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         let spec = object.entry("spec");
         let names = spec.entry("names");
@@ -43,6 +47,9 @@ impl Strategy for CustomResourceDefinition {
                 version.set("storage", false);
             }
         }
+        if object["status"]["storedVersions"].items().is_empty() {
+            store_version(object);
+        }
     }
 
     fn has_generation(&self) -> bool {
@@ -59,7 +66,6 @@ impl Strategy for CustomResourceDefinition {
 
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         crate::changes::keep_metadata(object, old);
-        store_version(object);
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {

@@ -33,6 +33,10 @@ impl Strategy for ApiService {
         |_| Vec::new()
     }
 
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
+    }
+
     fn allows_unconditional_update(&self) -> bool {
         false
     }

@@ -37,8 +37,7 @@ impl Strategy for DaemonSet {
 
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         drop_from_template(object, Some(old));
-        let changed = object["spec"]["template"] != old["spec"]["template"]
-            || object["spec"]["updateStrategy"] != old["spec"]["updateStrategy"];
+        let changed = object["spec"]["template"] != old["spec"]["template"];
         set_template_generation(object, template_generation(old) + i64::from(changed));
     }
 

@@ -36,13 +36,14 @@ fn always_restarted(template: &Value, kind: &str, path: &Path<'_>, errors: &mut 
 }
 
 /// Selector, labels and template of Deployments and ReplicaSets.
-fn selected_template(spec: &Value, kind: &str, errors: &mut Errors) {
+fn selected_template(spec: &Value, errors: &mut Errors) {
     let path = spec_path();
     let field = path.child("selector");
     selector::of_workload(
         &field,
         &spec["selector"],
-        Some(&format!("empty selector is invalid for {kind}")),
+        // Upstream says so of ReplicaSets too.
+        Some("empty selector is invalid for deployment"),
         errors,
     );
     let place = path.child("template");
@@ -56,7 +57,7 @@ pub fn deployment(object: &Value) -> Errors {
     let mut errors = Errors::new();
     let (spec, path) = (&object["spec"], spec_path());
     non_negative(&path.child("replicas"), &spec["replicas"], &mut errors);
-    selected_template(spec, "deployment", &mut errors);
+    selected_template(spec, &mut errors);
     deployment_strategy(&spec["strategy"], &path.child("strategy"), &mut errors);
     for field in ["minReadySeconds", "revisionHistoryLimit"] {
         non_negative(&path.child(field), &spec[field], &mut errors);
@@ -107,7 +108,7 @@ pub fn replica_set(object: &Value) -> Errors {
     for field in ["replicas", "minReadySeconds"] {
         non_negative(&path.child(field), &spec[field], &mut errors);
     }
-    selected_template(spec, "replicaset", &mut errors);
+    selected_template(spec, &mut errors);
     errors
 }
 
@@ -183,7 +184,8 @@ pub fn stateful_set(object: &Value, is_new: bool) -> Errors {
         }
     }
     let claims = path.child("volumeClaimTemplates");
-    for (at, claim) in spec["volumeClaimTemplates"].items().iter().enumerate() {
+    // What is there cannot change, and is not looked at again.
+    for (at, claim) in spec["volumeClaimTemplates"].items().iter().enumerate().filter(|_| is_new) {
         validate_spec(&claim["spec"], &claims.index(at).child("spec"), &mut errors);
     }
     non_negative(&path.child("replicas"), &spec["replicas"], &mut errors);
@@ -276,16 +278,21 @@ pub fn same_selector(object: &Value, old: &Value, errors: &mut Errors) {
 pub fn stateful_set_update(object: &Value, old: &Value, errors: &mut Errors) {
     let path = spec_path();
     let (new, before) = (&object["spec"], &old["spec"]);
-    for field in ["selector", "serviceName", "podManagementPolicy"] {
-        errors.immutable(&path.child(field), &new[field], &before[field]);
+    errors.immutable(&path.child("selector"), &new["selector"], &before["selector"]);
+    let claims = "volumeClaimTemplates";
+    if !crate::rules::same(&new[claims], &before[claims]) {
+        let told = match &new[claims] {
+            Value::Array(items) => items
+                .iter()
+                .map(|claim| internal::of("PersistentVolumeClaim", claim))
+                .collect::<Vec<_>>()
+                .into(),
+            other => other.clone(),
+        };
+        errors.invalid(&path.child(claims), told, IMMUTABLE);
     }
-    if !crate::rules::same(&new["volumeClaimTemplates"], &before["volumeClaimTemplates"]) {
-        errors.forbidden(
-            &path,
-            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
-             'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
-             'minReadySeconds' are forbidden",
-        );
+    for field in ["serviceName", "podManagementPolicy"] {
+        errors.immutable(&path.child(field), &new[field], &before[field]);
     }
 }
 

@@ -74,12 +74,17 @@ impl Strategy for Job {
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
-        super::validation::job(object)
+        let mut errors = super::validation::job(object, true);
+        super::validation::name_fits(object, &mut errors);
+        super::validation::declared(&object["spec"], &Path::Root.child("spec"), &mut errors);
+        errors
     }
 
-    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = self.validate_create(context, object);
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = super::validation::job(object, false);
         super::validation::job_update(object, old, &mut errors);
+        super::validation::name_fits(object, &mut errors);
+        super::validation::declared(&object["spec"], &Path::Root.child("spec"), &mut errors);
         errors
     }
 

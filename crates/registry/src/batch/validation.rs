@@ -1,9 +1,9 @@
 //! Validation of Jobs and CronJobs.
 
-use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::labels::Selector;
-use apimachinery::validation::dns1123_subdomain;
+use apimachinery::validation::{IMMUTABLE, dns1123_label, dns1123_subdomain};
+use apimachinery::{Value, value};
 
 use super::indexes;
 use crate::core::pod::validation as pod;
@@ -19,26 +19,25 @@ const MOST_RULES: usize = 20;
 const MOST_EXIT_CODES: usize = 255;
 
 /// A Job with its selector.
-pub fn job(object: &Value) -> Errors {
+pub fn job(object: &Value, is_new: bool) -> Errors {
     let mut errors = Errors::new();
     let (spec, path) = (&object["spec"], Path::Root.child("spec"));
-    job_spec(spec, &path, &mut errors);
+    let template = path.child("template");
+    let metadata = template.child("metadata");
+    let labels = metadata.child("labels");
     let field = path.child("selector");
+    if is_new && !spec["manualSelector"].is_true() {
+        generated_selector(object, &field, &labels, &mut errors);
+    }
+    job_spec(spec, &path, &mut errors);
     if spec["selector"].is_null() {
         errors.required(&field, "");
     } else {
         selector::validate(&field, &spec["selector"], &mut errors);
     }
-    let template = path.child("template");
-    let metadata = template.child("metadata");
-    let labels = metadata.child("labels");
-    if !spec["manualSelector"].is_true() {
-        generated_selector(object, &field, &labels, &mut errors);
-    }
     if Selector::of_label_selector(&spec["selector"]).is_ok() {
         selector::matches_labels(&field, &spec["selector"], &spec["template"], &labels, &mut errors);
     }
-    declared(spec, &path, &mut errors);
     errors
 }
 
@@ -62,13 +61,27 @@ fn generated_selector(object: &Value, path: &Path<'_>, labels: &Path<'_>, errors
         }
     }
     let selector = &object["spec"]["selector"];
-    let made = selector["matchLabels"].members().count() == 1
-        && selector["matchExpressions"].items().is_empty()
-        && ["batch.kubernetes.io/controller-uid", "controller-uid"]
-            .iter()
-            .any(|label| selector["matchLabels"][*label].as_str() == Some(uid));
-    if !made {
+    let expected = value!({
+        "batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name,
+        "controller-uid": uid, "job-name": name
+    });
+    let finds = Selector::of_label_selector(selector).map(|selector| selector.matches(&expected));
+    if selector.is_null() || finds == Ok(false) {
         errors.invalid(path, selector.clone(), "`selector` not auto-generated");
+    }
+}
+
+/// Pods of an indexed Job are called after it and their index.
+pub fn name_fits(object: &Value, errors: &mut Errors) {
+    let (name, spec) = (object["metadata"]["name"].text(), &object["spec"]);
+    let completions = spec["completions"].as_i64().unwrap_or(0);
+    if spec["completionMode"].text() != "Indexed" || completions <= 0 {
+        return;
+    }
+    let longest = format!("{name}-{}", completions - 1);
+    if !dns1123_label(&longest).is_empty() {
+        let why = format!("will not able to create pod with invalid DNS label: {longest}");
+        errors.invalid(&Path::Root.child("metadata").child("name"), name, &why);
     }
 }
 
@@ -381,28 +394,48 @@ pub fn job_update(object: &Value, old: &Value, errors: &mut Errors) {
         errors.immutable(&path.child("completions"), &new["completions"], &before["completions"]);
     }
     errors.immutable(&path.child("selector"), &new["selector"], &before["selector"]);
-    let suspended = before["suspend"].is_true() && old["status"]["startTime"].is_null();
-    let mut template = new["template"].clone();
-    if suspended {
-        for field in ["labels", "annotations"] {
-            crate::changes::keep_in(&mut template, &before["template"], "metadata", field);
-        }
-        for field in ["nodeSelector", "tolerations", "schedulingGates"] {
-            crate::changes::keep_in(&mut template, &before["template"], "spec", field);
-        }
-        if let Some(munged) = template.get_mut("spec") {
-            let earlier = &before["template"]["spec"];
-            pod::take_node_affinity(munged, earlier);
-            take_resources(munged, earlier);
+    template_update(new, old, &path, errors);
+    errors.immutable(&path.child("completionMode"), &new["completionMode"], &before["completionMode"]);
+    for (field, shape) in [
+        ("podFailurePolicy", "PodFailurePolicy"),
+        ("backoffLimitPerIndex", ""),
+        ("managedBy", ""),
+        ("successPolicy", "SuccessPolicy"),
+    ] {
+        if new[field] != before[field] {
+            let plain = shape.is_empty() || new[field].is_null();
+            let told = if plain { new[field].clone() } else { internal::of(shape, &new[field]) };
+            errors.invalid(&path.child(field), told, IMMUTABLE);
         }
     }
-    if template != before["template"] {
-        let told = internal::of("PodTemplateSpec", &new["template"]);
-        errors.invalid(&path.child("template"), told, "field is immutable");
+}
+
+/// A template changes where the Job is suspended and has no pods: in where its
+/// pods may run and what they ask for.
+fn template_update(new: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let (before, status) = (&old["spec"], &old["status"]);
+    let stopped = status["conditions"]
+        .items()
+        .iter()
+        .any(|condition| condition["type"].text() == "Suspended" && condition["status"].text() == "True");
+    let has_pods = status["active"].as_i64().unwrap_or(0) > 0;
+    let field = path.child("template");
+    if !before["suspend"].is_true() || has_pods || !(stopped || status["startTime"].is_null()) {
+        if new["template"] != before["template"] {
+            errors.invalid(&field, internal::of("PodTemplateSpec", &new["template"]), IMMUTABLE);
+        }
+        return;
     }
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "successPolicy", "managedBy"]
-    {
-        errors.immutable(&path.child(field), &new[field], &before[field]);
+    let mut munged = new["template"]["spec"].clone();
+    let earlier = &before["template"]["spec"];
+    for name in ["nodeSelector", "tolerations", "schedulingGates"] {
+        crate::changes::keep(&mut munged, earlier, name);
+    }
+    pod::take_node_affinity(&mut munged, earlier);
+    take_resources(&mut munged, earlier);
+    if munged != *earlier {
+        let told = internal::of("PodSpec", &new["template"]["spec"]);
+        errors.invalid(&field.child("spec"), told, IMMUTABLE);
     }
 }
 

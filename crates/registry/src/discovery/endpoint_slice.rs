@@ -51,8 +51,8 @@ impl Strategy for EndpointSlice {
         validation::validate(object, Some(old))
     }
 
-    fn warnings(&self, _: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
-        if object["addressType"].text() == "FQDN" {
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        if old.is_none() && object["addressType"].text() == "FQDN" {
             return vec!["spec.addressType: FQDN endpoints are deprecated".into()];
         }
         let mut warnings = Vec::new();

@@ -39,6 +39,10 @@ impl Strategy for PriorityLevelConfiguration {
         true
     }
 
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
+    }
+
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         let mut errors = validate(context.name, &object["spec"]);
         let status = Path::Root.child("status");

@@ -83,7 +83,9 @@ async fn pass(server: &ApiServer) -> Result<bool, Status> {
             conditions::set(tree, Told { kind: AVAILABLE, status, reason, message: &message }, now);
             Ok(Vec::new())
         };
-        ignore_absent(server.modify(API_SERVICES, ("", &name), false, &mut change).await.map(drop))?;
+        ignore_absent(
+            server.modify_status(API_SERVICES, ("", &name), super::MANAGER, &mut change).await.map(drop),
+        )?;
     }
     Ok(has_remote)
 }

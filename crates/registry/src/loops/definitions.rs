@@ -14,7 +14,7 @@ use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, View};
 use edge::Task;
 use jiff::Timestamp;
 
-use super::{ignore_absent, own_user};
+use super::{MANAGER, ignore_absent, own_user};
 use crate::apiextensions::custom_resource_definition::CLEANUP;
 use crate::apiextensions::{approval, names, served};
 use crate::conditions::{self, Told};
@@ -210,7 +210,7 @@ impl Definitions {
             approval(tree, now);
             Ok(Vec::new())
         };
-        ignore_absent(server.modify(DEFINITIONS, ("", name), false, &mut change).await.map(|_| ()))
+        ignore_absent(server.modify_status(DEFINITIONS, ("", name), MANAGER, &mut change).await.map(|_| ()))
     }
 
     /// An API service for each served version, and none for others.

@@ -78,6 +78,9 @@ fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Companion> {
     changes
 }
 
+/// Whose the fields are that the API's own loops set.
+const MANAGER: &str = "kube-apiserver";
+
 /// As whom the API's own loops write.
 fn own_user() -> Arc<UserInfo> {
     Arc::new(UserInfo::new("system:apiserver", &["system:masters", "system:authenticated"]))

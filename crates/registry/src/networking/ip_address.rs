@@ -20,12 +20,13 @@ impl Strategy for IpAddress {
         validate(object)
     }
 
-    /// Its parent is for ever; nothing else is looked at again.
+    /// Its parent is for ever; what the type declares is looked at again where it changed.
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = Errors::new();
-        if object["spec"]["parentRef"] != old["spec"]["parentRef"] {
-            errors.invalid(&Path::Root.child("spec").child("parentRef"), Value::Null, "field is immutable");
+        if object["spec"]["parentRef"] == old["spec"]["parentRef"] {
+            return Errors::new();
         }
+        let mut errors = validate(object);
+        errors.invalid(&Path::Root.child("spec").child("parentRef"), Value::Null, "field is immutable");
         errors
     }
 

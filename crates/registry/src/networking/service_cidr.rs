@@ -12,6 +12,10 @@ use crate::addresses::strict_cidr;
 pub struct ServiceCidr;
 
 impl Strategy for ServiceCidr {
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         let mut errors = Errors::new();
         let spec = Path::Root.child("spec");

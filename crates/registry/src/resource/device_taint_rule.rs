@@ -28,6 +28,10 @@ impl Strategy for DeviceTaintRule {
         date_taint(object.entry("spec").entry("taint"), Some(&old["spec"]["taint"]), context);
     }
 
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         validate(&object["spec"], None)
     }

@@ -43,6 +43,10 @@ impl Strategy for ResourceClaim {
         drop_disabled(object, old, &["spec"]);
     }
 
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
+    }
+
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         let mut errors = admin_access(context, &object["spec"]);
         let path = Path::Root.child("spec");

@@ -168,6 +168,12 @@ DeviceClaimConfiguration Requests:[ Opaque:*OpaqueDeviceConfiguration
 OpaqueDeviceConfiguration Driver:s Parameters:*
 PodDisruptionBudgetSpec MinAvailable:* Selector:* MaxUnavailable:* UnhealthyPodEvictionPolicy:*
 SuccessPolicy Rules:[SuccessPolicyRule
+PodFailurePolicy Rules:[PodFailurePolicyRule
+PodFailurePolicyRule Action:s OnExitCodes:*PodFailurePolicyOnExitCodes OnPodConditions:[PodFailurePolicyOnPodConditions
+PodFailurePolicyOnExitCodes ContainerName:* Operator:s Values:[
+PodFailurePolicyOnPodConditions Type:s Status:s
+PersistentVolumeClaim +meta Spec:<PersistentVolumeClaimSpec Status:<PersistentVolumeClaimStatus
+PersistentVolumeClaimStatus Phase:s AccessModes:[ Capacity:* Conditions:[ AllocatedResources:* AllocatedResourceStatuses:* CurrentVolumeAttributesClassName:* ModifyVolumeStatus:*
 SuccessPolicyRule SucceededIndexes:* SucceededCount:*
 ";
 

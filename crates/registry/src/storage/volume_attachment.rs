@@ -21,6 +21,10 @@ impl Strategy for VolumeAttachment {
         false
     }
 
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         let mut errors = validate(object);
         let (spec, path) = (&object["spec"], Path::Root.child("spec"));

@@ -16,6 +16,10 @@ impl Strategy for StorageVersionMigration {
         false
     }
 
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         let mut errors = Errors::new();
         let spec = Path::Root.child("spec");

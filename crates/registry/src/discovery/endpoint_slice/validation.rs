@@ -33,10 +33,11 @@ fn declared(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         if kind.is_empty() {
             errors.required(&place, "");
         }
+        if !kind.is_empty() {
+            errors.one_of(&place, kind, &TYPES);
+        }
         if old.is_some() {
             errors.invalid(&place, Value::Null, "field is immutable");
-        } else if !kind.is_empty() {
-            errors.one_of(&place, kind, &TYPES);
         }
     }
     if changed("endpoints") {
