@@ -98,14 +98,12 @@ impl Environments {
         let with_params = |environment: Environment| {
             if has_params { environment.with("params", Type::Dyn) } else { environment }
         };
-        let mut made = Self {
+        Self {
             conditions: with_params(base()),
             body: with_params(base()),
             messages: with_params(without_authorizer()),
             variables: Vec::new(),
-        };
-        made.declare_variables();
-        made
+        }
     }
 
     /// Of matchConditions, which see no variables.
@@ -125,7 +123,12 @@ impl Environments {
 
     /// Of mutations, which also make values of `Object` and `JSONPatch`.
     pub fn mutations(&self) -> Environment {
-        self.body.clone().with_open_objects().with_struct(json_patch())
+        let body = match self.variables.is_empty() {
+            // Mutations may ask for variables where there are none; validations may not.
+            true => self.body.clone().with("variables", Type::object("kubernetes.variables", [])),
+            false => self.body.clone(),
+        };
+        body.with_open_objects().with_struct(json_patch())
     }
 
     /// Compiles a variable's expression; later ones may name it, of any type

@@ -63,7 +63,9 @@ fn validate(name: &str, object: &Value, old: Option<&Value>) -> Errors {
     let mut errors = Errors::new();
     let (spec, path) = (&object["spec"], Path::Root.child("spec"));
     let of = spec["signerName"].text();
-    errors.check(&Path::Root.child("metadata").child("name"), name, wrong_name(name, of));
+    if !name.is_empty() {
+        errors.check(&Path::Root.child("metadata").child("name"), name, wrong_name(name, of));
+    }
     if !of.is_empty() {
         signer(&path.child("signerName"), of, &mut errors);
     }

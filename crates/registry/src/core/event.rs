@@ -142,19 +142,18 @@ fn of_both(object: &Value, group: &str) -> Errors {
         errors.required(&field, "");
     }
     qualified(&field, controller, &mut errors);
-    // Upstream misspells one of the names where it is too long.
-    for (field, long, required, most) in [
-        ("reportingInstance", "repotingIntance", true, MOST_LETTERS),
-        ("action", "action", true, MOST_LETTERS),
-        ("reason", "reason", true, MOST_LETTERS),
-        ("message", "message", false, MOST_LETTERS_OF_NOTE),
+    for (field, required, most) in [
+        ("reportingInstance", true, MOST_LETTERS),
+        ("action", true, MOST_LETTERS),
+        ("reason", true, MOST_LETTERS),
+        ("message", false, MOST_LETTERS_OF_NOTE),
     ] {
         if required && text(field).is_empty() {
             errors.required(&Path::Root.child(field), "");
         }
         if text(field).len() > most {
             let why = format!("can have at most {most} characters");
-            errors.invalid(&Path::Root.child(long), "", &why);
+            errors.invalid(&Path::Root.child(field), "", &why);
         }
     }
     errors

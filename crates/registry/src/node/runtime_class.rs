@@ -14,6 +14,10 @@ use crate::rules::{internal, resources};
 pub struct RuntimeClass;
 
 impl Strategy for RuntimeClass {
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn allows_unconditional_update(&self) -> bool {
         false
     }

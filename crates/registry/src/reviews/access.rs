@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apimachinery::field::{Errors, Path};
-use apimachinery::{Status, Value, value};
+use apimachinery::{Status, Value, fields, labels, value};
 use apiserver::{Action, Answer, Authorizer, Call, Decision, Handler, UserInfo, Verdict, View};
 use async_trait::async_trait;
 
@@ -66,8 +66,13 @@ impl Handler for AccessReview {
         if !decision.reason.is_empty() {
             status.set("reason", decision.reason);
         }
-        if !decision.error.is_empty() {
-            status.set("evaluationError", decision.error);
+        let told: Vec<String> = Some(decision.error)
+            .filter(|error| !error.is_empty())
+            .into_iter()
+            .chain(unreadable(&spec["resourceAttributes"]))
+            .collect();
+        if !told.is_empty() {
+            status.set("evaluationError", told.join("; "));
         }
         call.body.set("status", status);
         Ok(Answer::created(call.body))
@@ -94,6 +99,17 @@ fn decide_spec(authorizers: &[Arc<dyn Authorizer>], user: &UserInfo, spec: &Valu
         label_selector: &labels,
     };
     decide(authorizers, &action, view)
+}
+
+/// What of the attributes' selectors cannot be read, and so does not count.
+fn unreadable(attributes: &Value) -> impl Iterator<Item = String> {
+    let raw = |field: &str| attributes[field]["rawSelector"].as_str();
+    let wrong = [
+        ("fieldSelector", raw("fieldSelector").is_some_and(|text| fields::Selector::parse(text).is_err())),
+        ("labelSelector", raw("labelSelector").is_some_and(|text| labels::Selector::parse(text).is_err())),
+    ];
+    let told = |field| format!("spec.resourceAttributes.{field} ignored due to parse error");
+    wrong.into_iter().filter(|(_, wrong)| *wrong).map(move |(field, _)| told(field))
 }
 
 /// A selector of the attributes as a request would write it.
@@ -149,6 +165,10 @@ fn validate(review: &Value, about: About, namespace: &str) -> Errors {
             if !raw.is_empty() && !selector["requirements"].items().is_empty() {
                 let why = "may not specified at the same time as requirements";
                 errors.invalid(&place.child("rawSelector"), raw, why);
+            }
+            if !selector.is_null() && raw.is_empty() && selector["requirements"].items().is_empty() {
+                let why = format!("when {place} is specified, requirements or rawSelector is required");
+                errors.required(&place.child("requirements"), &why);
             }
         }
     }

@@ -64,6 +64,9 @@ pub(crate) fn claim(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
             if let Some(name) = item["matchAttribute"].as_str() {
                 fully_qualified(&here.child("matchAttribute"), name, errors);
             }
+            if let Some(name) = item["distinctAttribute"].as_str() {
+                fully_qualified(&here.child("distinctAttribute"), name, errors);
+            }
         }
     }
     let place = path.child("config");
@@ -221,8 +224,7 @@ fn device(device: &Value, path: &Path<'_>, errors: &mut Errors) {
 }
 
 fn one_member(attribute: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let set: Vec<&str> =
-        ATTRIBUTE.into_iter().filter(|member| !crate::rules::is_empty(&attribute[*member])).collect();
+    let set: Vec<&str> = ATTRIBUTE.into_iter().filter(|member| !attribute[*member].is_null()).collect();
     let all = ATTRIBUTE.map(|member| format!("`{member}`")).join(", ");
     match set.len() {
         0 if attribute["string"].as_str().is_none() && attribute["version"].as_str().is_none() => {

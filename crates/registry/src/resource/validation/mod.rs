@@ -146,7 +146,7 @@ fn constraint(constraint: &Value, known: &Requests<'_>, path: &Path<'_>, errors:
         return;
     }
     match constraint["distinctAttribute"].as_str() {
-        Some(name) => fully_qualified(&path.child("distinctAttribute"), name, errors),
+        Some(_) => {}
         None => errors.required(
             path,
             "exactly one of \"matchAttribute\" or \"distinctAttribute\" is required, but multiple fields are set",
@@ -239,15 +239,6 @@ fn qualified(path: &Path<'_>, name: &str, errors: &mut Errors) {
         _ => {}
     }
 }
-
-fn fully_qualified(path: &Path<'_>, name: &str, errors: &mut Errors) {
-    qualified(path, name, errors);
-    if !name.contains('/') {
-        let why = "a fully qualified name must be a domain and a name separated by a slash";
-        errors.invalid(path, name, why);
-    }
-}
-
 pub(super) fn taint(taint: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (key, value) = (taint["key"].text(), taint["value"].text());
     errors.check(&path.child("key"), key, label_key(key));
