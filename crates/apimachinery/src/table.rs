@@ -114,7 +114,8 @@ pub fn partial_object_metadata_list<'a>(
     let mut list = partial(version, "PartialObjectMetadataList", metadata);
     let items: Vec<Value> =
         objects.into_iter().map(|object| partial_object_metadata(version, object)).collect();
-    list.set("items", items);
+    // Upstream appends to Go's nil, and writes it where nothing was appended.
+    list.set("items", if items.is_empty() { Value::Null } else { Value::Array(items) });
     list
 }
 

@@ -84,6 +84,8 @@ impl Patch {
             Some(schema) => {
                 if !matches!(self, Patch::Strategic(_)) {
                     input::check_patched(&patched, expected).map_err(|why| self.invalid(live, &why))?;
+                } else if let Some(why) = schema::why_not(facts::types(), schema, &patched) {
+                    return Err(self.invalid(live, &why));
                 }
                 let found = schema::normalize(facts::types(), schema, &mut patched, strictness)
                     .map_err(|error| self.invalid(live, &error.to_string()))?;

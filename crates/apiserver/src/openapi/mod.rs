@@ -44,6 +44,13 @@ const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+pro
 /// What version 2 is asked for as; the second is an older name of the third.
 const V2_FORMS: [&str; 3] = [JSON, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", V2_PROTOBUF];
 
+/// What version 3 may be asked for as; it is answered in JSON.
+const V3_FORMS: [&str; 3] = [
+    JSON,
+    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
+];
+
 /// Documents that somebody is still reading.
 #[derive(Default)]
 pub(crate) struct OpenApi(Mutex<BTreeMap<String, Weak<Vec<u8>>>>);
@@ -116,6 +123,7 @@ impl ApiServer {
                 let index = json::to_string(&v3::index(&Facts::with_custom(&view, false), &hash));
                 respond::plain(200, "text/plain; charset=utf-8", index)
             }
+            ["v3", ..] if negotiate::preferred(&head.headers, &V3_FORMS).is_none() => not_acceptable(),
             ["v3", document @ ..] => {
                 let name = document.join("/");
                 let view = self.view();
@@ -142,11 +150,7 @@ impl ApiServer {
         let (name, media_type) = match negotiate::preferred(&head.headers, &V2_FORMS) {
             Some(0) => ("v2", JSON),
             Some(_) => ("v2/protobuf", V2_PROTOBUF),
-            None => {
-                let mut response = respond::plain(406, "text/plain", Vec::new());
-                response.headers_mut().remove(CONTENT_TYPE);
-                return response;
-            }
+            None => return not_acceptable(),
         };
         let view = self.view();
         let hash = match custom::hash(&view, "") {
@@ -178,6 +182,12 @@ impl ApiServer {
         known.insert(name.to_owned(), Arc::downgrade(&document));
         Some(document)
     }
+}
+
+fn not_acceptable() -> Response<Body> {
+    let mut response = respond::plain(406, "text/plain", Vec::new());
+    response.headers_mut().remove(CONTENT_TYPE);
+    response
 }
 
 fn encoded(document: &Value) -> Vec<u8> {

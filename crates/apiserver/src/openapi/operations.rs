@@ -46,7 +46,8 @@ fn one<'a>(facts: &'a Facts, path: &str, method: &'a str, operation: &'a Value) 
             _ => Some(STATUS.to_owned()),
         },
         "watch" | "watchlist" => Some(WATCH_EVENT.to_owned()),
-        "connect" | "" => None,
+        "connect" => None,
+        "" => discovery(path).map(str::to_owned),
         _ => own.clone(),
     };
     let body = match action {
@@ -65,12 +66,40 @@ fn one<'a>(facts: &'a Facts, path: &str, method: &'a str, operation: &'a Value) 
         },
         tag: tag(path),
         description: description(action, kind),
-        parameters: texts("params"),
+        parameters: match options(path, kind) {
+            Some(of) => [texts("params"), of].concat(),
+            None => texts("params"),
+        },
         consumes: texts("consumes"),
         responses: texts("responses"),
         body,
         answer,
     }
+}
+
+/// The schema of a discovery document.
+fn discovery(path: &str) -> Option<&'static str> {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match parts.as_slice() {
+        ["api"] => Some("io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions"),
+        ["apis"] => Some("io.k8s.apimachinery.pkg.apis.meta.v1.APIGroupList"),
+        ["apis", _] => Some("io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup"),
+        ["api", _] | ["apis", _, _] => Some("io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList"),
+        _ => None,
+    }
+}
+
+/// The parameters of a stream or of a log: the fields of its options.
+fn options(path: &str, kind: &str) -> Option<Vec<&'static str>> {
+    let kind = if path.ends_with("/log") { "PodLogOptions" } else { kind };
+    if !kind.ends_with("Options") || kind.starts_with("Delete") {
+        return None;
+    }
+    let types = api::facts::types();
+    let fields = &types.get(types.kind("", "v1", kind)?).fields;
+    // Behind a proxy the path is a part of the path.
+    let told = |name: &&str| !matches!(*name, "kind" | "apiVersion") && !path.contains("/{path}");
+    Some(fields.iter().map(|field| field.json).filter(told).collect())
 }
 
 pub(super) const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
@@ -125,7 +154,10 @@ fn id(path: &str, method: &str, action: &str, kind: &str) -> String {
         "list" => "list",
         "post" => "create",
         "put" => "replace",
-        "deletecollection" => "deleteCollection",
+        "deletecollection" => {
+            let namespaced = if path.contains("/{namespace}/") { "Namespaced" } else { "" };
+            return format!("delete{group}Collection{namespaced}{kind}");
+        }
         "watch" | "watchlist" => "watch",
         "connect" => return connect_id(path, method, &group, kind),
         other => other,
@@ -228,6 +260,23 @@ pub(super) fn parameter(name: &str) -> (&'static str, &'static str) {
         "name" => ("string", "the object's name"),
         "namespace" => ("string", "the namespace"),
         "path" => ("string", "the path behind the proxy"),
+        "command" => ("string", "what to run, and its arguments"),
+        "container" => ("string", "the container of the pod"),
+        "follow" => ("boolean", "goes on with what is logged from now on"),
+        "insecureSkipTLSVerifyBackend" => ("boolean", "takes any certificate of the node"),
+        "limitBytes" => ("integer", "the most bytes of the log"),
+        "ports" => ("integer", "the ports of the pod to forward"),
+        "previous" => ("boolean", "of the container that ran before"),
+        "shardSelector" => ("string", "chooses a share of the objects"),
+        "sinceSeconds" => ("integer", "how far back the log goes, in seconds"),
+        "sinceTime" => ("string", "from when on the log is told"),
+        "stderr" => ("boolean", "passes on what is written as an error"),
+        "stdin" => ("boolean", "passes on what is sent"),
+        "stdout" => ("boolean", "passes on what is written"),
+        "stream" => ("string", "which of the streams of the log"),
+        "tailLines" => ("integer", "the last lines of the log alone"),
+        "timestamps" => ("boolean", "puts the time before each line"),
+        "tty" => ("boolean", "gives the command a terminal"),
         _ => ("string", ""),
     }
 }

@@ -8,8 +8,15 @@ use super::operations::{self, Operation};
 use super::{Facts, document_of};
 
 const REFERENCE: &str = "#/components/schemas/";
-const ANSWERS: [&str; 4] =
-    ["application/cbor", "application/json", "application/vnd.kubernetes.protobuf", "application/yaml"];
+/// What answers come in; those of lists also as streams of changes.
+const ANSWERS: [&str; 3] = ["application/json", "application/vnd.kubernetes.protobuf", "application/yaml"];
+const LISTS: [&str; 5] = [
+    "application/json",
+    "application/json;stream=watch",
+    "application/vnd.kubernetes.protobuf",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+    "application/yaml",
+];
 
 /// `/openapi/v3`: where the documents are.
 pub(super) fn index(facts: &Facts, hash: &dyn Fn(&str) -> String) -> Value {
@@ -34,24 +41,6 @@ pub(super) fn document(facts: &Facts, name: &str, is_custom: bool) -> Option<Val
         paths.set(path.to_owned(), path_item(path, &operations::of(facts, path, item), &mut wanted));
     }
     paths.members().next()?;
-    // The document of every version describes its discovery too.
-    if !is_custom {
-        wanted.insert("io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList".to_owned());
-    }
-    let group_version = name.strip_prefix("apis/").or_else(|| name.strip_prefix("api/"));
-    if let Some(group_version) = group_version.filter(|_| !is_custom) {
-        // Lists and kinds of the version that no path names.
-        let (group, version) = group_version.split_once('/').unwrap_or(("", group_version));
-        for (schema, body) in facts.schemas.members() {
-            let belongs = body["x-kubernetes-group-version-kind"].items();
-            if let [only] = belongs
-                && only["group"].text() == group
-                && only["version"].text() == version
-            {
-                wanted.insert(schema.to_owned());
-            }
-        }
-    }
     let mut info = Value::object();
     info.set("title", if is_custom { "Kubernetes CRD Swagger" } else { "Kubernetes" });
     info.set("version", api::facts::version()["gitVersion"].clone());
@@ -61,7 +50,11 @@ pub(super) fn document(facts: &Facts, name: &str, is_custom: bool) -> Option<Val
     token.set("name", "authorization");
     token.set("in", "header");
     let mut components = Value::object();
-    components.set("schemas", schemas(facts, wanted));
+    let mut schemas = schemas(facts, wanted);
+    if let Some(group_version) = name.strip_prefix("apis/").or_else(|| name.strip_prefix("api/")) {
+        own_kinds(&mut schemas, group_version.split_once('/').unwrap_or(("", group_version)));
+    }
+    components.set("schemas", schemas);
     components.set_at(&["securitySchemes", "BearerToken"], token);
     let mut document = Value::object();
     document.set("openapi", "3.0.0");
@@ -87,6 +80,23 @@ fn schemas(facts: &Facts, wanted: BTreeSet<String>) -> Value {
         schemas.set(name, described);
     }
     schemas
+}
+
+/// Types that every group has (DeleteOptions, WatchEvent) are told as those of
+/// the core group and of the document's own version.
+fn own_kinds(schemas: &mut Value, (group, version): (&str, &str)) {
+    let Value::Object(schemas) = schemas else { return };
+    for (_, schema) in schemas.iter_mut() {
+        let known = schema["x-kubernetes-group-version-kind"].items();
+        let [first, _, ..] = known else { continue };
+        let (mut core, mut own) = (first.clone(), first.clone());
+        core.set("group", "");
+        core.set("version", "v1");
+        own.set("group", group);
+        own.set("version", version);
+        let kinds = if core == own { vec![core] } else { vec![core, own] };
+        schema.set("x-kubernetes-group-version-kind", kinds);
+    }
 }
 
 fn references(value: &Value, found: &mut Vec<String>) {
@@ -122,13 +132,20 @@ pub(super) fn described(facts: &Facts, name: &str) -> Value {
 
 fn path_item(path: &str, operations: &[Operation<'_>], wanted: &mut BTreeSet<String>) -> Value {
     let mut item = Value::object();
+    // What all methods of a path take is said of the path.
+    let shared_by_all =
+        |name: &str| operations.iter().all(|other| other.parameters.iter().any(|have| *have == name));
     for operation in operations {
         let mut made = Value::object();
         made.set("tags", vec![Value::from(operation.tag.as_str())]);
         made.set("description", operation.description.as_str());
         made.set("operationId", operation.id.as_str());
-        let parameters: Vec<Value> =
-            operation.parameters.iter().map(|name| parameter(name, "query")).collect();
+        let parameters: Vec<Value> = operation
+            .parameters
+            .iter()
+            .filter(|name| !shared_by_all(name))
+            .map(|name| parameter(name, "query"))
+            .collect();
         if !parameters.is_empty() {
             made.set("parameters", parameters);
         }
@@ -159,6 +176,9 @@ fn path_item(path: &str, operations: &[Operation<'_>], wanted: &mut BTreeSet<Str
     if operations.iter().any(|operation| !operation.action.is_empty() && operation.action != "connect") {
         shared.push(parameter("pretty", "query"));
     }
+    let common = operations.first().into_iter().flat_map(|first| &first.parameters);
+    shared.extend(common.filter(|name| shared_by_all(name)).map(|name| parameter(name, "query")));
+    shared.sort_by(|a, b| a["name"].text().cmp(b["name"].text()));
     if !shared.is_empty() {
         item.set("parameters", shared);
     }
@@ -200,7 +220,13 @@ fn responses(operation: &Operation<'_>, wanted: &mut BTreeSet<String>) -> Value 
             && let Some(schema) = &operation.answer
         {
             wanted.insert(schema.clone());
-            response.set("content", content(&ANSWERS, schema));
+            let forms = match operation.action {
+                "list" | "watch" | "watchlist" => &LISTS[..],
+                _ => &ANSWERS[..],
+            };
+            response.set("content", content(forms, schema));
+        } else if *code != "401" && operation.action == "connect" {
+            response.set_at(&["content", "*/*", "schema", "type"], "string");
         }
         responses.set((*code).to_owned(), response);
     }

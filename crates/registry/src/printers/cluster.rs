@@ -60,12 +60,31 @@ pub fn policy(object: &Value, now: Timestamp) -> Vec<Value> {
 pub fn policy_binding(object: &Value, now: Timestamp) -> Vec<Value> {
     let spec = &object["spec"];
     let parameter = &spec["paramRef"];
+    let selector = &parameter["selector"];
     let told = match (parameter.is_null(), parameter["namespace"].text(), parameter["name"].text()) {
         (true, ..) => UNSET.to_owned(),
+        _ if !selector.is_null() => go_selector(selector),
         (_, "", name) => name.to_owned(),
         (_, namespace, name) => format!("{namespace}/{name}"),
     };
     cells![name(object), spec["policyName"].text(), told, age(object, now)]
+}
+
+/// A LabelSelector as Go writes it.
+fn go_selector(selector: &Value) -> String {
+    let mut labels: Vec<String> =
+        selector["matchLabels"].members().map(|(key, value)| format!("{key}: {},", value.text())).collect();
+    labels.sort();
+    let terms = selector["matchExpressions"].items().iter().map(|term| {
+        let values: Vec<&str> = term["values"].items().iter().map(Value::text).collect();
+        let (key, operator) = (term["key"].text(), term["operator"].text());
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},", values.join(" "))
+    });
+    let terms: String = terms.collect();
+    let labels = labels.concat();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{terms}}},}}"
+    )
 }
 
 /// Name, PriorityLevel, MatchingPrecedence, DistinguisherMethod, Age, MissingPL.

@@ -32,10 +32,8 @@ fn merge(meta: Meta<'_>, object: Vec<Value>, patch: Vec<Value>, deletes: bool) -
         return in_order("", merged, &patch, &object);
     }
     if meta.merge_key.is_empty() {
-        return Err(Error::Unmergeable(format!(
-            "cannot merge lists without merge key for {}",
-            meta.scope.name()
-        )));
+        // Upstream names the kind of the item's type, which is always this one.
+        return Err(Error::Unmergeable("cannot merge lists without merge key for struct".into()));
     }
     let (object, patch) = follow_directives(object, patch, meta.merge_key)?;
     let server_order = object.clone();
