@@ -16,7 +16,7 @@ use crate::catalogue::Resource;
 use crate::generic::{Item, Listed, Published, Watching, is_old, scale, write_json};
 use crate::negotiate::{Format, Shape, Wanted};
 use crate::recent::{Form, Recent};
-use crate::{Header, Storage};
+use crate::{Header, Storage, Version};
 
 /// About how much of a list goes out at once.
 const CHUNK: usize = 64 * 1024;
@@ -141,7 +141,7 @@ fn shaped(
         Shape::Metadata(meta) => table::partial_object_metadata(meta, &tree),
         Shape::Table(meta, include) => {
             let metadata = list_metadata(&tree);
-            let cells = resource.strategy.cells(&resource.versions[version], &tree, now);
+            let cells = cells(resource, &resource.versions[version], &tree, now);
             let rows = vec![table::row(meta, cells, &tree, include)];
             let columns = with_columns.then(|| columns(resource, version));
             table::table(meta, metadata, columns.as_deref(), rows)
@@ -209,8 +209,7 @@ fn list_of(
     let served = &resource.versions[version];
     Ok(match shape {
         Shape::Table(meta, include) => {
-            let row =
-                |tree: Value| table::row(meta, resource.strategy.cells(served, &tree, now), &tree, include);
+            let row = |tree: Value| table::row(meta, cells(resource, served, &tree, now), &tree, include);
             let rows: Result<Vec<Value>, Status> = trees.map(|tree| tree.map(row)).collect();
             table::table(meta, metadata, Some(&columns(resource, version)), rows?)
         }
@@ -476,4 +475,15 @@ fn bookmark(resource: &Resource, version: usize, revision: u64, ends: bool) -> V
     let mut object = resource.zero(version).clone();
     object.set("metadata", metadata);
     object
+}
+/// The cells of a row; those of a built-in kind are of its stored form.
+fn cells(resource: &Resource, served: &Version, tree: &Value, now: Timestamp) -> Vec<Value> {
+    let mut stored = None;
+    if let Some(conversion) = served.conversion.as_ref().filter(|_| served.schema.is_some()) {
+        let mut made = tree.clone();
+        if conversion.to_storage(&mut made).is_ok() {
+            stored = Some(made);
+        }
+    }
+    resource.strategy.cells(served, stored.as_ref().unwrap_or(tree), now)
 }

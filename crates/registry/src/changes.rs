@@ -143,7 +143,7 @@ pub fn workload_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
 /// of the status alone changes no labels, finalizers or owners.
 pub fn keep_metadata(object: &mut Value, old: &Value) {
     let mut metadata = old["metadata"].clone();
-    for field in ["managedFields", "resourceVersion"] {
+    for field in ["managedFields", "resourceVersion", "uid", "deletionGracePeriodSeconds"] {
         match &object["metadata"][field] {
             Value::Null => {
                 metadata.remove(field);

@@ -37,6 +37,10 @@ impl Strategy for Event {
         Some("")
     }
 
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     /// Old clients' events are checked loosely, and new ones after that.
     fn checks_metadata(&self, _: &Context<'_>) -> bool {
         false

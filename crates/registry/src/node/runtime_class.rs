@@ -28,7 +28,9 @@ impl Strategy for RuntimeClass {
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
         let mut errors = validate(object);
-        errors.immutable(&Path::Root.child("handler"), &object["handler"], &old["handler"]);
+        if object["handler"] != old["handler"] {
+            errors.invalid(&Path::Root.child("handler"), Value::Null, "field is immutable");
+        }
         errors
     }
 

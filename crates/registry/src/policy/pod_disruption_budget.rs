@@ -12,6 +12,10 @@ use crate::rules::{internal, non_negative, rollout, selector};
 pub struct PodDisruptionBudget;
 
 impl Strategy for PodDisruptionBudget {
+    fn knows_finalizers(&self) -> bool {
+        false
+    }
+
     fn checks_metadata(&self, _: &Context<'_>) -> bool {
         false
     }

@@ -159,7 +159,7 @@ pub fn service_cidr(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 /// Name, ParentRef.
-pub fn ip_address(object: &Value, _: Timestamp) -> Vec<Value> {
+pub fn ip_address(object: &Value, now: Timestamp) -> Vec<Value> {
     let parent = &object["spec"]["parentRef"];
     let told = if parent.is_null() {
         NONE.to_owned()
@@ -174,5 +174,6 @@ pub fn ip_address(object: &Value, _: Timestamp) -> Vec<Value> {
         }
         text
     };
-    cells![name(object), told]
+    // Upstream has an age without a column.
+    cells![name(object), told, age(object, now)]
 }

@@ -96,8 +96,8 @@ impl Strategy for ResourceClaimTemplate {
         errors
     }
 
-    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = Errors::new();
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = self.validate_create(context, object);
         if object["spec"] != old["spec"] {
             let told = internal::of("ResourceClaimTemplateSpec", &object["spec"]);
             errors.invalid(&Path::Root.child("spec"), told, "field is immutable");

@@ -158,8 +158,8 @@ ResourceClaimTemplateSpec +meta Spec:<ResourceClaimSpec
 ResourceClaimSpec Devices:<DeviceClaim
 DeviceClaim Requests:[DeviceRequest Constraints:[DeviceConstraint Config:[DeviceClaimConfiguration
 DeviceRequest Name:s Exactly:*ExactDeviceRequest FirstAvailable:[DeviceSubRequest
-ExactDeviceRequest DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i AdminAccess:* Tolerations:[DeviceToleration Capacity:*
-DeviceSubRequest Name:s DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i Tolerations:[DeviceToleration Capacity:*
+ExactDeviceRequest DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i AdminAccess:* Tolerations:[DeviceToleration Capacity:* DerivedAttributes:*
+DeviceSubRequest Name:s DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i Tolerations:[DeviceToleration Capacity:* DerivedAttributes:*
 DeviceSelector CEL=cel:*CELDeviceSelector
 CELDeviceSelector Expression:s
 DeviceToleration Key:s Operator:s Value:s Effect:s TolerationSeconds:*
@@ -173,7 +173,7 @@ PodFailurePolicyRule Action:s OnExitCodes:*PodFailurePolicyOnExitCodes OnPodCond
 PodFailurePolicyOnExitCodes ContainerName:* Operator:s Values:[
 PodFailurePolicyOnPodConditions Type:s Status:s
 PersistentVolumeClaim +meta Spec:<PersistentVolumeClaimSpec Status:<PersistentVolumeClaimStatus
-PersistentVolumeClaimStatus Phase:s AccessModes:[ Capacity:* Conditions:[ AllocatedResources:* AllocatedResourceStatuses:* CurrentVolumeAttributesClassName:* ModifyVolumeStatus:*
+PersistentVolumeClaimStatus Phase:s AccessModes:[ Capacity:* Conditions:[ AllocatedResources:* AllocatedResourceStatuses:* CurrentVolumeAttributesClassName:* ModifyVolumeStatus:* HealthStatus:*
 SuccessPolicyRule SucceededIndexes:* SucceededCount:*
 ";
 

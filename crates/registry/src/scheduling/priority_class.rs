@@ -15,6 +15,11 @@ const MOST: i64 = 1_000_000_000;
 pub struct PriorityClass;
 
 impl Strategy for PriorityClass {
+    /// It is given at creation and stays.
+    fn changes_generation(&self, _: &Value, _: &Value) -> bool {
+        false
+    }
+
     fn has_generation(&self) -> bool {
         true
     }

@@ -37,9 +37,10 @@ impl Strategy for VolumeAttachment {
         errors
     }
 
-    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = validate(object);
-        if object["spec"] != old["spec"] {
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let changed = object["spec"] != old["spec"];
+        let mut errors = if changed { self.validate_create(context, object) } else { validate(object) };
+        if changed {
             errors.invalid(&Path::Root.child("spec"), Value::Null, "field is immutable");
         }
         errors

@@ -1,8 +1,8 @@
 //! StorageVersionMigration: writes every object of a resource again, so that
 //! it is stored in the newest version.
 
-use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
+use apimachinery::{Value, value};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
@@ -25,18 +25,19 @@ impl Strategy for StorageVersionMigration {
         let spec = Path::Root.child("spec");
         let resource = spec.child("resource");
         if object["spec"]["resource"]["resource"].text().is_empty() {
-            errors.required(&resource.child("resource"), "resource is required");
+            errors.required(&resource.child("resource"), "resource is required to be set");
         }
         errors
     }
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
         let mut errors = self.validate_create(context, object);
-        for field in ["group", "resource"] {
-            let (new, before) = (&object["spec"]["resource"][field], &old["spec"]["resource"][field]);
-            if new.text() != before.text() {
-                errors.invalid(&Path::Root.child(field), new.text(), "field is immutable");
-            }
+        let named = |object: &Value, field: &str| object["spec"]["resource"][field].text().to_owned();
+        let of = |object: &Value| (named(object, "group"), named(object, "resource"));
+        if of(object) != of(old) {
+            let (group, resource) = of(object);
+            let told = value!({"Resource": {"group": group, "resource": resource}});
+            errors.invalid(&Path::Root.child("spec"), told, "field is immutable");
         }
         errors
     }
