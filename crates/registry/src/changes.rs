@@ -153,3 +153,29 @@ pub fn keep_metadata(object: &mut Value, old: &Value) {
     }
     object.set("metadata", metadata);
 }
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn fields_of_what_is_off_go_unless_they_were_there() {
+        let path = ["spec", "devices", "*", "attributes", "*", "ints"];
+        let made = || {
+            value!({"spec": {"devices": [
+                {"attributes": {"a": {"int": 1, "ints": [1]}, "b": {"ints": [2]}}}, {"name": "x"}
+            ]}})
+        };
+        let mut new = made();
+        drop_unless_used(&mut new, &Value::Null, &path);
+        assert_eq!(
+            new,
+            value!({"spec": {"devices": [{"attributes": {"a": {"int": 1}, "b": {}}}, {"name": "x"}]}})
+        );
+        let mut kept = made();
+        drop_unless_used(&mut kept, &made(), &path);
+        assert_eq!(kept, made());
+    }
+}

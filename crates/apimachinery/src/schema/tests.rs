@@ -28,6 +28,7 @@ F\traw\tapimachinery/pkg/runtime.RawExtension\t11\te
 F\tmode\tstring\t12\te\tg=v1.Mode
 F\twait\t*apimachinery/pkg/apis/meta/v1.Duration\t13\te
 F\ttold\t[]string\t14\te\tn
+F\tlevels\tmap[string]string\t15\te\tg=map[string]v1.Level
 S\tapi/g/v1.Item
 F\tid\tstring\t1\te
 F\ton\tbool\t2\te
@@ -164,7 +165,8 @@ fn errors_are_gos() {
         (r#"{"spec":{"items":["a"]}}"#, cannot("string", "Spec.spec.items", "v1.Item")),
         (r#"{"spec":{"items":[{"on":"yes"}]}}"#, cannot("string", "Item.spec.items.on", "bool")),
         (r#"{"spec":[]}"#, cannot("array", "Thing.spec", "v1.Spec")),
-        (r#"{"kind":true}"#, cannot("bool", "Thing.kind", "string")),
+        (r#"{"kind":true}"#, cannot("bool", "Thing.Meta.kind", "string")),
+        (r#"{"spec":{"levels":{"a":1}}}"#, cannot("number", "Spec.spec.levels", "v1.Level")),
         (r#"{"data":[]}"#, cannot("array", "Thing.data", "map[string][]uint8")),
         (r#"{"data":{"a":5}}"#, cannot("number", "Thing.data", "[]uint8")),
         (r#"{"spec":{"mode":5}}"#, cannot("number", "Spec.spec.mode", "v1.Mode")),
@@ -260,4 +262,16 @@ fn bad_facts_are_refused() {
         Types::load("S\tapi/g/v1.A\nF\tb\tapi/g/v1.B\t1\n"),
         Err(LoadError::UnknownType { name }) if name == "api/g/v1.B"
     ));
+}
+
+#[test]
+fn amounts_are_kept_in_thousandths() {
+    let types = types();
+    let thing = types.kind("g", "v1", "Thing").unwrap();
+    let mut defaults = Defaults::default();
+    assert!(defaults.round(&types, thing, ".spec.limits").is_some());
+    assert!(defaults.round(&types, thing, ".spec.absent").is_none());
+    let mut object = value!({"spec": {"limits": {"a": "100u", "b": "1500m", "c": "1", "d": "1.0001"}}});
+    defaults.apply(&types, &mut object);
+    assert_eq!(object["spec"]["limits"], value!({"a": "1m", "b": "1500m", "c": "1", "d": "1001m"}));
 }

@@ -155,3 +155,46 @@ fn manager_names_are_printable() {
         "fieldManager: Invalid value: \"a\\ab\": invalid character U+0007 (at position 1)"
     );
 }
+
+#[test]
+fn what_a_type_declares_counts_in_bytes() {
+    let long = "x".repeat(64);
+    assert_eq!(in_bytes(dns1123_label(&long)), ["must be no more than 63 bytes"]);
+    let prefix = format!("{}/a", "x".repeat(254));
+    assert_eq!(label_key(&prefix), ["prefix part must be no more than 253 bytes"]);
+}
+
+#[test]
+fn changed_metadata_is_checked_as_new_metadata_is() {
+    use crate::field::{Errors, Path};
+    let told = |change: Value| {
+        let old = value!({"name": "a", "namespace": "n", "resourceVersion": "1"});
+        let mut new = old.clone();
+        for (name, value) in change.members() {
+            new.set(name.to_owned(), value.clone());
+        }
+        let mut errors = Errors::new();
+        meta::validate_update(
+            &new,
+            &old,
+            &meta::Rules::default(),
+            &Path::Root.child("metadata"),
+            &mut errors,
+        );
+        errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>().join(" ")
+    };
+    for (change, expected) in [
+        (value!({"labels": {"a": "b"}}), ""),
+        (value!({"labels": {"bad key": "b"}}), "metadata.labels"),
+        (value!({"finalizers": ["bad one"]}), "metadata.finalizers metadata.finalizers[0]"),
+        (value!({"finalizers": ["a.b/c"]}), ""),
+        (value!({"deletionTimestamp": "2020-01-01T00:00:00Z"}), "metadata.deletionTimestamp"),
+        (value!({"deletionGracePeriodSeconds": 5}), "metadata.deletionGracePeriodSeconds"),
+        (
+            value!({"ownerReferences": [{"apiVersion": "a/b/c", "kind": "K", "name": "n", "uid": "u"}]}),
+            "metadata.ownerReferences[0].apiVersion",
+        ),
+    ] {
+        assert_eq!(told(change.clone()), expected, "{change:?}");
+    }
+}

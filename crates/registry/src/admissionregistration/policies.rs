@@ -394,3 +394,57 @@ fn param_ref(path: &Path<'_>, reference: &Value, errors: &mut Errors) {
         text => errors.one_of(&action, text, &["Deny", "Allow"]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    fn told(errors: &Errors) -> String {
+        errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_is_declared_of_bindings_is_told_last() {
+        let told = |kind: &str| told(&binding(&value!({"kind": kind, "spec": {"paramRef": {}}})));
+        assert_eq!(
+            told("ValidatingAdmissionPolicyBinding"),
+            "spec.paramRef spec.paramRef.parameterNotFoundAction spec.policyName spec.validationActions"
+        );
+        assert_eq!(
+            told("MutatingAdmissionPolicyBinding"),
+            "spec.policyName spec.paramRef spec.paramRef.parameterNotFoundAction"
+        );
+    }
+
+    #[test]
+    fn a_mutation_is_of_one_type() {
+        let expression = value!({"expression": "Object{}"});
+        let told = |mutation: Value| {
+            let spec = value!({"mutations": [mutation], "reinvocationPolicy": "Never"});
+            let mut errors = Errors::new();
+            mutations(&Path::Root, &spec, &Environments::new(false), &mut errors);
+            told(&errors)
+        };
+        assert_eq!(
+            told(value!({"patchType": "ApplyConfiguration", "applyConfiguration": expression.clone()})),
+            ""
+        );
+        assert_eq!(
+            told(value!({
+                "patchType": "ApplyConfiguration", "applyConfiguration": expression.clone(), "jsonPatch": {}
+            })),
+            "mutations[0].jsonPatch"
+        );
+        assert_eq!(told(value!({"patchType": "JSONPatch"})), "mutations[0].jsonPatch");
+    }
+
+    #[test]
+    fn only_what_is_there_is_mutated() {
+        let matches = value!({"resourceRules": [{"operations": ["CREATE", "DELETE"]}]});
+        let mut errors = Errors::new();
+        mutable_operations(&Path::Root.child("m"), &matches, &mut errors);
+        assert_eq!(told(&errors), "m.resourceRules.operations");
+    }
+}

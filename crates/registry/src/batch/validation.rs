@@ -452,3 +452,59 @@ fn take_resources(spec: &mut Value, before: &Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn old(suspended: bool) -> Value {
+        value!({"spec": {
+            "suspend": suspended, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
+                "nodeSelector": {"a": "b"}, "containers": [{"name": "c", "image": "i"}]
+            }}
+        }})
+    }
+
+    #[test]
+    fn templates_change_where_no_pod_is_made_of_them() {
+        let change = |path: &[&'static str], value: Value| {
+            let mut object = old(false);
+            object.entry("spec").entry("template").set_at(path, value);
+            object
+        };
+        let with_labels = change(&["metadata", "labels"], value!({"a": "c"}));
+        let elsewhere = change(&["spec", "nodeSelector"], value!({"a": "c"}));
+        let asking = change(
+            &["spec", "containers"],
+            value!([{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]),
+        );
+        let other = change(&["spec", "containers"], value!([{"name": "c", "image": "j"}]));
+        for (new, suspended, expected) in [
+            (&with_labels, false, "spec.template"),
+            (&with_labels, true, ""),
+            (&elsewhere, true, ""),
+            (&asking, true, ""),
+            (&asking, false, "spec.template"),
+            (&other, true, "spec.template.spec"),
+        ] {
+            let mut errors = Errors::new();
+            template_update(&new["spec"], &old(suspended), &Path::Root.child("spec"), &mut errors);
+            let told: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+            assert_eq!(told.join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn pods_of_indexed_jobs_have_names() {
+        let job = |name: &str, mode: &str| {
+            let mut errors = Errors::new();
+            let object =
+                value!({"metadata": {"name": name}, "spec": {"completionMode": mode, "completions": 11}});
+            name_fits(&object, &mut errors);
+            errors.len()
+        };
+        assert_eq!(job("a", "Indexed"), 0);
+        assert_eq!(job(&"a".repeat(61), "Indexed"), 1);
+        assert_eq!(job(&"a".repeat(61), "NonIndexed"), 0);
+    }
+}

@@ -153,7 +153,9 @@ fn validate_change(object: &Value, old: &Value, errors: &mut Errors) {
     }
     let (provider, before) = (&object["spec"]["providerID"], old["spec"]["providerID"].text());
     if !before.is_empty() && provider.text() != before {
-        errors.invalid(&spec.child("providerID"), Value::Null, "field cannot be modified once set");
+        let done = if provider.text().is_empty() { "cleared" } else { "modified" };
+        let why = format!("field cannot be {done} once set");
+        errors.invalid(&spec.child("providerID"), Value::Null, &why);
     }
 }
 

@@ -203,17 +203,18 @@ fn validate_change(new: &Value, old: &Value, errors: &mut Errors) {
     }
     let mode = Path::Root.child("volumeMode");
     errors.immutable(&mode, &new["spec"]["volumeMode"], &old["spec"]["volumeMode"]);
-    let (now, was) = (&new["spec"][ATTRIBUTES_CLASS], old["spec"][ATTRIBUTES_CLASS].text());
-    if !was.is_empty() {
-        match now.as_str() {
-            None => errors
-                .forbidden(&field.child(ATTRIBUTES_CLASS), "update from non-nil value to nil is forbidden"),
-            Some("") => errors.forbidden(
-                &field.child(ATTRIBUTES_CLASS),
-                "update from non-nil value to an empty string is forbidden",
-            ),
-            Some(_) => {}
-        }
+    let (now, was) = (&new["spec"][ATTRIBUTES_CLASS], &old["spec"][ATTRIBUTES_CLASS]);
+    // What a volume has been given it does not lose.
+    let given = !old["status"]["currentVolumeAttributesClassName"].is_null();
+    let what = match now.as_str() {
+        None => "nil",
+        Some("") => "empty string",
+        Some(_) => return,
+    };
+    if given && now != was {
+        let why =
+            format!("update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil");
+        errors.forbidden(&field.child(ATTRIBUTES_CLASS), &why);
     }
 }
 

@@ -212,6 +212,12 @@ mod tests {
                 "spec.limited.limitResponse.queuing.handSize: Invalid value: 9: should not be greater than queues (8)",
             ),
             ("exempt", value!({"type": "Exempt", "exempt": {"lendablePercent": 5}}), ""),
+            ("a", value!({}), "spec.type: Required value"),
+            (
+                "a",
+                value!({"type": "Limited", "exempt": {}, "limited": {"limitResponse": {"type": "Queue"}}}),
+                "spec.exempt: Forbiddenspec.limited.limitResponse.queuing: Required value",
+            ),
         ] {
             assert_eq!(validate(name, &spec).iter().map(ToString::to_string).collect::<String>(), expected);
         }

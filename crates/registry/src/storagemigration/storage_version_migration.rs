@@ -2,6 +2,7 @@
 //! it is stored in the newest version.
 
 use apimachinery::field::{Errors, Path};
+use apimachinery::validation::{dns1035_label, dns1123_subdomain};
 use apimachinery::{Value, value};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
@@ -24,7 +25,20 @@ impl Strategy for StorageVersionMigration {
         let mut errors = Errors::new();
         let spec = Path::Root.child("spec");
         let resource = spec.child("resource");
-        if object["spec"]["resource"]["resource"].text().is_empty() {
+        let (group, plural) =
+            (object["spec"]["resource"]["group"].text(), object["spec"]["resource"]["resource"].text());
+        let mut check = |field: &str, name: &str, wrong: Vec<String>| {
+            if !wrong.is_empty() {
+                errors.invalid(&resource.child(field), name, &wrong.join(","));
+            }
+        };
+        if !plural.is_empty() {
+            check("resource", plural, dns1035_label(plural));
+        }
+        if !group.is_empty() {
+            check("group", group, dns1123_subdomain(group));
+        }
+        if plural.is_empty() {
             errors.required(&resource.child("resource"), "resource is required to be set");
         }
         errors

@@ -73,4 +73,20 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn what_a_pod_does_not_say_its_containers_may() {
+        let container = value!({"name": "a", "resources": {"requests": {"memory": "1Gi"}}});
+        let told = |os: &str| {
+            let container = container.clone();
+            let spec = value!({
+                "os": {"name": os}, "resources": {"requests": {"cpu": "1"}}, "containers": [container]
+            });
+            let mut errors = Errors::new();
+            validate(&spec, &[], &Path::Root.child("r"), &mut errors);
+            errors.to_string()
+        };
+        assert_eq!(told("linux"), "[]");
+        assert!(told("windows").contains("may not be set for a windows pod"));
+    }
 }
