@@ -5,6 +5,8 @@ use apimachinery::{value, yaml};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::Error;
+
 /// Credentials and address of one cluster for one client.
 #[derive(Clone, Debug)]
 pub struct Kubeconfig {
@@ -21,6 +23,44 @@ pub struct Kubeconfig {
 }
 
 impl Kubeconfig {
+    /// The cluster of a kubeconfig's current context, for a user of one's own.
+    ///
+    /// # Errors
+    /// The text names no cluster, or no authority by which it is known.
+    pub fn for_user(
+        text: &str,
+        user: &str,
+        client_certificate: String,
+        client_key: String,
+    ) -> Result<Self, Error> {
+        let wrong = |why: &str| Error::Decode(format!("the kubeconfig {why}").into());
+        let read = kube::config::Kubeconfig::from_yaml(text).map_err(|error| wrong(&error.to_string()))?;
+        let current = read.current_context.as_deref().ok_or_else(|| wrong("has no current context"))?;
+        let context = read.contexts.iter().find(|context| context.name == current);
+        let context = context
+            .and_then(|context| context.context.as_ref())
+            .ok_or_else(|| wrong("lacks its current context"))?;
+        let cluster = read.clusters.iter().find(|cluster| cluster.name == context.cluster);
+        let cluster = cluster
+            .and_then(|cluster| cluster.cluster.as_ref())
+            .ok_or_else(|| wrong("lacks the cluster of its current context"))?;
+        let authority = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
+            (Some(data), _) => STANDARD.decode(data).map_err(|error| wrong(&error.to_string()))?,
+            (None, Some(file)) => {
+                std::fs::read(file).map_err(|error| wrong(&format!("names {file}: {error}")))?
+            }
+            (None, None) => return Err(wrong("names no certificate authority")),
+        };
+        Ok(Self {
+            server: cluster.server.clone().ok_or_else(|| wrong("names no server"))?,
+            cluster: context.cluster.clone(),
+            user: user.to_owned(),
+            certificate_authority: String::from_utf8(authority).map_err(|error| wrong(&error.to_string()))?,
+            client_certificate,
+            client_key,
+        })
+    }
+
     /// The file's text, in YAML's block form, since people open it.
     pub fn to_yaml(&self) -> String {
         let encoded = |pem: &str| STANDARD.encode(pem);
@@ -63,5 +103,11 @@ mod tests {
         let cluster = read.clusters[0].cluster.as_ref().unwrap();
         assert_eq!(cluster.server.as_deref(), Some("https://127.0.0.1:6443"));
         assert_eq!(cluster.certificate_authority_data.as_deref(), Some(STANDARD.encode("CA").as_str()));
+        let other = Kubeconfig::for_user(&written.to_yaml(), "node", "C".into(), "K".into()).unwrap();
+        assert_eq!(
+            (other.server, other.certificate_authority),
+            (written.server, written.certificate_authority)
+        );
+        assert!(Kubeconfig::for_user("kind: Config", "node", "C".into(), "K".into()).is_err());
     }
 }

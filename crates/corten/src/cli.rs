@@ -1,6 +1,6 @@
 //! The command line: what `corten --help` tells.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -14,6 +14,8 @@ Examples:
   corten up                                     boot a node and its control plane here
   corten up --data-dir /srv/c1 --bind 192.0.2.7:6443
   kubectl --kubeconfig /var/lib/corten/kubeconfig get nodes
+  corten up --bind 192.0.2.7:6443 --pod-cidr 10.42.0.0/24 --cluster-cidr 10.42.0.0/16
+  corten join --kubeconfig FILE --pod-cidr 10.42.1.0/24   on another machine: one node more
   corten image import nginx.tar                 load an image archive, also beside a running `up`
   corten down                                   stop every container; the data stays
   source <(corten completion bash)";
@@ -32,6 +34,11 @@ pub enum Command {
     ///
     /// Ctrl-C or SIGTERM stops Corten and leaves the containers running; the next `up` adopts them.
     Up(Up),
+    /// Joins this machine to a cluster as a node, in the foreground
+    ///
+    /// Its own credentials are asked for with the kubeconfig, whose user must be allowed to approve
+    /// certificate requests. Nodes share a link: packets between their pods are routed and not wrapped.
+    Join(Join),
     /// Stops every container of this node and removes what it left in the kernel; the data stays
     Down(Data),
     /// Serves the API alone: no controller, no node
@@ -80,9 +87,38 @@ pub struct Up {
     /// The node's name; the host's name by default
     #[arg(long, value_name = "NAME")]
     pub node_name: Option<String>,
-    /// Ranges of pod addresses, one a family
+    /// Ranges of this node's pod addresses, one a family
     #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.42.0.0/16")]
     pub pod_cidr: Vec<IpNet>,
+    /// Ranges of the pod addresses of all nodes, where others join; this node's own by default
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub cluster_cidr: Vec<IpNet>,
+    /// Ranges of service addresses, one a family
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.96.0.0/16")]
+    pub service_cidr: Vec<IpNet>,
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+#[derive(Args, Debug)]
+pub struct Join {
+    #[command(flatten)]
+    pub data: Data,
+    /// An administrator's, with an address of the API that this machine reaches
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: PathBuf,
+    /// The node's address; the one that its default route leaves from by default
+    #[arg(long, value_name = "IP")]
+    pub address: Option<IpAddr>,
+    /// The node's name; the host's name by default
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// This node's part of the pod addresses, one range a family
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', required = true)]
+    pub pod_cidr: Vec<IpNet>,
+    /// Ranges of the pod addresses of all nodes, one a family
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.42.0.0/16")]
+    pub cluster_cidr: Vec<IpNet>,
     /// Ranges of service addresses, one a family
     #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.96.0.0/16")]
     pub service_cidr: Vec<IpNet>,

@@ -6,7 +6,7 @@ use runtime::spawner::Spawner;
 
 use crate::cli::Data;
 use crate::machine::{Machine, Places};
-use crate::{images, preflight, up};
+use crate::{images, node, preflight, up};
 
 pub fn run(options: &Data, spawner: Spawner) -> Result<()> {
     preflight::require_root()?;
@@ -14,12 +14,12 @@ pub fn run(options: &Data, spawner: Spawner) -> Result<()> {
         bail!("{} does not exist: nothing runs from there", options.data_dir.display());
     }
     if images::is_running(&options.data_dir) {
-        bail!("`corten up` is running on {}: end it first (Ctrl-C or SIGTERM)", options.data_dir.display());
+        bail!("a node is running on {}: end it first (Ctrl-C or SIGTERM)", options.data_dir.display());
     }
     let runtime = up::runtime("down", 2)?;
     let edge = Edge::system_on(runtime.handle().clone());
     runtime.block_on(async {
-        let plan = up::NetworkRecord::read(&options.data_dir)?.plan();
+        let plan = node::NetworkRecord::read(&options.data_dir)?.plan()?;
         let places = Places::new(&options.data_dir);
         let machine = Machine::open(&places, &plan, spawner, &edge).await?;
         let drivers = machine.drivers(std::sync::Arc::new(NoApi), &edge);

@@ -49,7 +49,10 @@ pub struct Machine {
 
 /// Ranges and addresses of the node's network.
 pub struct NetworkPlan {
+    /// This node's.
     pub pod_ranges: Vec<ipnet::IpNet>,
+    /// All nodes'.
+    pub cluster_ranges: Vec<ipnet::IpNet>,
     pub service_ranges: Vec<ipnet::IpNet>,
     /// Service addresses that the node answers itself.
     pub own_addresses: Vec<IpAddr>,
@@ -59,6 +62,7 @@ impl NetworkPlan {
     pub fn config(&self, places: &Places) -> network::Config {
         let mut config =
             network::Config::new(places.network(), self.pod_ranges.clone(), self.service_ranges.clone());
+        config.cluster_ranges = self.cluster_ranges.clone();
         config.local_service_addresses = self.own_addresses.clone();
         config
     }

@@ -9,9 +9,11 @@ mod connector;
 mod control_plane;
 mod down;
 mod images;
+mod join;
 mod log;
 mod machine;
 mod memory;
+mod node;
 mod preflight;
 mod signer;
 mod up;
@@ -35,6 +37,9 @@ fn main() -> ExitCode {
         // The spawner comes before any thread: every shim is forked from it.
         Command::Up(options) => {
             runtime::spawner::start().map_err(Into::into).and_then(|spawner| up::run(&options, spawner))
+        }
+        Command::Join(options) => {
+            runtime::spawner::start().map_err(Into::into).and_then(|spawner| join::run(&options, spawner))
         }
         Command::Down(options) => {
             runtime::spawner::start().map_err(Into::into).and_then(|spawner| down::run(&options, spawner))

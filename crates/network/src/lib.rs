@@ -1,6 +1,7 @@
 //! The pod network of one node, and the kernel's packet rules as values.
 //!
 //! [`PodNetwork`] gives sandboxes links and addresses and takes them back;
+//! [`Peers`] holds the routes to the pods of other nodes;
 //! [`rules::RuleSet`] describes nftables content as plain data which
 //! [`Rules`] applies in one transaction; [`conntrack`] forgets connections.
 //! This crate never hears of Services or Pods: a sandbox is an id with a
@@ -34,6 +35,7 @@ mod config;
 pub mod conntrack;
 mod error;
 mod links;
+mod peers;
 mod pod_network;
 mod pool;
 mod records;
@@ -43,6 +45,7 @@ mod sysctl;
 pub use config::{Attachment, Config, HostPort, Protocol, Request};
 pub use error::Error;
 pub use links::UNREACHABLE_METRIC;
+pub use peers::{Peers, Ways};
 pub use pod_network::PodNetwork;
 pub use pool::AddressPool;
 pub use rules::kernel::Rules;

@@ -8,15 +8,20 @@ use std::os::fd::AsFd;
 use ipnet::IpNet;
 use nlink::netlink::Connection;
 use nlink::netlink::link::{BridgeLink, VethLink};
-use nlink::netlink::messages::LinkMessage;
+use nlink::netlink::messages::{LinkMessage, RouteMessage};
 use nlink::netlink::neigh::Neighbor;
-use nlink::netlink::types::route::{RouteScope, RouteType};
+use nlink::netlink::types::route::{RouteProtocol, RouteScope, RouteType};
 use nlink::{Ipv4Address, Ipv4Route, Ipv6Address, Ipv6Route, Route};
 
 use crate::Error;
+use crate::peers::Ways;
 
 /// Behind every specific route: the kernel prefers the lower metric.
 pub const UNREACHABLE_METRIC: u32 = 4_278_198_272;
+
+/// The routing protocol of routes to other nodes' pods (rtnetlink(7),
+/// `rtm_protocol`); a number that nobody else has.
+const PEERS: RouteProtocol = RouteProtocol::Other(67);
 
 /// The link inside a pod.
 const POD_LINK: &str = "eth0";
@@ -131,6 +136,48 @@ impl Links {
             }
         };
         result.map(drop).map_err(Error::kernel(format!("remove the unreachable route for {range}")))
+    }
+
+    /// The routes that [`Links::add_peer_route`] has made, here or in an earlier run.
+    pub async fn peer_routes(&self) -> Result<Ways, Error> {
+        let routes = self.0.get_routes().await.map_err(Error::kernel("list routes"))?;
+        let own = routes.iter().filter(|route| route.protocol() == PEERS);
+        let way = |route: &RouteMessage| {
+            let range = IpNet::new(*route.destination()?, route.dst_len()).ok()?;
+            Some((range, *route.gateway()?))
+        };
+        Ok(own.filter_map(way).collect())
+    }
+
+    /// `range` lies behind the node at `gateway`.
+    pub async fn add_peer_route(&self, range: IpNet, gateway: IpAddr) -> Result<(), Error> {
+        let result = match (range, gateway) {
+            (IpNet::V4(net), IpAddr::V4(gateway)) => {
+                let route = Ipv4Route::from_addr(net.network(), net.prefix_len());
+                self.0.replace_route(route.gateway(gateway).protocol(PEERS)).await
+            }
+            (IpNet::V6(net), IpAddr::V6(gateway)) => {
+                let route = Ipv6Route::from_addr(net.network(), net.prefix_len());
+                self.0.replace_route(route.gateway(gateway).protocol(PEERS)).await
+            }
+            _ => return Err(Error::Config(format!("{gateway} is no way to {range}: another family"))),
+        };
+        result.map_err(Error::kernel(format!("add the route to {range} by {gateway}")))
+    }
+
+    pub async fn remove_peer_route(&self, range: IpNet) -> Result<(), Error> {
+        let result = match range {
+            IpNet::V4(net) => {
+                let route = Ipv4Route::from_addr(net.network(), net.prefix_len());
+                // Without a gateway the route would be taken for one of a link.
+                self.0.del_route_if_exists(route.protocol(PEERS).scope(RouteScope::Universe)).await
+            }
+            IpNet::V6(net) => {
+                let route = Ipv6Route::from_addr(net.network(), net.prefix_len());
+                self.0.del_route_if_exists(route.protocol(PEERS)).await
+            }
+        };
+        result.map(drop).map_err(Error::kernel(format!("remove the route to {range}")))
     }
 
     /// `range` is on this link; `source` is the node's address towards it.

@@ -238,6 +238,9 @@ impl PodNetwork {
         for table in [SERVICES_TABLE, PODS_TABLE] {
             Rules::open(table)?.remove().await?;
         }
+        for range in links.peer_routes().await?.into_keys() {
+            links.remove_peer_route(range).await?;
+        }
         for range in config.cluster_ranges.iter().chain(&config.node_ranges).chain(&config.service_ranges) {
             links.remove_unreachable(*range).await?;
         }

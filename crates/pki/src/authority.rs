@@ -133,6 +133,33 @@ impl Authority {
     }
 }
 
+/// A new key that waits for its certificate.
+pub struct Unsigned {
+    /// The private key as PEM.
+    pub key: String,
+    /// A PKCS#10 request as PEM, for `spec.request` of a CertificateSigningRequest.
+    pub request: String,
+}
+
+impl Unsigned {
+    /// A key for `subject`, and the request that names what `profile` does.
+    pub fn generate(subject: &Subject, profile: &Profile) -> Result<Self, Error> {
+        let failed = |why: rcgen::Error| Error::Request(why.to_string());
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = distinguished_name(subject);
+        if let Profile::Server { dns, addresses } = profile {
+            params.subject_alt_names = alternative_names(dns, addresses).map_err(failed)?;
+        }
+        let request = params.serialize_request(&key).map_err(failed)?.pem().map_err(failed)?;
+        Ok(Self { key: key.serialize_pem(), request })
+    }
+
+    pub fn with_certificate(self, certificate: String) -> Credentials {
+        Credentials { certificate, key: self.key }
+    }
+}
+
 fn distinguished_name(subject: &Subject) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     if let Some(organization) = &subject.organization {

@@ -14,7 +14,7 @@ mod pod_key;
 mod request;
 mod service_account;
 
-pub use authority::{Authority, Credentials, Profile, Subject};
+pub use authority::{Authority, Credentials, Profile, Subject, Unsigned};
 pub use blocks::{
     check_certificates, check_chain, check_request, check_request_der, validity, wrong_anchors,
 };

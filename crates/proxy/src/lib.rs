@@ -1,4 +1,5 @@
-//! Services as kernel rules: kube-proxy's work on this node.
+//! Services as kernel rules: kube-proxy's work on this node; and the routes to
+//! other nodes' pods ([`follow_peers`]).
 //!
 //! [`Service`] and [`Slice`] are what is kept of a Service and of an
 //! EndpointSlice; [`plan`] turns one Service with its slices into elements of
@@ -18,6 +19,7 @@
 mod chains;
 mod health;
 mod model;
+mod peers;
 mod plan;
 mod run;
 mod table;
@@ -27,6 +29,7 @@ mod tests;
 
 pub use chains::{Picker, Reach, skeleton};
 pub use model::{Affinity, Endpoint, Service, ServicePort, Slice, SlicePort};
+pub use peers::follow_peers;
 pub use plan::{Node, Plan, plan};
 pub use run::{Proxy, run};
 pub use table::{Table, Update};

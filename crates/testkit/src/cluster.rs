@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::helm::Helm;
+use crate::joined::Joined;
 use crate::kubectl::{Kubectl, Ran, every_kubectl, run};
 use crate::namespace::{NODE_ADDRESS, Namespace, Network};
 use crate::wait::eventually;
@@ -122,7 +123,7 @@ pub fn program() -> PathBuf {
 }
 
 /// Waits for this process to end, however it does, and then cleans up.
-fn guard(namespace: &Namespace, directory: &Path) -> Result<Child> {
+pub(crate) fn guard(namespace: &Namespace, directory: &Path) -> Result<Child> {
     let script = r#"
         read -r _ # ends when the test's end of the pipe is closed
         exec >/dev/null 2>&1
@@ -175,6 +176,25 @@ impl Cluster {
     /// from this process.
     pub fn api_server_on_loopback() -> Self {
         Builder { role: "apiserver", address: "127.0.0.1", ..Self::builder() }.start()
+    }
+
+    /// One node more, ready, with this part of the cluster's pod addresses.
+    ///
+    /// # Panics
+    /// Where it does not become ready; its log is shown.
+    pub fn join(&self, name: &str, pod_cidr: &str) -> Joined {
+        let namespace = self.namespace.beside().expect("the cluster's link has a free end");
+        let joined = Joined::start(namespace, &self.kubeconfig(), name, pod_cidr);
+        let path = r#".status.conditions[?(@.type=="Ready")].status"#;
+        eventually("the node that joined becomes Ready", Duration::from_secs(60), || {
+            let ran = self.kubectl().try_run(&format!("get node/{name} -o jsonpath={{{path}}}"));
+            if ran.stdout == "True" {
+                Ok(())
+            } else {
+                Err(format!("{} {}\n{}", ran.stdout, ran.stderr, joined.log()))
+            }
+        });
+        joined
     }
 
     /// Where the API is served.

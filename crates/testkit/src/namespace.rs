@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail};
 /// so that a packet that strayed would find nobody.
 pub const NODE_ADDRESS: &str = "192.0.2.10";
 
+/// The address of a second node, beside the first one.
+pub const SECOND_ADDRESS: &str = "192.0.2.11";
+
 /// A network namespace with a loopback, one link that holds
 /// [`NODE_ADDRESS`], and no default route. Dropping it removes it.
 pub struct Namespace {
@@ -20,21 +23,40 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl Namespace {
     pub fn create() -> Result<Self> {
-        let name = format!("ctn-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        ip(&["netns", "add", &name])?;
-        let namespace = Self { name };
+        let namespace = Self::empty()?;
         for command in [
-            "link set lo up",
             "link add node0 type veth peer name node1",
             &format!("address add {NODE_ADDRESS}/24 dev node0"),
             "link set node0 up",
             "link set node1 up",
         ] {
-            let mut arguments = vec!["-n", &namespace.name];
-            arguments.extend(command.split(' '));
-            ip(&arguments)?;
+            namespace.ip(command)?;
         }
         Ok(namespace)
+    }
+
+    /// A namespace at the other end of this one's link, with [`SECOND_ADDRESS`].
+    pub fn beside(&self) -> Result<Self> {
+        let other = Self::empty()?;
+        self.ip(&format!("link set node1 netns {}", other.name))?;
+        other.ip(&format!("address add {SECOND_ADDRESS}/24 dev node1"))?;
+        other.ip("link set node1 up")?;
+        Ok(other)
+    }
+
+    fn empty() -> Result<Self> {
+        let name = format!("ctn-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        ip(&["netns", "add", &name])?;
+        let namespace = Self { name };
+        namespace.ip("link set lo up")?;
+        Ok(namespace)
+    }
+
+    /// An ip command on what is inside.
+    fn ip(&self, command: &str) -> Result<()> {
+        let mut arguments = vec!["-n", self.name.as_str()];
+        arguments.extend(command.split(' '));
+        ip(&arguments)
     }
 
     pub fn name(&self) -> &str {

@@ -10,6 +10,7 @@ mod faults;
 mod helm;
 mod informers;
 mod logs;
+mod nodes;
 mod proxies;
 mod streams;
 mod workloads;
