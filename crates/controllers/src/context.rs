@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use client::{Object, Resource, Transport};
 use edge::Edge;
-use informer::{Index, Informer, Options, Projection, Queue, Reconciler, Recorder, Whole};
+use informer::{Index, Informer, Options, Projection, Queue, QueueMetrics, Reconciler, Recorder, Whole};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, ReplicationController, Service};
@@ -27,6 +27,7 @@ pub struct Context {
     identities: Identities,
     root_ca: Option<Arc<str>>,
     signer: Option<Arc<dyn Signer>>,
+    metrics: QueueMetrics,
     pods: OnceLock<Informer<PodView>>,
     nodes: OnceLock<Informer<NodeView>>,
     services: OnceLock<Informer<Whole<Service>>>,
@@ -47,6 +48,7 @@ impl Context {
             identities,
             root_ca: None,
             signer: None,
+            metrics: QueueMetrics::default(),
             pods: OnceLock::new(),
             nodes: OnceLock::new(),
             services: OnceLock::new(),
@@ -97,6 +99,16 @@ impl Context {
     /// An event recorder that writes as `identity` and calls itself `component`.
     pub fn recorder_as(&self, identity: &str, component: &'static str) -> Recorder {
         Recorder::start(&self.edge, self.transport(identity), component, "")
+    }
+
+    /// What the controllers' queues count.
+    pub fn metrics(&self) -> &QueueMetrics {
+        &self.metrics
+    }
+
+    /// A work queue under upstream's name for it.
+    pub(crate) fn queue<K: Ord + Clone + Send + Sync + 'static>(&self, name: &'static str) -> Queue<K> {
+        Queue::named(name, &self.metrics)
     }
 
     /// Starts `workers` workers on `queue` once every view in `synced` shows

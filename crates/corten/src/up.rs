@@ -149,11 +149,12 @@ fn start_loops(control_plane: &ControlPlane, edges: &Edges) {
     let transports = Transports::of(control_plane);
     let identities: controllers::Identities = Arc::new(move |name: &str| transports.controller(name));
     let authority = control_plane.pki.authority.certificate().to_owned();
-    controllers::start_all(
-        &controllers::Context::new(edges.loops.clone(), identities)
-            .with_root_ca(authority)
-            .with_signer(Arc::new(AuthoritySigner(control_plane.pki.clone()))),
-    );
+    let context = controllers::Context::new(edges.loops.clone(), identities)
+        .with_root_ca(authority)
+        .with_signer(Arc::new(AuthoritySigner(control_plane.pki.clone())));
+    controllers::start_all(&context);
+    let queues = context.metrics().clone();
+    control_plane.server.metrics().publish(move |out| queues.write(out));
     let user = UserInfo::new("system:kube-scheduler", &[]);
     Scheduler::start(&edges.loops, control_plane.transport(user, "kube-scheduler"), Placement::OwnThread);
 }

@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::metrics::{Durations, Measured, Measures, QueueMetrics};
+
 /// Pauses after failures: 5 ms doubling up to 1000 s, as client-go's.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MOST_PAUSE: Duration = Duration::from_secs(1000);
@@ -30,25 +32,20 @@ struct Inner<K> {
 
 struct State<K> {
     ready: VecDeque<K>,
-    /// Keys in `ready`, or to be put there once their worker is done.
-    dirty: BTreeSet<K>,
-    working: BTreeSet<K>,
+    /// Keys in `ready`, or to be put there once their worker is done, and
+    /// since when.
+    dirty: BTreeMap<K, Instant>,
+    /// Keys that workers have, and since when.
+    working: BTreeMap<K, Instant>,
     /// When each delayed key is due: once a key, at its earliest time.
     due: BTreeMap<K, Instant>,
     by_time: BTreeSet<(Instant, K)>,
     failures: BTreeMap<K, u32>,
-    stats: QueueStats,
-}
-
-/// What happened to the queue so far, for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueStats {
-    /// `workqueue_adds_total`.
-    pub adds: u64,
-    /// `workqueue_retries_total`.
-    pub retries: u64,
-    /// `workqueue_depth`.
-    pub depth: usize,
+    adds: u64,
+    /// Keys that were added with a delay, after a failure or not.
+    retries: u64,
+    waited: Durations,
+    worked: Durations,
 }
 
 impl<K: Ord + Clone> Default for Queue<K> {
@@ -62,21 +59,34 @@ impl<K: Ord + Clone> Queue<K> {
         Self(Arc::new(Inner {
             state: Mutex::new(State {
                 ready: VecDeque::new(),
-                dirty: BTreeSet::new(),
-                working: BTreeSet::new(),
+                dirty: BTreeMap::new(),
+                working: BTreeMap::new(),
                 due: BTreeMap::new(),
                 by_time: BTreeSet::new(),
                 failures: BTreeMap::new(),
-                stats: QueueStats::default(),
+                adds: 0,
+                retries: 0,
+                waited: Durations::default(),
+                worked: Durations::default(),
             }),
             changed: Notify::new(),
         }))
     }
 
+    /// A queue that `metrics` tell of by this name.
+    pub fn named(name: &'static str, metrics: &QueueMetrics) -> Self
+    where
+        K: Send + Sync + 'static,
+    {
+        let queue = Self::new();
+        metrics.register(name, queue.0.clone());
+        queue
+    }
+
     /// Adds a key; one that waits already is not added twice, one that is
     /// being worked on comes again afterwards.
     pub fn add(&self, key: K) {
-        if self.0.state.lock().add(key) {
+        if self.0.state.lock().add(key, Instant::now()) {
             self.0.changed.notify_one();
         }
     }
@@ -84,11 +94,13 @@ impl<K: Ord + Clone> Queue<K> {
     /// Adds a key when `delay` has passed. One that is delayed already comes
     /// once, at the earlier of its times.
     pub fn add_after(&self, key: K, delay: Duration) {
-        if delay.is_zero() {
-            return self.add(key);
-        }
-        let at = Instant::now() + delay;
-        if self.0.state.lock().delay(key, at) {
+        let now = Instant::now();
+        let wakes = {
+            let mut state = self.0.state.lock();
+            state.retries += 1;
+            if delay.is_zero() { state.add(key, now) } else { state.delay(key, now + delay) }
+        };
+        if wakes {
             self.0.changed.notify_one();
         }
     }
@@ -97,7 +109,6 @@ impl<K: Ord + Clone> Queue<K> {
     pub fn add_failed(&self, key: K) {
         let pause = {
             let mut state = self.0.state.lock();
-            state.stats.retries += 1;
             let failures = state.failures.entry(key.clone()).or_default();
             *failures += 1;
             pause_after(*failures)
@@ -120,9 +131,10 @@ impl<K: Ord + Clone> Queue<K> {
         loop {
             let changed = self.0.changed.notified();
             let wake = {
+                let now = Instant::now();
                 let mut state = self.0.state.lock();
-                state.release(Instant::now());
-                if let Some(key) = state.take() {
+                state.release(now);
+                if let Some(key) = state.take(now) {
                     if !state.ready.is_empty() {
                         self.0.changed.notify_one();
                     }
@@ -145,17 +157,30 @@ impl<K: Ord + Clone> Queue<K> {
     /// Ends the work on a key.
     pub fn done(&self, key: &K) {
         let mut state = self.0.state.lock();
-        state.working.remove(key);
-        if state.dirty.contains(key) {
+        if let Some(since) = state.working.remove(key) {
+            state.worked.observe(since.elapsed());
+        }
+        if state.dirty.contains_key(key) {
             state.ready.push_back(key.clone());
             drop(state);
             self.0.changed.notify_one();
         }
     }
+}
 
-    pub fn stats(&self) -> QueueStats {
-        let state = self.0.state.lock();
-        QueueStats { depth: state.ready.len(), ..state.stats }
+impl<K: Ord + Send + Sync> Measured for Inner<K> {
+    fn measure(&self, now: Instant) -> Measures {
+        let state = self.state.lock();
+        let running = || state.working.values().map(|since| now.saturating_duration_since(*since));
+        Measures {
+            adds: state.adds,
+            retries: state.retries,
+            depth: state.dirty.len(),
+            waited: state.waited,
+            worked: state.worked,
+            unfinished: running().sum(),
+            longest: running().max().unwrap_or_default(),
+        }
     }
 }
 
@@ -165,12 +190,13 @@ fn pause_after(failures: u32) -> Duration {
 
 impl<K: Ord + Clone> State<K> {
     /// Whether a worker may have something to do now.
-    fn add(&mut self, key: K) -> bool {
-        if !self.dirty.insert(key.clone()) {
+    fn add(&mut self, key: K, now: Instant) -> bool {
+        if self.dirty.contains_key(&key) {
             return false;
         }
-        self.stats.adds += 1;
-        let free = !self.working.contains(&key);
+        self.dirty.insert(key.clone(), now);
+        self.adds += 1;
+        let free = !self.working.contains_key(&key);
         if free {
             self.ready.push_back(key);
         }
@@ -194,15 +220,17 @@ impl<K: Ord + Clone> State<K> {
         while self.by_time.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, key)) = self.by_time.pop_first() {
                 self.due.remove(&key);
-                self.add(key);
+                self.add(key, now);
             }
         }
     }
 
-    fn take(&mut self) -> Option<K> {
+    fn take(&mut self, now: Instant) -> Option<K> {
         let key = self.ready.pop_front()?;
-        self.dirty.remove(&key);
-        self.working.insert(key.clone());
+        if let Some(since) = self.dirty.remove(&key) {
+            self.waited.observe(now.saturating_duration_since(since));
+        }
+        self.working.insert(key.clone(), now);
         Some(key)
     }
 }

@@ -47,7 +47,11 @@ pub struct Metrics {
     authentications: [AtomicU64; 2],
     authorizations: [AtomicU64; 3],
     users: [AtomicU64; 3],
+    others: Mutex<Vec<Other>>,
 }
+
+/// Appends families that somebody else counts.
+type Other = Box<dyn Fn(&mut String) + Send + Sync>;
 
 /// What a request was, for its series.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +82,11 @@ impl Drop for Gauge<'_> {
 }
 
 impl Metrics {
+    /// Publishes what another part of the program counts, too.
+    pub fn publish(&self, write: impl Fn(&mut String) + Send + Sync + 'static) {
+        self.others.lock().push(Box::new(write));
+    }
+
     pub(crate) fn enter(&self, writes: bool) -> Gauge<'_> {
         let gauge = if writes { &self.writing } else { &self.reading };
         gauge.fetch_add(1, Ordering::Relaxed);
@@ -225,6 +234,8 @@ mod tests {
             assert!(text.lines().any(|have| have == line), "{line}\n{text}");
         }
         drop(open);
+        metrics.publish(|out| out.push_str("workqueue_depth{name=\"job\"} 0\n"));
+        assert!(metrics.write(&[]).ends_with("\nworkqueue_depth{name=\"job\"} 0\n"));
         assert!(!metrics.write(&[]).contains("apiserver_longrunning_requests{"));
     }
 }

@@ -125,6 +125,9 @@ impl Metrics {
         }
         write_build(&mut out);
         process::write(&mut out);
+        for write in &*self.others.lock() {
+            write(&mut out);
+        }
         out
     }
 

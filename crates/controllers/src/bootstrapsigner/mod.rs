@@ -11,14 +11,14 @@ mod signature;
 mod tests;
 
 use client::Resource;
-use informer::{Options, Queue, Whole};
+use informer::{Options, Whole};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
 use crate::Context;
 
 /// Starts the controller's watches and workers. There is one key.
 pub fn start(context: &Context) {
-    let queue = Queue::<()>::new();
+    let queue = context.queue::<()>("bootstrap_signer_queue");
     let clusters = context.informer::<Whole<ConfigMap>>(
         Resource::of::<ConfigMap>(),
         Options {

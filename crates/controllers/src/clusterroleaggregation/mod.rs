@@ -9,7 +9,7 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Whole};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 
 use crate::Context;
@@ -19,7 +19,7 @@ const IDENTITY: &str = "clusterrole-aggregation-controller";
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("ClusterRoleAggregator");
     let roles = context.informer::<Whole<ClusterRole>>(Resource::of::<ClusterRole>(), Options::default());
 
     // Which roles a change concerns is in the selectors of all: few enough to

@@ -11,14 +11,14 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Whole};
 use k8s_openapi::api::batch::v1::CronJob;
 
 use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("cronjob");
     let crons = context.informer::<Whole<CronJob>>(Resource::of::<CronJob>(), Options::default());
     let jobs = context.jobs().clone();
 

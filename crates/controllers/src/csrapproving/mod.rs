@@ -10,7 +10,7 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Whole};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 
 use crate::Context;
@@ -18,7 +18,7 @@ use crate::Context;
 /// Starts the controller's watches and workers, where requests can be read.
 pub fn start(context: &Context) {
     let Some(signer) = context.signer() else { return };
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("certificate");
     let requests = context.informer::<Whole<CertificateSigningRequest>>(
         Resource::of::<CertificateSigningRequest>(),
         Options::default(),

@@ -8,13 +8,13 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue};
+use informer::{ObjectKey, Options};
 
 use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("certificate");
     let requests = context.informer::<plan::Aged>(
         Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests"),
         Options::default(),

@@ -11,7 +11,7 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Whole};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 
@@ -50,7 +50,7 @@ pub trait Signer: Send + Sync {
 /// that signs.
 pub fn start(context: &Context) {
     let Some(signer) = context.signer() else { return };
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("certificate");
     let requests = context.informer::<Whole<CertificateSigningRequest>>(
         Resource::of::<CertificateSigningRequest>(),
         Options::default(),

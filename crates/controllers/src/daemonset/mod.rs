@@ -15,7 +15,7 @@ mod tests;
 use std::sync::Arc;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Whole};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 
 use crate::nodes::NodeView;
@@ -23,7 +23,7 @@ use crate::{Context, expectations::Expectations};
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("daemonset");
     let expectations = Arc::new(Expectations::default());
     let sets = context.informer::<Whole<DaemonSet>>(Resource::of::<DaemonSet>(), Options::default());
     let revisions = context.owned::<ControllerRevision>();

@@ -12,13 +12,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use informer::{ObjectKey, Queue};
+use informer::ObjectKey;
 
 use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("deployment");
     let deployments = context.deployments().clone();
     let sets = context.replica_sets().clone();
     let pods = context.pods().clone();

@@ -13,7 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 use client::Resource;
-use informer::{EventType, ObjectKey, Options, Queue, Whole};
+use informer::{EventType, ObjectKey, Options, Whole};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::Context;
@@ -29,7 +29,7 @@ enum Subject {
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<Subject>::new();
+    let queue = context.queue::<Subject>("disruption");
     let budgets = context
         .informer::<Whole<PodDisruptionBudget>>(Resource::of::<PodDisruptionBudget>(), Options::default());
     let pods = context.pods().clone();

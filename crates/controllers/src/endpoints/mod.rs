@@ -10,14 +10,14 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Whole};
 use k8s_openapi::api::core::v1::Endpoints;
 
 use crate::{Context, services};
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("endpoint");
     let all = context.services().clone();
     let pods = context.pods().clone();
     let endpoints = context.informer::<Whole<Endpoints>>(Resource::of::<Endpoints>(), Options::default());

@@ -12,14 +12,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use informer::{ObjectKey, Queue};
+use informer::ObjectKey;
 
 use crate::context::NODE;
 use crate::{Context, services, slices};
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("endpoint_slice");
     let all = context.services().clone();
     let pods = context.pods().clone();
     let nodes = context.nodes().clone();

@@ -12,14 +12,14 @@ mod tests;
 use std::sync::Arc;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Whole};
 use k8s_openapi::api::core::v1::Endpoints;
 
 use crate::{Context, slices};
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("endpoint_slice_mirroring");
     let services = context.services().clone();
     let endpoints = context.informer::<Whole<Endpoints>>(Resource::of::<Endpoints>(), Options::default());
     let slices = slices::managed(context, plan::MANAGER);

@@ -13,14 +13,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use informer::Queue;
 use parking_lot::Mutex;
 
 use crate::Context;
 
 /// Starts the controller's watches and workers. Keys are uids.
 pub fn start(context: &Context) {
-    let queue = Queue::<graph::Uid>::new();
+    let queue = context.queue::<graph::Uid>("garbage_collector_attempt_to_delete");
     let everything = context.everything().clone();
     let graph = Arc::new(Mutex::new(graph::Graph::default()));
 

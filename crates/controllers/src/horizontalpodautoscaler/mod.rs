@@ -13,14 +13,14 @@ mod replicas;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Whole};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 
 use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("horizontalpodautoscaler");
     let autoscalers = context.informer::<Whole<HorizontalPodAutoscaler>>(
         Resource::of::<HorizontalPodAutoscaler>(),
         Options::default(),

@@ -16,7 +16,7 @@ mod tracking;
 
 use std::sync::Arc;
 
-use informer::{ObjectKey, Queue};
+use informer::ObjectKey;
 
 use crate::{Context, expectations::Expectations};
 
@@ -25,7 +25,7 @@ const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("job");
     let expectations = Arc::new(Expectations::default());
     let jobs = context.jobs().clone();
     let pods = context.pods().clone();

@@ -10,7 +10,7 @@ mod tests;
 
 use std::time::Duration;
 
-use informer::{ObjectKey, Queue};
+use informer::ObjectKey;
 
 use crate::Context;
 use crate::serviceaccount::is_active;
@@ -20,7 +20,7 @@ const GATHER: Duration = Duration::from_millis(10);
 
 /// Starts the controller's watches and workers. Keys are namespaces.
 pub fn start(context: &Context) {
-    let queue = Queue::<String>::new();
+    let queue = context.queue::<String>("namespace");
     let namespaces = context.namespaces().clone();
     let everything = context.everything().clone();
 

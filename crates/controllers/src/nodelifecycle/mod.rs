@@ -13,14 +13,14 @@ mod zones;
 
 use std::sync::Arc;
 
-use informer::{ObjectKey, Options, Queue};
+use informer::{ObjectKey, Options};
 
 use crate::Context;
 use crate::context::NODE;
 
 /// Starts the controller's watches and workers. Keys are nodes.
 pub fn start(context: &Context) {
-    let queue = Queue::<String>::new();
+    let queue = context.queue::<String>("node_lifecycle_controller");
     let nodes = context.nodes().clone();
     let pods = context.pods().clone();
     let health = Arc::new(act::Health::default());

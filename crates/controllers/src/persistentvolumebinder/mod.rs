@@ -11,7 +11,7 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{Index, ObjectKey, Options, Queue, Whole};
+use informer::{Index, ObjectKey, Options, Whole};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 
@@ -29,7 +29,7 @@ const UNBOUND: &str = "unbound";
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<Key>::new();
+    let queue = context.queue::<Key>("claims");
     let volumes =
         context.informer::<Whole<PersistentVolume>>(Resource::of::<PersistentVolume>(), Options::default());
     let unbound = Index {

@@ -9,14 +9,14 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use informer::{ObjectKey, Queue};
+use informer::ObjectKey;
 
 use crate::Context;
 
 /// Starts the controller's watches and workers. There is one key: all pods are
 /// looked at together.
 pub fn start(context: &Context) {
-    let queue = Queue::<()>::new();
+    let queue = context.queue::<()>("orphaned_pods_nodes");
     let nodes = context.nodes().clone();
     let pods = context.pods().clone();
 

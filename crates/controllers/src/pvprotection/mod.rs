@@ -8,13 +8,13 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue};
+use informer::{ObjectKey, Options};
 
 use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("pvprotection");
     let volumes =
         context.informer::<plan::Volume>(Resource::new("", "v1", "persistentvolumes"), Options::default());
 

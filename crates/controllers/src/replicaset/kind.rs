@@ -11,6 +11,8 @@ pub trait Replicated: Object + Clone + 'static {
     const NAME: &'static str;
     /// Its account in `kube-system`, also what its events come from.
     const IDENTITY: &'static str;
+    /// Its work queue's name in metrics.
+    const QUEUE: &'static str;
 
     /// The object seen as a ReplicaSet.
     fn as_set(&self) -> Cow<'_, ReplicaSet>;
@@ -25,6 +27,7 @@ pub trait Replicated: Object + Clone + 'static {
 impl Replicated for ReplicaSet {
     const NAME: &'static str = "replicaset";
     const IDENTITY: &'static str = "replicaset-controller";
+    const QUEUE: &'static str = "replicaset";
 
     fn as_set(&self) -> Cow<'_, ReplicaSet> {
         Cow::Borrowed(self)

@@ -12,7 +12,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use informer::{Informer, ObjectKey, Queue, Whole};
+use informer::{Informer, ObjectKey, Whole};
 
 pub(crate) use self::kind::Replicated;
 use crate::{Context, expectations::Expectations};
@@ -24,7 +24,7 @@ pub fn start(context: &Context) {
 
 /// Starts the loop over `sets`, which are indexed by their owners.
 pub(crate) fn run<K: Replicated>(context: &Context, sets: Informer<Whole<K>>) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>(K::QUEUE);
     let expectations = Arc::new(Expectations::default());
     let pods = context.pods().clone();
 

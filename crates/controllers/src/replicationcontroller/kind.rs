@@ -14,6 +14,7 @@ use crate::replicaset::Replicated;
 impl Replicated for ReplicationController {
     const NAME: &'static str = "replicationcontroller";
     const IDENTITY: &'static str = "replication-controller";
+    const QUEUE: &'static str = "replicationmanager";
 
     fn as_set(&self) -> Cow<'_, ReplicaSet> {
         let spec = self.spec.clone().unwrap_or_default();

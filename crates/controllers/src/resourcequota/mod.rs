@@ -18,7 +18,7 @@ type Quotas = Informer<Whole<ResourceQuota>>;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("resourcequota_primary");
     let quotas: Quotas = context.informer(Resource::of::<ResourceQuota>(), Options::default());
     let everything = context.everything().clone();
 

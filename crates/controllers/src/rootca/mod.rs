@@ -10,7 +10,7 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{Options, Queue, Whole};
+use informer::{Options, Whole};
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use crate::Context;
@@ -19,7 +19,7 @@ use crate::Context;
 /// publish. Keys are namespaces.
 pub fn start(context: &Context) {
     let Some(authority) = context.root_ca() else { return };
-    let queue = Queue::<String>::new();
+    let queue = context.queue::<String>("root_ca_cert_publisher");
     let namespaces = context.namespaces().clone();
     let maps = context.informer::<Whole<ConfigMap>>(
         Resource::of::<ConfigMap>(),

@@ -9,7 +9,7 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue};
+use informer::{ObjectKey, Options};
 
 use crate::Context;
 
@@ -17,7 +17,7 @@ pub(crate) use plan::is_active;
 
 /// Starts the controller's watches and workers. Keys are namespaces.
 pub fn start(context: &Context) {
-    let queue = Queue::<String>::new();
+    let queue = context.queue::<String>("serviceaccount");
     let namespaces = context.namespaces().clone();
     let accounts = context.informer::<crate::everything::Node>(
         Resource::new("", "v1", "serviceaccounts"),

@@ -10,14 +10,14 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue, Whole};
+use informer::{ObjectKey, Options, Whole};
 use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 
 use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("ipaddresses");
     let ranges = context.informer::<Whole<ServiceCIDR>>(Resource::of::<ServiceCIDR>(), Options::default());
     let addresses = context.informer::<crate::everything::Node>(
         Resource::of::<IPAddress>(),

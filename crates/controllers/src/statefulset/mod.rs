@@ -16,14 +16,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use informer::{ObjectKey, Queue};
+use informer::ObjectKey;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 
 use crate::{Context, expectations::Expectations};
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("statefulset");
     let expectations = Arc::new(Expectations::default());
     let sets = context.stateful_sets().clone();
     let revisions = context.owned::<ControllerRevision>();

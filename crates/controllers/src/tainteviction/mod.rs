@@ -8,13 +8,13 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use informer::{ObjectKey, Queue};
+use informer::ObjectKey;
 
 use crate::Context;
 
 /// Starts the controller's watches and workers. Keys are nodes.
 pub fn start(context: &Context) {
-    let queue = Queue::<String>::new();
+    let queue = context.queue::<String>("noexec_taint_node");
     let nodes = context.nodes().clone();
     let pods = context.pods().clone();
 

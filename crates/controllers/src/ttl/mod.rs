@@ -7,13 +7,13 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use informer::{ObjectKey, Queue};
+use informer::ObjectKey;
 
 use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("ttlcontroller");
     let nodes = context.nodes().clone();
 
     let changed = queue.clone();

@@ -8,13 +8,13 @@ mod plan;
 mod tests;
 
 use client::Resource;
-use informer::{ObjectKey, Options, Queue};
+use informer::{ObjectKey, Options};
 
 use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("ttl_jobs_to_delete");
     let jobs = context.informer::<plan::Finished>(Resource::new("batch", "v1", "jobs"), Options::default());
 
     let changed = queue.clone();

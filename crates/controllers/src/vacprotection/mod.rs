@@ -16,7 +16,7 @@ use crate::Context;
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
-    let queue = Queue::<ObjectKey>::new();
+    let queue = context.queue::<ObjectKey>("vacprotection");
     let classes = context.informer::<plan::Class>(
         Resource::new("storage.k8s.io", "v1", "volumeattributesclasses"),
         Options::default(),
