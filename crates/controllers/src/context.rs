@@ -14,6 +14,7 @@ use crate::csrsigning::Signer;
 use crate::everything::Everything;
 use crate::nodes::NodeView;
 use crate::pods::PodView;
+use crate::serviceaccounttoken::TokenSigner;
 use crate::volume_claims::ClaimView;
 
 /// Gives the transport of `system:serviceaccount:kube-system:NAME`; the name
@@ -27,6 +28,7 @@ pub struct Context {
     identities: Identities,
     root_ca: Option<Arc<str>>,
     signer: Option<Arc<dyn Signer>>,
+    token_signer: Option<Arc<dyn TokenSigner>>,
     metrics: QueueMetrics,
     pods: OnceLock<Informer<PodView>>,
     nodes: OnceLock<Informer<NodeView>>,
@@ -48,6 +50,7 @@ impl Context {
             identities,
             root_ca: None,
             signer: None,
+            token_signer: None,
             metrics: QueueMetrics::default(),
             pods: OnceLock::new(),
             nodes: OnceLock::new(),
@@ -83,6 +86,16 @@ impl Context {
 
     pub(crate) fn signer(&self) -> Option<Arc<dyn Signer>> {
         self.signer.clone()
+    }
+
+    /// The key that signs the tokens of Secrets; without it none are filled.
+    pub fn with_token_signer(mut self, signer: Arc<dyn TokenSigner>) -> Self {
+        self.token_signer = Some(signer);
+        self
+    }
+
+    pub(crate) fn token_signer(&self) -> Option<Arc<dyn TokenSigner>> {
+        self.token_signer.clone()
     }
 
     /// The transport of `system:serviceaccount:kube-system:IDENTITY`

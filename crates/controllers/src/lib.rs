@@ -26,6 +26,7 @@ mod expectations;
 mod garbage;
 mod horizontalpodautoscaler;
 mod job;
+mod legacytokencleaner;
 mod namespace;
 mod nodelifecycle;
 mod nodes;
@@ -41,6 +42,7 @@ mod resourcequota;
 mod revisions;
 mod rootca;
 mod serviceaccount;
+mod serviceaccounttoken;
 mod servicecidr;
 mod services;
 mod slices;
@@ -56,6 +58,7 @@ mod volume_claims;
 
 pub use context::{Context, Identities};
 pub use csrsigning::{Asked, Signer};
+pub use serviceaccounttoken::{SecretToken, TokenSigner};
 pub use table::start_all;
 
 /// Whether a creation was refused because its namespace goes: nothing is wrong.

@@ -3,9 +3,10 @@
 use crate::{
     Context, bootstrapsigner, clusterroleaggregation, cronjob, csrapproving, csrcleaner, csrsigning,
     daemonset, deployment, disruption, endpoints, endpointslice, endpointslicemirroring, ephemeralvolume,
-    garbage, horizontalpodautoscaler, job, namespace, nodelifecycle, persistentvolumebinder, podgc,
-    pvcprotection, pvprotection, replicaset, replicationcontroller, resourcequota, rootca, serviceaccount,
-    servicecidr, statefulset, tainteviction, tokencleaner, ttl, ttlafterfinished, vacprotection,
+    garbage, horizontalpodautoscaler, job, legacytokencleaner, namespace, nodelifecycle,
+    persistentvolumebinder, podgc, pvcprotection, pvprotection, replicaset, replicationcontroller,
+    resourcequota, rootca, serviceaccount, serviceaccounttoken, servicecidr, statefulset, tainteviction,
+    tokencleaner, ttl, ttlafterfinished, vacprotection,
 };
 
 /// One controller: its folder's name, and how it is started.
@@ -18,6 +19,7 @@ pub(crate) struct Controller {
 /// first pods wait for.
 pub(crate) const CONTROLLERS: &[Controller] = &[
     Controller { name: "serviceaccount", start: serviceaccount::start },
+    Controller { name: "serviceaccounttoken", start: serviceaccounttoken::start },
     Controller { name: "rootca", start: rootca::start },
     Controller { name: "csrsigning", start: csrsigning::start },
     Controller { name: "nodelifecycle", start: nodelifecycle::start },
@@ -47,6 +49,7 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
     Controller { name: "csrcleaner", start: csrcleaner::start },
     Controller { name: "bootstrapsigner", start: bootstrapsigner::start },
     Controller { name: "tokencleaner", start: tokencleaner::start },
+    Controller { name: "legacytokencleaner", start: legacytokencleaner::start },
     Controller { name: "servicecidr", start: servicecidr::start },
     Controller { name: "ttl", start: ttl::start },
     Controller { name: "garbage", start: garbage::start },

@@ -82,7 +82,7 @@ impl ControlPlane {
 
         let mut builder = ApiServer::builder(store.clone(), catalogue, edge.clone())
             .authenticator(Arc::new(X509::new()))
-            .authenticator(tokens);
+            .authenticator(tokens.clone());
         for authorizer in authorizers.iter() {
             builder = builder.authorizer(authorizer.clone());
         }
@@ -109,6 +109,7 @@ impl ControlPlane {
         registry::loops::bootstrap(&server, &cluster)
             .await
             .map_err(|status| anyhow!("the cluster's own objects could not be written: {status}"))?;
+        registry::loops::track_legacy_tokens(&server, &tokens);
         let kubeconfig = config.data_dir.join("kubeconfig");
         write_kubeconfig(&kubeconfig, config.bind, &pki, now)?;
         Ok(Self { server, pki, store, listener, kubeconfig })

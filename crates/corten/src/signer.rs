@@ -1,10 +1,11 @@
-//! The cluster's authority for the controller that signs certificate requests.
-//! What may be signed is decided there.
+//! The cluster's authority for the controller that signs certificate requests,
+//! and its keys for the one that fills Secrets with tokens. What may be signed
+//! is decided there.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use pki::{ClusterPki, SigningRequest, Usages};
+use pki::{ClusterPki, LegacyClaims, SigningRequest, Usages};
 
 /// Signs with the cluster's authority.
 pub struct AuthoritySigner(pub Arc<ClusterPki>);
@@ -33,5 +34,21 @@ impl controllers::Signer for AuthoritySigner {
         let usages = Usages::from_names(usages.iter().map(String::as_str));
         let signed = self.0.authority.sign(&request, &usages, life, now);
         signed.map(String::into_bytes).map_err(|why| why.to_string())
+    }
+}
+
+/// Signs tokens that lie in Secrets with the cluster's key.
+pub struct TokenSigner(pub Arc<ClusterPki>);
+
+impl controllers::TokenSigner for TokenSigner {
+    fn sign(&self, token: &controllers::SecretToken<'_>) -> Result<String, String> {
+        let claims = LegacyClaims {
+            namespace: token.namespace.to_owned(),
+            secret: token.secret.to_owned(),
+            account: token.account.to_owned(),
+            account_uid: token.account_uid.to_owned(),
+            sub: format!("system:serviceaccount:{}:{}", token.namespace, token.account),
+        };
+        self.0.service_accounts.sign_legacy(&claims).map_err(|why| why.to_string())
     }
 }

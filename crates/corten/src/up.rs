@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::Up;
 use crate::control_plane::{Config, ControlPlane};
 use crate::node::{self, NetworkRecord, Node, Shown, Users, identities};
-use crate::signer::AuthoritySigner;
+use crate::signer::{AuthoritySigner, TokenSigner};
 use crate::{addons, log, preflight};
 
 pub fn run(options: &Up, spawner: Spawner) -> Result<()> {
@@ -151,7 +151,8 @@ fn start_loops(control_plane: &ControlPlane, edges: &Edges) {
     let authority = control_plane.pki.authority.certificate().to_owned();
     let context = controllers::Context::new(edges.loops.clone(), identities)
         .with_root_ca(authority)
-        .with_signer(Arc::new(AuthoritySigner(control_plane.pki.clone())));
+        .with_signer(Arc::new(AuthoritySigner(control_plane.pki.clone())))
+        .with_token_signer(Arc::new(TokenSigner(control_plane.pki.clone())));
     controllers::start_all(&context);
     let queues = context.metrics().clone();
     control_plane.server.metrics().publish(move |out| queues.write(out));

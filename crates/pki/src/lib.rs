@@ -23,7 +23,9 @@ pub use error::Error;
 pub use peer::{Peer, read_peer};
 pub use pod_key::PodKey;
 pub use request::{SigningRequest, Usages};
-pub use service_account::{BoundObject, Claims, KubernetesClaims, ServiceAccountKeys, TokenError};
+pub use service_account::{
+    BoundObject, Claims, KubernetesClaims, LegacyClaims, ServiceAccountKeys, TokenError, Verified,
+};
 
 /// How long the authorities live.
 pub const AUTHORITY_YEARS: i64 = 10;

@@ -42,6 +42,42 @@ pub struct KubernetesClaims {
     pub warnafter: Option<i64>,
 }
 
+/// `iss` of tokens that lie in Secrets and never expire.
+const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
+
+/// The claims of a token in a Secret of type `kubernetes.io/service-account-token`:
+/// it holds as long as the Secret does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LegacyClaims {
+    #[serde(rename = "kubernetes.io/serviceaccount/namespace", default)]
+    pub namespace: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/secret.name", default)]
+    pub secret: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/service-account.name", default)]
+    pub account: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/service-account.uid", default)]
+    pub account_uid: String,
+    #[serde(default)]
+    pub sub: String,
+}
+
+/// What a token of this cluster says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verified {
+    Bound(Box<Claims>),
+    Legacy(LegacyClaims),
+}
+
+impl Verified {
+    /// The user name of the account.
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::Bound(claims) => &claims.sub,
+            Self::Legacy(claims) => &claims.sub,
+        }
+    }
+}
+
 /// An object that a token is bound to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BoundObject {
@@ -123,16 +159,32 @@ impl ServiceAccountKeys {
 
     /// The compact serialization of a token with these claims.
     pub fn sign(&self, claims: &Claims) -> Result<String, crate::Error> {
+        self.encode(claims, &claims.sub)
+    }
+
+    /// As [`ServiceAccountKeys::sign`], of a token that lies in a Secret.
+    pub fn sign_legacy(&self, claims: &LegacyClaims) -> Result<String, crate::Error> {
+        #[derive(Serialize)]
+        struct Issued<'a> {
+            iss: &'a str,
+            #[serde(flatten)]
+            claims: &'a LegacyClaims,
+        }
+        self.encode(&Issued { iss: LEGACY_ISSUER, claims }, &claims.sub)
+    }
+
+    fn encode(&self, claims: &impl Serialize, subject: &str) -> Result<String, crate::Error> {
         let mut header = Header::new(Algorithm::ES256);
         header.typ = None;
         header.kid = Some(self.id.clone());
         jsonwebtoken::encode(&header, claims, &self.signing)
-            .map_err(|why| crate::Error::Issue { subject: claims.sub.clone(), why: why.to_string() })
+            .map_err(|why| crate::Error::Issue { subject: subject.to_owned(), why: why.to_string() })
     }
 
     /// Checks signature, issuer and times. Audiences are checked apart, by
-    /// [`Claims::audiences_among`], since a review names its own.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
+    /// [`Claims::audiences_among`], since a review names its own. A token of a
+    /// Secret has no times.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Foreign)?;
         let key = match &header.kid {
             Some(id) => self.verifying.iter().find(|key| key.id == *id),
@@ -146,20 +198,27 @@ impl ServiceAccountKeys {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &validation)
+        let signed = jsonwebtoken::decode::<serde_json::Value>(token, &key.key, &validation)
             .map_err(|_| self.stranger(token))?
             .claims;
-        if claims.iss != self.issuer {
+        if signed["iss"] == LEGACY_ISSUER {
+            let claims = serde_json::from_value(signed).map_err(|_| TokenError::Invalid)?;
+            return Ok(Verified::Legacy(claims));
+        }
+        if signed["iss"] != self.issuer.as_str() {
             return Err(TokenError::Foreign);
         }
+        let claims: Claims = serde_json::from_value(signed).map_err(|_| TokenError::Invalid)?;
         claims.check_times(now)?;
-        Ok(claims)
+        Ok(Verified::Bound(Box::new(claims)))
     }
 
-    /// A token that no key of ours fits: invalid where it claims our issuer.
+    /// A token that no key of ours fits: invalid where it claims an issuer of ours.
     fn stranger(&self, token: &str) -> TokenError {
         match jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(token) {
-            Ok(data) if data.claims["iss"] == self.issuer.as_str() => TokenError::Invalid,
+            Ok(data) if [LEGACY_ISSUER, &self.issuer].iter().any(|ours| data.claims["iss"] == **ours) => {
+                TokenError::Invalid
+            }
             _ => TokenError::Foreign,
         }
     }
@@ -263,11 +322,31 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let signed = claims(1_000_000);
         let token = keys.sign(&signed).expect("a token");
-        assert_eq!(keys.verify(&token, at(1_000_001)), Ok(signed.clone()));
+        assert_eq!(keys.verify(&token, at(1_000_001)), Ok(Verified::Bound(Box::new(signed.clone()))));
         assert_eq!(keys.verify(&token, at(1_000_600)), Err(TokenError::Expired));
         assert_eq!(keys.verify(&token, at(999_999)), Err(TokenError::NotYet));
         assert_eq!(signed.audiences_among(&["vault".into(), "x".into()]), Ok(vec!["vault".into()]));
         assert!(signed.audiences_among(&["x".into()]).is_err());
+    }
+
+    #[test]
+    fn a_token_in_a_secret_has_no_end() {
+        let keys = ServiceAccountKeys::new("https://issuer", &key()).expect("keys");
+        let claims = LegacyClaims {
+            namespace: "shop".into(),
+            secret: "cart-token".into(),
+            account: "cart".into(),
+            account_uid: "u".into(),
+            sub: "system:serviceaccount:shop:cart".into(),
+        };
+        let token = keys.sign_legacy(&claims).expect("a token");
+        let read = jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(&token).expect("claims");
+        assert_eq!(read.claims["iss"], "kubernetes/serviceaccount");
+        assert_eq!(read.claims["kubernetes.io/serviceaccount/secret.name"], "cart-token");
+        assert_eq!(keys.verify(&token, Timestamp::MAX), Ok(Verified::Legacy(claims.clone())));
+        let thieves = ServiceAccountKeys::new("https://issuer", &key()).expect("keys");
+        let forged = thieves.sign_legacy(&claims).expect("a token");
+        assert_eq!(keys.verify(&forged, Timestamp::UNIX_EPOCH), Err(TokenError::Invalid));
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! Service account tokens: who brings one is its service account, as long as
-//! the account and what the token is bound to exist (KEP-1205, KEP-4193).
+//! the account and what the token is bound to exist (KEP-1205, KEP-4193). A
+//! token that lies in a Secret is bound to it, and its use is told (KEP-2799).
 
 mod bound;
+mod legacy;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use apiserver::{Authenticator, Credentials, Identity, UserInfo, View};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use pki::{Claims, ServiceAccountKeys, TokenError};
+use pki::{Claims, ServiceAccountKeys, TokenError, Verified};
+
+pub use legacy::{INVALID_SINCE, LAST_USED, UsedSecret, date};
 
 use crate::{CREDENTIAL_ID, SERVICE_ACCOUNT_PREFIX};
 
@@ -28,14 +32,15 @@ pub struct ServiceAccountTokens {
     /// Audiences of the API itself.
     audiences: Vec<String>,
     /// Tokens whose signature was verified, oldest first.
-    verified: Mutex<Vec<(Box<str>, Arc<Claims>)>>,
+    verified: Mutex<Vec<(Box<str>, Arc<Verified>)>>,
+    used: OnceLock<Box<dyn Fn(UsedSecret) + Send + Sync>>,
 }
 
 impl ServiceAccountTokens {
     /// The API's audience is the issuer of `keys`.
     pub fn new(keys: Arc<ServiceAccountKeys>) -> Self {
         let audiences = vec![keys.issuer().to_owned()];
-        Self { keys, audiences, verified: Mutex::new(Vec::new()) }
+        Self { keys, audiences, verified: Mutex::new(Vec::new()), used: OnceLock::new() }
     }
 
     /// Audiences of the API itself.
@@ -43,12 +48,21 @@ impl ServiceAccountTokens {
         &self.audiences
     }
 
-    fn claims(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, TokenError> {
+    /// Calls `used` whenever somebody brings a token of a Secret that does not
+    /// say yet that it was used today. Only the first that asks is told.
+    pub fn on_used(&self, used: impl Fn(UsedSecret) + Send + Sync + 'static) {
+        let _ = self.used.set(Box::new(used));
+    }
+
+    fn claims(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, TokenError> {
         let known =
             self.verified.lock().iter().rev().find(|(known, _)| **known == *token).map(|(_, c)| c.clone());
         if let Some(claims) = known {
             // The signature holds for ever, the times do not.
-            return if now.as_second() >= claims.exp { Err(TokenError::Expired) } else { Ok(claims) };
+            return match &*claims {
+                Verified::Bound(bound) if now.as_second() >= bound.exp => Err(TokenError::Expired),
+                _ => Ok(claims),
+            };
         }
         let claims = Arc::new(self.keys.verify(token, now)?);
         let mut verified = self.verified.lock();
@@ -76,9 +90,23 @@ impl ServiceAccountTokens {
             Err(TokenError::Foreign) => return Ok(None),
             Err(why) => return Err(why.to_string()),
         };
-        let audiences = claims.audiences_among(wanted).map_err(|why| why.to_string())?;
-        bound::check(&claims, view, now)?;
-        Ok(Some(Identity { user: Arc::new(user_of(&claims)), audiences }))
+        let (user, audiences) = match &*claims {
+            Verified::Bound(claims) => {
+                let audiences = claims.audiences_among(wanted).map_err(|why| why.to_string())?;
+                bound::check(claims, view, now)?;
+                (user_of(claims), audiences)
+            }
+            Verified::Legacy(claims) => {
+                let audiences = legacy::audiences(&self.audiences, wanted).map_err(|why| why.to_string())?;
+                let verdict = legacy::check(claims, token, &legacy::Seen::of(claims, view), now);
+                if let (Some(secret), Some(used)) = (verdict.used, self.used.get()) {
+                    used(secret);
+                }
+                verdict.result?;
+                (legacy::user_of(claims), audiences)
+            }
+        };
+        Ok(Some(Identity { user: Arc::new(user), audiences }))
     }
 }
 

@@ -18,6 +18,7 @@ use client::{
 use controllers::Context;
 use edge::Edge;
 use futures::StreamExt;
+use informer::QueueMetrics;
 use parking_lot::Mutex;
 use pki::ServiceAccountKeys;
 use registry::loops::{self, Cluster as Network};
@@ -27,7 +28,26 @@ pub struct Cluster {
     pub server: Arc<ApiServer>,
     pub edge: Edge,
     pub admin: Client,
+    /// What the controllers' queues count; nothing before they are started.
+    pub queues: QueueMetrics,
     requests: Requests,
+    keys: Arc<ServiceAccountKeys>,
+}
+
+/// Signs the tokens of Secrets.
+struct Signer(Arc<ServiceAccountKeys>);
+
+impl controllers::TokenSigner for Signer {
+    fn sign(&self, token: &controllers::SecretToken<'_>) -> Result<String, String> {
+        let claims = pki::LegacyClaims {
+            namespace: token.namespace.into(),
+            secret: token.secret.into(),
+            account: token.account.into(),
+            account_uid: token.account_uid.into(),
+            sub: format!("system:serviceaccount:{}:{}", token.namespace, token.account),
+        };
+        self.0.sign_legacy(&claims).map_err(|why| why.to_string())
+    }
 }
 
 /// How often each identity has asked for anything.
@@ -119,9 +139,10 @@ impl Disk {
             Arc::new(NodeAuthorizer::new(loops::system_node_rules())),
             Arc::new(Rbac),
         ]);
+        let tokens = Arc::new(ServiceAccountTokens::new(self.keys.clone()));
         let settings = registry::Settings {
             authorizers: authorizers.clone(),
-            tokens: Arc::new(ServiceAccountTokens::new(self.keys.clone())),
+            tokens: tokens.clone(),
             keys: self.keys.clone(),
             metrics: true,
             warn_ineffective: false,
@@ -140,6 +161,7 @@ impl Disk {
             port: 6443,
         };
         loops::bootstrap(&server, &network).await.expect("bootstrapped");
+        loops::track_legacy_tokens(&server, &tokens);
         server
     }
 }
@@ -148,15 +170,17 @@ impl Cluster {
     /// An API server without any loop.
     async fn bare(seed: u64) -> Self {
         let edge = Edge::simulated(seed, "2026-11-01T00:00:00Z".parse().expect("a time"));
-        let server = Disk::new(&edge).serve(&edge).await;
+        let disk = Disk::new(&edge);
+        let server = disk.serve(&edge).await;
         let admin = UserInfo::new("admin", &["system:masters"]);
         let admin = Client(Arc::new(LocalTransport::new(server.clone(), admin, "test")));
-        Self { server, edge, admin, requests: Requests::default() }
+        let queues = QueueMetrics::default();
+        Self { server, edge, admin, queues, requests: Requests::default(), keys: disk.keys }
     }
 
     /// With every controller and nodes of these names.
     pub async fn start(seed: u64, nodes: &[&str]) -> Self {
-        let cluster = Self::bare(seed).await;
+        let mut cluster = Self::bare(seed).await;
         for name in nodes {
             cluster.add_node(name).await;
         }
@@ -174,8 +198,11 @@ impl Cluster {
             let inner = LocalTransport::new(server.clone(), user, name);
             Arc::new(Counted { inner, identity: name.to_owned(), requests: requests.clone() })
         };
-        let context = Context::new(cluster.edge.clone(), Arc::new(identities)).with_root_ca("PEM");
+        let context = Context::new(cluster.edge.clone(), Arc::new(identities))
+            .with_root_ca("PEM")
+            .with_token_signer(Arc::new(Signer(cluster.keys.clone())));
         controllers::start_all(&context);
+        cluster.queues = context.metrics().clone();
         let (admin, nodes) = (cluster.admin.clone(), nodes.iter().map(|name| name.to_string()).collect());
         cluster.edge.tasks.spawn(run_pods(admin, cluster.edge.clone(), nodes));
         cluster

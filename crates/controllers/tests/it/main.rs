@@ -9,3 +9,4 @@ mod limits;
 mod services;
 mod simulation;
 mod stateful;
+mod tokens;

@@ -12,6 +12,7 @@ mod builtin;
 mod definitions;
 mod flow_schemas;
 mod kubernetes_service;
+mod legacy_tokens;
 mod namespaces;
 mod rbac;
 
@@ -70,11 +71,18 @@ pub async fn bootstrap(server: &Arc<ApiServer>, cluster: &Cluster) -> Result<(),
     Ok(())
 }
 
+/// From then on, a Secret tells when a token that lies in it is used: its label
+/// says the day.
+pub fn track_legacy_tokens(server: &Arc<ApiServer>, tokens: &auth::ServiceAccountTokens) {
+    server.edge().tasks.spawn(legacy_tokens::run(server.clone(), legacy_tokens::listen(tokens)));
+}
+
 /// Everything that is to be written, in order.
 fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Companion> {
     let mut changes = namespaces::plan(view);
     changes.extend(builtin::plan(view, now));
     changes.extend(kubernetes_service::plan(view, cluster, now));
+    changes.extend(legacy_tokens::plan(view, now));
     changes
 }
 
