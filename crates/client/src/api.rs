@@ -150,6 +150,13 @@ impl<K: Object> Api<K> {
         self.call(Some(name), None, verb, |document| document.decode()).await
     }
 
+    /// As [`Api::apply`], of the object's status.
+    pub async fn apply_status(&self, name: &str, body: Value, manager: &str) -> Result<K, Error> {
+        let options = WriteOptions { field_manager: Some(manager.to_owned()), ..WriteOptions::default() };
+        let verb = Verb::Patch { kind: PatchKind::Apply { force: true }, body, options };
+        self.call(Some(name), Some(Cow::Borrowed("status")), verb, |document| document.decode()).await
+    }
+
     pub async fn patch_status(&self, name: &str, patch: Patch) -> Result<K, Error> {
         self.call(Some(name), Some(Cow::Borrowed("status")), patch.verb(), |document| document.decode()).await
     }

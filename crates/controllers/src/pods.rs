@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use client::{Document, Error};
 use informer::{ObjectKey, Projection, Reference};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{Affinity, ContainerStatus, Pod, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -43,6 +43,10 @@ pub struct PodView {
     pub ready_changed: Option<Timestamp>,
     /// The most restarts of any container.
     pub restarts: i32,
+    /// Those of all containers, init ones too.
+    pub all_restarts: i32,
+    /// When its deletion was asked for.
+    pub deleted: Option<Timestamp>,
     /// `controller.kubernetes.io/pod-deletion-cost`, 0 where absent or wrong.
     pub deletion_cost: i32,
     pub ips: Vec<String>,
@@ -65,12 +69,32 @@ pub struct PodView {
     /// `batch.kubernetes.io/job-index-failure-count`: failures of its index
     /// before this pod.
     pub index_failures: i32,
+    /// `batch.kubernetes.io/job-index-ignored-failure-count`: those that the
+    /// Job's policy did not count.
+    pub index_ignored: i32,
     /// When the last container of an ended pod finished.
     pub finished: Option<Timestamp>,
     /// Name of each volume that shows a claim, and the claim's; ephemeral ones too.
     pub claims: Vec<(String, String)>,
     /// Containers of a failed pod (init ones too) with a non-zero exit code.
     pub exit_codes: Vec<(String, i32)>,
+    /// The claims for devices that it names.
+    pub device_claims: Vec<DeviceClaim>,
+    /// The claim that the scheduler made for its extended resources.
+    pub extended_claim: Option<String>,
+}
+
+/// An entry of a pod's `spec.resourceClaims`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceClaim {
+    pub name: String,
+    /// Where it names a ResourceClaim.
+    pub claim: Option<String>,
+    /// Where it names a template.
+    pub template: Option<String>,
+    /// What the pod's status says was made from the template: `Some(None)`
+    /// where none is needed.
+    pub made: Option<Option<String>>,
 }
 
 impl PodView {
@@ -103,8 +127,7 @@ impl PodView {
     /// When a ready pod becomes available.
     pub fn available_at(&self, min_ready: i32) -> Option<Timestamp> {
         let since = self.ready_changed.unwrap_or(self.created);
-        self.ready
-            .then(|| since.saturating_add(jiff::SignedDuration::from_secs(min_ready.into())).unwrap_or(since))
+        self.ready.then(|| since.saturating_add(SignedDuration::from_secs(min_ready.into())).unwrap_or(since))
     }
 }
 
@@ -135,6 +158,10 @@ impl PodView {
         let number = |key: &str| annotations.get(key).and_then(|text| text.parse::<i32>().ok());
         let mut statuses = status.container_statuses.unwrap_or_default();
         let restarts = statuses.iter().map(|container| container.restart_count).max().unwrap_or(0);
+        let inits = status.init_container_statuses.iter().flatten();
+        let all_restarts = statuses.iter().chain(inits).map(|container| container.restart_count).sum();
+        let grace = SignedDuration::from_secs(metadata.deletion_grace_period_seconds.unwrap_or(0));
+        let deleted = metadata.deletion_timestamp.as_ref().map(|time| time.0 - grace);
         let phase = match status.phase.as_deref() {
             Some("Running") => Phase::Running,
             Some("Succeeded") => Phase::Succeeded,
@@ -154,6 +181,17 @@ impl PodView {
             spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
         let name = metadata.name.unwrap_or_default();
         let volumes = spec.volumes.iter().flatten();
+        let made = status.resource_claim_statuses.unwrap_or_default();
+        let device_claims = spec.resource_claims.iter().flatten().map(|claim| DeviceClaim {
+            name: claim.name.clone(),
+            claim: claim.resource_claim_name.clone(),
+            template: claim.resource_claim_template_name.clone(),
+            made: made
+                .iter()
+                .find(|status| status.name == claim.name)
+                .map(|status| status.resource_claim_name.clone()),
+        });
+        let device_claims = device_claims.collect();
         let claims = volumes.filter_map(|volume| claimed(&name, volume)).collect();
         Self {
             namespace: metadata.namespace.unwrap_or_default(),
@@ -174,6 +212,8 @@ impl PodView {
                 .and_then(|condition| condition.last_transition_time.as_ref())
                 .map(|time| time.0),
             restarts,
+            all_restarts,
+            deleted,
             disrupted,
             deletion_cost: number("controller.kubernetes.io/pod-deletion-cost").unwrap_or(0),
             ips: status.pod_ips.unwrap_or_default().into_iter().map(|ip| ip.ip).collect(),
@@ -190,9 +230,12 @@ impl PodView {
             finalizers: metadata.finalizers.unwrap_or_default(),
             completion_index: number("batch.kubernetes.io/job-completion-index"),
             index_failures: number("batch.kubernetes.io/job-index-failure-count").unwrap_or(0),
+            index_ignored: number("batch.kubernetes.io/job-index-ignored-failure-count").unwrap_or(0),
             finished,
             claims,
             exit_codes: if phase == Phase::Failed { exit_codes(&statuses) } else { Vec::new() },
+            device_claims,
+            extended_claim: status.extended_resource_claim_status.map(|status| status.resource_claim_name),
             conditions: conditions
                 .into_iter()
                 .filter(|_| ended)

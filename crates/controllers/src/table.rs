@@ -1,12 +1,13 @@
 //! The table of controllers.
 
 use crate::{
-    Context, bootstrapsigner, clusterroleaggregation, cronjob, csrapproving, csrcleaner, csrsigning,
-    daemonset, deployment, disruption, endpoints, endpointslice, endpointslicemirroring, ephemeralvolume,
-    garbage, horizontalpodautoscaler, job, legacytokencleaner, namespace, nodelifecycle,
-    persistentvolumebinder, podgc, pvcprotection, pvprotection, replicaset, replicationcontroller,
-    resourcequota, rootca, serviceaccount, serviceaccounttoken, servicecidr, statefulset, tainteviction,
-    tokencleaner, ttl, ttlafterfinished, vacprotection,
+    Context, bootstrapsigner, clusterroleaggregation, clustertrustbundlepublisher, cronjob, csrapproving,
+    csrcleaner, csrsigning, daemonset, deployment, disruption, endpoints, endpointslice,
+    endpointslicemirroring, ephemeralvolume, garbage, horizontalpodautoscaler, job, legacytokencleaner,
+    namespace, nodelifecycle, persistentvolumebinder, podcertificaterequestcleaner, podgc, pvcprotection,
+    pvprotection, replicaset, replicationcontroller, resourceclaim, resourcequota, rootca, serviceaccount,
+    serviceaccounttoken, servicecidr, statefulset, storageversionmigrator, tainteviction, tokencleaner, ttl,
+    ttlafterfinished, vacprotection,
 };
 
 /// One controller: its folder's name, and how it is started.
@@ -51,6 +52,10 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
     Controller { name: "tokencleaner", start: tokencleaner::start },
     Controller { name: "legacytokencleaner", start: legacytokencleaner::start },
     Controller { name: "servicecidr", start: servicecidr::start },
+    Controller { name: "podcertificaterequestcleaner", start: podcertificaterequestcleaner::start },
+    Controller { name: "clustertrustbundlepublisher", start: clustertrustbundlepublisher::start },
+    Controller { name: "resourceclaim", start: resourceclaim::start },
+    Controller { name: "storageversionmigrator", start: storageversionmigrator::start },
     Controller { name: "ttl", start: ttl::start },
     Controller { name: "garbage", start: garbage::start },
     Controller { name: "namespace", start: namespace::start },

@@ -8,7 +8,6 @@ const TABLE: &[(&str, &str, &[Ineffective])] = &[
     ("networking.k8s.io", "ingresses", &[whole("no controller serves ingresses yet")]),
     ("networking.k8s.io", "networkpolicies", &[whole("the policy is not enforced yet")]),
     ("resource.k8s.io", "resourceclaims", &[whole("devices are not allocated yet")]),
-    ("storagemigration.k8s.io", "storageversionmigrations", &[whole("nothing migrates yet")]),
     (
         "",
         "pods",

@@ -215,6 +215,12 @@ impl Cluster {
         cluster
     }
 
+    /// The way of another user to the API.
+    pub fn transport(&self, user: &str) -> Arc<dyn Transport> {
+        let user = UserInfo::new(user, &["system:authenticated"]);
+        Arc::new(LocalTransport::new(self.server.clone(), user, "test"))
+    }
+
     pub async fn add_node(&self, name: &str) {
         let node = value!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
         self.admin.create(&NODES, "", node).await.expect("a node");

@@ -2,10 +2,12 @@
 //! identities and rights, paused time and a node that is pretended.
 
 mod bad_input;
+mod claims;
 mod cluster;
 mod convergence;
 mod garbage;
 mod limits;
+mod migration;
 mod services;
 mod simulation;
 mod stateful;
