@@ -8,6 +8,7 @@ use edge::Edge;
 use informer::{Index, Informer, Options, Projection, Queue, QueueMetrics, Reconciler, Recorder, Whole};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{Namespace, ReplicationController, Service};
 
 use crate::csrsigning::Signer;
@@ -40,6 +41,7 @@ pub struct Context {
     stateful_sets: OnceLock<Informer<Whole<StatefulSet>>>,
     volume_claims: OnceLock<Informer<ClaimView>>,
     jobs: OnceLock<Informer<Whole<Job>>>,
+    certificate_requests: OnceLock<Informer<Whole<CertificateSigningRequest>>>,
     everything: OnceLock<Arc<Everything>>,
 }
 
@@ -62,6 +64,7 @@ impl Context {
             stateful_sets: OnceLock::new(),
             volume_claims: OnceLock::new(),
             jobs: OnceLock::new(),
+            certificate_requests: OnceLock::new(),
             everything: OnceLock::new(),
         }
     }
@@ -222,6 +225,12 @@ impl Context {
     /// Every Job, indexed by [`OWNER`].
     pub fn jobs(&self) -> &Informer<Whole<Job>> {
         self.jobs.get_or_init(|| self.owned())
+    }
+
+    /// Every CertificateSigningRequest.
+    pub fn certificate_requests(&self) -> &Informer<Whole<CertificateSigningRequest>> {
+        self.certificate_requests
+            .get_or_init(|| self.informer(Resource::of::<CertificateSigningRequest>(), Options::default()))
     }
 
     /// An informer of whole objects, indexed by [`OWNER`].

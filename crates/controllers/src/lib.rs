@@ -36,6 +36,7 @@ mod persistentvolumebinder;
 mod podcertificaterequestcleaner;
 mod podgc;
 mod pods;
+mod protection;
 mod pvcprotection;
 mod pvprotection;
 mod replicaset;

@@ -9,9 +9,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use client::Resource;
-use informer::{ObjectKey, Options, Whole};
-use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use informer::ObjectKey;
 
 use crate::Context;
 
@@ -19,10 +17,7 @@ use crate::Context;
 pub fn start(context: &Context) {
     let Some(signer) = context.signer() else { return };
     let queue = context.queue::<ObjectKey>("certificate");
-    let requests = context.informer::<Whole<CertificateSigningRequest>>(
-        Resource::of::<CertificateSigningRequest>(),
-        Options::default(),
-    );
+    let requests = context.certificate_requests().clone();
 
     let changed = queue.clone();
     requests.on_change(move |change| {

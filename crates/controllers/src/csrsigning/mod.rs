@@ -10,10 +10,8 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use client::Resource;
-use informer::{ObjectKey, Options, Whole};
+use informer::ObjectKey;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 
 use crate::Context;
 
@@ -51,10 +49,7 @@ pub trait Signer: Send + Sync {
 pub fn start(context: &Context) {
     let Some(signer) = context.signer() else { return };
     let queue = context.queue::<ObjectKey>("certificate");
-    let requests = context.informer::<Whole<CertificateSigningRequest>>(
-        Resource::of::<CertificateSigningRequest>(),
-        Options::default(),
-    );
+    let requests = context.certificate_requests().clone();
 
     let changed = queue.clone();
     requests.on_change(move |change| {

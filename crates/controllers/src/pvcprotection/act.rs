@@ -7,8 +7,9 @@ use client::{Api, Error, ListOptions, Transport};
 use informer::{Informer, ObjectKey, Outcome, Reconciler};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
-use super::plan::{Action, FINALIZER, plan, uses};
+use super::plan::{FINALIZER, plan, uses};
 use crate::pods::PodView;
+use crate::protection::{self, Action};
 use crate::volume_claims::ClaimView;
 
 pub(super) struct Protection {
@@ -32,16 +33,8 @@ impl Reconciler<ObjectKey> for Protection {
             return Ok(Outcome::Done);
         }
         let api = Api::<PersistentVolumeClaim>::namespaced(self.transport.clone(), key.namespace.clone());
-        let Some(mut fresh) = api.find(&key.name).await? else { return Ok(Outcome::Done) };
-        let finalizers = fresh.metadata.finalizers.get_or_insert_default();
-        finalizers.retain(|finalizer| finalizer != FINALIZER);
-        if action == Action::Protect {
-            finalizers.push(FINALIZER.to_owned());
-        }
-        match api.update(&fresh).await {
-            Err(error) if error.is_not_found() => Ok(Outcome::Done),
-            other => other.map(|_| Outcome::Done),
-        }
+        let Some(fresh) = api.find(&key.name).await? else { return Ok(Outcome::Done) };
+        protection::carry_out(&api, fresh, FINALIZER, action).await
     }
 }
 

@@ -1,17 +1,11 @@
 //! Whether a claim is protected. Pure.
 
 use crate::pods::PodView;
+use crate::protection::{self, Action};
 use crate::volume_claims::ClaimView;
 
 /// The finalizer of protected claims.
 pub const FINALIZER: &str = "kubernetes.io/pvc-protection";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Nothing,
-    Protect,
-    Free,
-}
 
 /// A pod that was bound to a node uses its claims until it is gone: before,
 /// the node would not start it with a claim that goes.
@@ -22,9 +16,5 @@ pub fn uses(pod: &PodView, claim: &str) -> bool {
 /// `used` tells whether any pod uses the claim.
 pub fn plan(claim: &ClaimView, used: bool) -> Action {
     let protected = claim.finalizers.iter().any(|finalizer| finalizer == FINALIZER);
-    match (claim.terminating, protected) {
-        (true, true) if !used => Action::Free,
-        (false, false) => Action::Protect,
-        _ => Action::Nothing,
-    }
+    protection::plan(claim.terminating, protected, used)
 }

@@ -1,7 +1,8 @@
 //! Table tests of protection.
 
-use super::plan::{Action, FINALIZER, plan, uses};
+use super::plan::{FINALIZER, plan, uses};
 use crate::pods::PodView;
+use crate::protection::Action;
 use crate::volume_claims::ClaimView;
 
 #[test]

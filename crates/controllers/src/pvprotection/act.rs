@@ -7,7 +7,8 @@ use client::{Api, Error, Transport};
 use informer::{Informer, ObjectKey, Outcome, Reconciler};
 use k8s_openapi::api::core::v1::PersistentVolume;
 
-use super::plan::{Action, FINALIZER, Volume, plan};
+use super::plan::{FINALIZER, Volume, plan};
+use crate::protection::{self, Action};
 
 pub(super) struct Protection {
     pub transport: Arc<dyn Transport>,
@@ -26,18 +27,9 @@ impl Reconciler<ObjectKey> for Protection {
             return Ok(Outcome::Done);
         }
         let api = Api::<PersistentVolume>::all(self.transport.clone());
-        let Some(mut fresh) = api.find(&key.name).await? else { return Ok(Outcome::Done) };
+        let Some(fresh) = api.find(&key.name).await? else { return Ok(Outcome::Done) };
         // It may have been bound since.
         let action = plan(&Volume::of(&fresh));
-        let finalizers = fresh.metadata.finalizers.get_or_insert_default();
-        match action {
-            Action::Nothing => return Ok(Outcome::Done),
-            Action::Protect => finalizers.push(FINALIZER.to_owned()),
-            Action::Free => finalizers.retain(|finalizer| finalizer != FINALIZER),
-        }
-        match api.update(&fresh).await {
-            Err(error) if error.is_not_found() => Ok(Outcome::Done),
-            other => other.map(|_| Outcome::Done),
-        }
+        protection::carry_out(&api, fresh, FINALIZER, action).await
     }
 }

@@ -4,6 +4,8 @@ use client::{Document, Error};
 use informer::{ObjectKey, Projection};
 use k8s_openapi::api::core::v1::PersistentVolume;
 
+use crate::protection::{self, Action};
+
 /// The finalizer of protected volumes.
 pub const FINALIZER: &str = "kubernetes.io/pv-protection";
 
@@ -38,17 +40,6 @@ impl Volume {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Nothing,
-    Protect,
-    Free,
-}
-
 pub fn plan(volume: &Volume) -> Action {
-    match (volume.terminating, volume.protected) {
-        (true, true) if !volume.bound => Action::Free,
-        (false, false) => Action::Protect,
-        _ => Action::Nothing,
-    }
+    protection::plan(volume.terminating, volume.protected, volume.bound)
 }

@@ -2,7 +2,8 @@
 
 use apimachinery::value;
 
-use super::plan::{Action, FINALIZER, Volume, plan};
+use super::plan::{FINALIZER, Volume, plan};
+use crate::protection::Action;
 
 #[test]
 fn volumes_are_protected_while_they_are_bound() {

@@ -8,7 +8,8 @@ use informer::{Informer, ObjectKey, Outcome, Reconciler};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::VolumeAttributesClass;
 
-use super::plan::{Action, Claim, Class, FINALIZER, Volume, plan};
+use super::plan::{Claim, Class, FINALIZER, Volume, plan};
+use crate::protection::{self, Action};
 
 pub(super) struct Protection {
     pub transport: Arc<dyn Transport>,
@@ -46,17 +47,8 @@ impl Reconciler<ObjectKey> for Protection {
             Action::Free => self.is_named(&key.name).await?,
         };
         let api = Api::<VolumeAttributesClass>::all(self.transport.clone());
-        let Some(mut fresh) = api.find(&key.name).await? else { return Ok(Outcome::Done) };
+        let Some(fresh) = api.find(&key.name).await? else { return Ok(Outcome::Done) };
         let action = plan(&Class::of(&fresh), used);
-        let finalizers = fresh.metadata.finalizers.get_or_insert_default();
-        match action {
-            Action::Nothing => return Ok(Outcome::Done),
-            Action::Protect => finalizers.push(FINALIZER.to_owned()),
-            Action::Free => finalizers.retain(|finalizer| finalizer != FINALIZER),
-        }
-        match api.update(&fresh).await {
-            Err(error) if error.is_not_found() => Ok(Outcome::Done),
-            other => other.map(|_| Outcome::Done),
-        }
+        protection::carry_out(&api, fresh, FINALIZER, action).await
     }
 }

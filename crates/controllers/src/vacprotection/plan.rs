@@ -5,6 +5,8 @@ use informer::{ObjectKey, Projection};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::storage::v1::VolumeAttributesClass;
 
+use crate::protection::{self, Action};
+
 /// The finalizer of protected classes.
 pub const FINALIZER: &str = "kubernetes.io/vac-protection";
 
@@ -94,18 +96,7 @@ impl Projection for Volume {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Nothing,
-    Protect,
-    Free,
-}
-
 /// `used`: whether a claim or a volume names the class.
 pub fn plan(class: &Class, used: bool) -> Action {
-    match (class.terminating, class.protected) {
-        (true, true) if !used => Action::Free,
-        (false, false) => Action::Protect,
-        _ => Action::Nothing,
-    }
+    protection::plan(class.terminating, class.protected, used)
 }

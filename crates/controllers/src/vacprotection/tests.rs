@@ -2,7 +2,8 @@
 
 use apimachinery::value;
 
-use super::plan::{Action, Claim, Class, FINALIZER, Volume, plan};
+use super::plan::{Claim, Class, FINALIZER, Volume, plan};
+use crate::protection::Action;
 
 #[test]
 fn classes_are_protected_while_they_are_named() {
