@@ -10,6 +10,7 @@ pub mod quota;
 pub mod requests;
 pub mod schedule;
 pub mod tolerations;
+pub mod volume;
 
 /// Typed views of the built-in kinds. Transient: an object is kept as bytes or
 /// as a projection, never as one of these (design rule 3).

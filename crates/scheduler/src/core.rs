@@ -11,8 +11,8 @@ use informer::ObjectKey;
 use tokio::time::Instant;
 
 use crate::cluster::{Budget, Cluster, NodeFacts, NodeIndex};
-use crate::framework::{Change, Framework, Hint, Rejection};
-use crate::plugins::volume_binding::{Claim, Volume};
+use crate::framework::{Change, Cycle, Framework, Hint, Rejection};
+use crate::plugins::volume_binding::{Claim, Class, Volume};
 use crate::pod_info::SharedPod;
 use crate::queue::Queue;
 use crate::{Choice, Decision, FitError, SCHEDULER_NAME, schedule};
@@ -50,7 +50,7 @@ pub enum Input {
     },
     Class {
         name: String,
-        binds_late: bool,
+        class: Option<Arc<Class>>,
     },
     /// Binding came to an end without success.
     NotBound {
@@ -147,8 +147,8 @@ impl Core {
                 self.cluster.put_volume(&name, volume);
                 self.changed(&Change::StorageChanged, now);
             }
-            Input::Class { name, binds_late } => {
-                self.cluster.put_class(&name, binds_late);
+            Input::Class { name, class } => {
+                self.cluster.put_class(&name, class);
                 self.changed(&Change::StorageChanged, now);
             }
             Input::NotBound { pod, node, why } => return self.take_back(&pod, &node, why, now),
@@ -292,7 +292,14 @@ impl Core {
     fn assume(&mut self, pod: SharedPod, decision: Decision, now: Instant) -> Output {
         self.start = decision.next;
         self.cluster.assume(&pod, &decision.node);
-        if let Err((plugin, rejection)) = self.framework.reserve(&pod, &decision.node) {
+        let reserved = match self.cluster.find(&decision.node) {
+            Some(node) => {
+                let cycle = Cycle { pod: &pod, cluster: &self.cluster };
+                self.framework.reserve(cycle, self.cluster.node(node))
+            }
+            None => Ok(()),
+        };
+        if let Err((plugin, rejection)) = reserved {
             self.cluster.forget(&pod.uid);
             return Output::Report(self.refused(pod, plugin, rejection, now));
         }

@@ -19,7 +19,7 @@ use crate::act::Actor;
 use crate::cluster::{Budget, NodeFacts};
 use crate::core::{Core, Input, Output};
 use crate::framework::Framework;
-use crate::plugins::volume_binding::{Claim, Volume};
+use crate::plugins::volume_binding::{Claim, Class, Volume};
 use crate::{PodInfo, SCHEDULER_NAME, selector};
 
 /// Where decisions are made.
@@ -221,8 +221,8 @@ impl Sources {
         });
         let to = sender.clone();
         sources.classes.on_change(move |change| {
-            let binds_late = change.new.is_some_and(|class| class.binds_late);
-            let _ = to.send(Input::Class { name: change.key.name.clone(), binds_late });
+            let class = change.new.map(|view| view.class.clone());
+            let _ = to.send(Input::Class { name: change.key.name.clone(), class });
         });
         sources
     }
@@ -317,18 +317,10 @@ struct ClaimView {
 impl Projection for ClaimView {
     fn project(document: &Document) -> Result<Self, Error> {
         let claim: PersistentVolumeClaim = document.decode()?;
-        let annotations = claim.metadata.annotations.unwrap_or_default();
-        let spec = claim.spec.unwrap_or_default();
-        let is_bound = annotations.contains_key("pv.kubernetes.io/bind-completed");
-        let class = annotations.get("volume.beta.kubernetes.io/storage-class").cloned();
         Ok(Self {
-            namespace: claim.metadata.namespace.unwrap_or_default(),
-            name: claim.metadata.name.unwrap_or_default(),
-            claim: Arc::new(Claim {
-                terminating: claim.metadata.deletion_timestamp.is_some(),
-                volume: spec.volume_name.filter(|_| is_bound),
-                class: class.or(spec.storage_class_name).unwrap_or_default(),
-            }),
+            namespace: claim.metadata.namespace.clone().unwrap_or_default(),
+            name: claim.metadata.name.clone().unwrap_or_default(),
+            claim: Arc::new(Claim::of(claim)),
         })
     }
 
@@ -346,10 +338,9 @@ struct VolumeView {
 impl Projection for VolumeView {
     fn project(document: &Document) -> Result<Self, Error> {
         let volume: PersistentVolume = document.decode()?;
-        let affinity = volume.spec.and_then(|spec| spec.node_affinity);
         Ok(Self {
-            name: volume.metadata.name.unwrap_or_default(),
-            volume: Arc::new(Volume { nodes: affinity.and_then(|affinity| affinity.required) }),
+            name: volume.metadata.name.clone().unwrap_or_default(),
+            volume: Arc::new(Volume::of(volume)),
         })
     }
 
@@ -358,19 +349,16 @@ impl Projection for VolumeView {
     }
 }
 
-/// When claims of a StorageClass are bound.
+/// A StorageClass as VolumeBinding looks at it.
 struct ClassView {
     name: String,
-    binds_late: bool,
+    class: Arc<Class>,
 }
 
 impl Projection for ClassView {
     fn project(document: &Document) -> Result<Self, Error> {
         let class: StorageClass = document.decode()?;
-        Ok(Self {
-            name: class.metadata.name.unwrap_or_default(),
-            binds_late: class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
-        })
+        Ok(Self { name: class.metadata.name.clone().unwrap_or_default(), class: Arc::new(Class::of(class)) })
     }
 
     fn key(&self) -> ObjectKey {

@@ -5,7 +5,6 @@
 //! class come from its provisioner, outside of this program.
 
 mod act;
-mod matching;
 mod plan;
 #[cfg(test)]
 mod tests;

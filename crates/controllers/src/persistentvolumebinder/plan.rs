@@ -1,12 +1,11 @@
 //! What a claim and a volume need next. Pure.
 
+use api::volume::{Binding, best, class_of_claim, is_bound_to, modes_differ, names_class, objection};
 use informer::EventType;
 use k8s_openapi::api::core::v1::{
     ObjectReference, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimStatus,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
-
-use super::matching::{best, class_of_claim, is_bound_to, modes_differ, names_class, objection};
 
 pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
@@ -163,7 +162,8 @@ fn free_claim(seen: &ClaimSeen<'_>) -> Plan {
     let class = seen.classes.iter().find(|class| class.metadata.name.as_deref() == Some(&name));
     let delayed =
         class.is_some_and(|class| class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"));
-    if let Some(volume) = best(claim, &seen.volumes, delayed) {
+    let binding = if delayed { Binding::Late } else { Binding::Immediate };
+    if let Some(volume) = best(claim, seen.volumes.iter().copied(), binding) {
         return bind(volume, claim);
     }
     if !names_class(claim)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use apimachinery::labels::Selector;
 
-use crate::plugins::volume_binding::{Claim, Volume};
+use crate::plugins::volume_binding::{Claim, Class, Volume};
 use crate::pod_info::{PodInfo, SharedPod};
 use free_index::FreeIndex;
 pub use node_info::{NodeFacts, NodeInfo};
@@ -52,8 +52,7 @@ pub struct Cluster {
     /// By namespace and name.
     claims: BTreeMap<(String, String), Arc<Claim>>,
     volumes: BTreeMap<String, Arc<Volume>>,
-    /// Storage classes whose claims wait for a pod.
-    late_classes: BTreeSet<String>,
+    classes: BTreeMap<String, Arc<Class>>,
 }
 
 /// What preemption must know of a PodDisruptionBudget.
@@ -188,9 +187,14 @@ impl Cluster {
         self.volumes.get(name)
     }
 
-    /// Whether claims of this class are bound when a pod uses them.
-    pub fn binds_late(&self, class: &str) -> bool {
-        self.late_classes.contains(class)
+    /// Every volume with its name.
+    pub fn volumes(&self) -> impl Iterator<Item = (&str, &Arc<Volume>)> {
+        self.volumes.iter().map(|(name, volume)| (name.as_str(), volume))
+    }
+
+    /// The storage class of this name.
+    pub fn class(&self, name: &str) -> Option<&Arc<Class>> {
+        self.classes.get(name)
     }
 
     pub fn put_claim(&mut self, namespace: &str, name: &str, claim: Option<Arc<Claim>>) {
@@ -208,11 +212,10 @@ impl Cluster {
         }
     }
 
-    pub fn put_class(&mut self, name: &str, binds_late: bool) {
-        if binds_late {
-            self.late_classes.insert(name.to_owned());
-        } else {
-            self.late_classes.remove(name);
+    pub fn put_class(&mut self, name: &str, class: Option<Arc<Class>>) {
+        match class {
+            Some(class) => drop(self.classes.insert(name.to_owned(), class)),
+            None => drop(self.classes.remove(name)),
         }
     }
 

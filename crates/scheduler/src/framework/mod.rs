@@ -15,6 +15,7 @@ pub use points::{
     normalize_default,
 };
 
+use crate::cluster::NodeInfo;
 use crate::plugins;
 
 /// A plugin and what its scores weigh.
@@ -64,11 +65,11 @@ impl Framework {
     }
 
     /// Runs every Reserve; the first refusal undoes those before it.
-    pub fn reserve(&self, pod: &crate::PodInfo, node: &str) -> Result<(), (&'static str, Rejection)> {
+    pub fn reserve(&self, cycle: Cycle<'_>, node: &NodeInfo) -> Result<(), (&'static str, Rejection)> {
         for plugin in self.plugins() {
             let Some(reserve) = plugin.as_reserve() else { continue };
-            if let Err(rejection) = reserve.reserve(pod, node) {
-                self.unreserve(pod, node);
+            if let Err(rejection) = reserve.reserve(cycle, node) {
+                self.unreserve(cycle.pod, node.name());
                 return Err((plugin.name(), rejection));
             }
         }

@@ -163,7 +163,7 @@ pub trait Score {
 
 /// When a node is chosen: takes what the pod will use there.
 pub trait Reserve: Send + Sync {
-    fn reserve(&self, pod: &PodInfo, node: &str) -> Result<(), Rejection>;
+    fn reserve(&self, cycle: Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection>;
 
     /// Gives it back; called also where reserve was not.
     fn unreserve(&self, pod: &PodInfo, node: &str);
@@ -184,7 +184,8 @@ pub struct BindContext {
 /// Before binding: prepares what the pod needs on its node.
 #[async_trait]
 pub trait PreBind: Send + Sync {
-    async fn pre_bind(&self, context: &BindContext, pod: &PodInfo, node: &str) -> Result<(), client::Error>;
+    /// The error says why the pod is to be tried again.
+    async fn pre_bind(&self, context: &BindContext, pod: &PodInfo, node: &str) -> Result<(), String>;
 }
 
 /// Tells the API where the pod is to run.

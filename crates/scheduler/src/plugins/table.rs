@@ -30,7 +30,7 @@ pub fn default_plugins() -> Vec<Registered> {
         registered(Box::new(NodeAffinity), 2),
         registered(Box::new(NodePorts), 0),
         registered(Box::new(NodeResourcesFit), 1),
-        registered(Box::new(VolumeBinding), 0),
+        registered(Box::<VolumeBinding>::default(), 0),
         registered(Box::new(PodTopologySpread), 2),
         registered(Box::new(InterPodAffinity), 2),
         registered(Box::new(DefaultPreemption), 0),

@@ -1,4 +1,4 @@
-//! Which volume satisfies a claim (component-helpers' `FindMatchingVolume`). Pure.
+//! Which volume satisfies a claim (component-helpers' `FindMatchingVolume`).
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,8 @@ use apimachinery::labels::Selector;
 use apimachinery::quantity::Quantity;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
+
+use crate::node::{self, NodeView};
 
 /// Where the class stood before it had a field.
 const CLASS: &str = "volume.beta.kubernetes.io/storage-class";
@@ -24,7 +26,8 @@ pub fn names_class(claim: &PersistentVolumeClaim) -> bool {
     annotated || claim.spec.as_ref().is_some_and(|spec| spec.storage_class_name.is_some())
 }
 
-fn class_of_volume(volume: &PersistentVolume) -> String {
+/// The class that a volume is of; "" is none.
+pub fn class_of_volume(volume: &PersistentVolume) -> String {
     let annotation = volume.metadata.annotations.as_ref().and_then(|all| all.get(CLASS));
     let field = volume.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref());
     annotation.or(field).cloned().unwrap_or_default()
@@ -49,7 +52,8 @@ fn size(volume: &PersistentVolume) -> Quantity {
     storage(volume.spec.as_ref().and_then(|spec| spec.capacity.as_ref()))
 }
 
-fn wanted(claim: &PersistentVolumeClaim) -> Quantity {
+/// How much a claim asks for.
+pub fn wanted(claim: &PersistentVolumeClaim) -> Quantity {
     let resources = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
     storage(resources.and_then(|resources| resources.requests.as_ref()))
 }
@@ -97,40 +101,65 @@ pub fn objection(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Op
     }
 }
 
+/// When a claim is bound.
+#[derive(Clone, Copy, Debug)]
+pub enum Binding<'a> {
+    /// At once.
+    Immediate,
+    /// When a pod is placed: until then it gets only what is kept for it.
+    Late,
+    /// For a pod on this node, which must be able to mount the volume.
+    On(NodeView<'a>),
+}
+
 /// The volume kept for the claim, or else the smallest of those with the
-/// fewest access modes. With `delayed`, only what is kept for it.
+/// fewest access modes.
 pub fn best<'a>(
     claim: &PersistentVolumeClaim,
-    volumes: &'a [&'a PersistentVolume],
-    delayed: bool,
+    volumes: impl IntoIterator<Item = &'a PersistentVolume>,
+    binding: Binding<'_>,
 ) -> Option<&'a PersistentVolume> {
     let selector = claim.spec.as_ref().and_then(|spec| spec.selector.as_ref()).map(|selector| {
         let tree = Value::from_serialize(selector).unwrap_or_default();
         Selector::of_label_selector(&tree).unwrap_or_else(|_| Selector::nothing())
     });
     let class = class_of_claim(claim);
-    let fits = |volume: &&&PersistentVolume| {
+    let fits = |volume: &&PersistentVolume| {
         has_access_modes(volume, claim)
             && is_large_enough(volume, claim)
             && !modes_differ(volume, claim)
             && !attributes_differ(volume, claim)
             && volume.metadata.deletion_timestamp.is_none()
     };
-    let kept = volumes.iter().filter(fits).find(|volume| is_bound_to(volume, claim));
-    if kept.is_some() || delayed {
-        return kept.copied();
+    let fitting: Vec<&PersistentVolume> = volumes.into_iter().filter(fits).collect();
+    let reaches = |volume: &PersistentVolume| match binding {
+        Binding::On(node) => can_mount(volume, node),
+        Binding::Immediate | Binding::Late => true,
+    };
+    if let Some(kept) = fitting.iter().find(|volume| is_bound_to(volume, claim)) {
+        return Some(*kept).filter(|volume| reaches(volume));
     }
-    let is_free = |volume: &&&PersistentVolume| {
+    if matches!(binding, Binding::Late) {
+        return None;
+    }
+    let is_free = |volume: &&PersistentVolume| {
         let labels = volume.metadata.labels.clone().unwrap_or_default();
         volume.spec.as_ref().is_some_and(|spec| spec.claim_ref.is_none())
             && volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Available")
             && selector.as_ref().is_none_or(|selector| selector.matches(&labels))
             && class_of_volume(volume) == class
+            && reaches(volume)
     };
-    let free = volumes.iter().filter(fits).filter(is_free);
+    let free = fitting.into_iter().filter(is_free);
     free.min_by(|a, b| {
         let modes = access_modes(a).len().cmp(&access_modes(b).len());
         modes.then_with(|| size(a).cmp(&size(b))).then_with(|| a.metadata.name.cmp(&b.metadata.name))
     })
-    .copied()
+}
+
+/// Whether a node can mount a volume, as far as its node affinity tells.
+pub fn can_mount(volume: &PersistentVolume, on: NodeView<'_>) -> bool {
+    let affinity = volume.spec.as_ref().and_then(|spec| spec.node_affinity.as_ref());
+    let required = affinity.and_then(|affinity| affinity.required.as_ref());
+    required.is_none_or(|required| node::matches(required, on))
 }
