@@ -134,6 +134,9 @@ impl Jobs {
                 "Failed" => {
                     self.recorder.event(&about, EventType::Warning, failure_reason(reason), message.clone());
                 }
+                "TooManySucceededPods" => {
+                    self.recorder.event(&about, EventType::Warning, "TooManySucceededPods", message.clone());
+                }
                 kind => self.recorder.event(&about, EventType::Normal, kind, message.clone()),
             }
         }

@@ -74,23 +74,58 @@ fn matches(rule: &PodFailurePolicyRule, pod: &PodView) -> Option<String> {
     Some(format!("Pod {}/{} has condition {}", pod.namespace, pod.name, met.type_))
 }
 
+/// When an ended pod, or one that counts as such, came to its end.
+fn end(pod: &PodView) -> Timestamp {
+    let unready = pod.ready_changed.filter(|_| !pod.ready);
+    pod.finished.or(unready).or(pod.deleted).unwrap_or(pod.created)
+}
+
 /// How long to wait before the next pod is created: the failures since the
-/// last success double it.
+/// last success double it, those that the policy does not count too.
 pub fn pause(job: &Job, pods: &[Arc<PodView>], now: Timestamp) -> Option<Duration> {
     let spec = job.spec.as_ref()?;
-    let end = |pod: &PodView| pod.finished.or(pod.ready_changed).unwrap_or(pod.created);
     let succeeded = pods.iter().filter(|pod| pod.phase == Phase::Succeeded).map(|pod| end(pod)).max();
     let failed: Vec<_> = pods
         .iter()
-        .filter(|pod| pod.phase == Phase::Failed && verdict(spec, pod) != Verdict::Ignore)
+        .filter(|pod| has_failed(spec, pod))
         .map(|pod| end(pod))
         .filter(|at| succeeded.is_none_or(|success| *at > success))
         .collect();
     left(failed.len(), failed.into_iter().max()?, now)
 }
 
+/// How often an index has failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IndexFailures {
+    pub counted: i32,
+    /// Those that the Job's policy does not count.
+    pub ignored: i32,
+}
+
+/// The pod that failed last for an index. It tells its failures to the one
+/// that replaces it.
+pub fn last_of_index<'a>(spec: &JobSpec, pods: &'a [Arc<PodView>], index: i32) -> Option<&'a Arc<PodView>> {
+    let failed = pods.iter().filter(|pod| pod.completion_index == Some(index) && has_failed(spec, pod));
+    failed.max_by_key(|pod| (pod.index_failures + pod.index_ignored, end(pod)))
+}
+
+/// The failures of an index with that of its last pod.
+pub fn of_index(spec: &JobSpec, last: &PodView) -> IndexFailures {
+    let ignored = verdict(spec, last) == Verdict::Ignore;
+    IndexFailures {
+        counted: last.index_failures + i32::from(!ignored),
+        ignored: last.index_ignored + i32::from(ignored),
+    }
+}
+
+/// What is left of an index's own pause.
+pub fn pause_of_index(last: &PodView, now: Timestamp) -> Option<Duration> {
+    let failures = usize::try_from(last.index_failures + last.index_ignored + 1).unwrap_or(0);
+    left(failures, end(last), now)
+}
+
 /// What is left of the pause after `failures`, the last of them at `last`.
-pub fn left(failures: usize, last: Timestamp, now: Timestamp) -> Option<Duration> {
+fn left(failures: usize, last: Timestamp, now: Timestamp) -> Option<Duration> {
     let doublings = u32::try_from(failures.checked_sub(1)?).unwrap_or(u32::MAX).min(10);
     let pause = (FIRST_PAUSE << doublings).min(MOST_PAUSE);
     let due = last.saturating_add(SignedDuration::from_secs(pause)).unwrap_or(Timestamp::MAX);

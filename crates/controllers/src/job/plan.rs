@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::failures::{self, Verdict, waits_for_end};
+use super::failures::{self, waits_for_end};
 use super::indexes;
 use super::template::Slot;
 use super::tracking::{Counts, count, is_indexed};
@@ -75,6 +75,10 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
     let terminating = observed.pods.iter().filter(|pod| pod.terminating && !pod.has_ended()).count();
 
     let ending = ending(observed, spec, &counts, &active, &mut plan);
+    if ending.is_none() && job.metadata.deletion_timestamp.is_none() {
+        let kept = awaiting_replacement(job, spec, &observed.pods, &active, &counts);
+        plan.release.retain(|pod| !kept.contains(pod.uid.as_str()));
+    }
     let mut left = active.len();
     // A Job that goes is only counted.
     if job.metadata.deletion_timestamp.is_none() {
@@ -94,6 +98,29 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
         end(observed, ending, &counts, left + terminating + plan.delete.len(), &mut plan);
     }
     plan
+}
+
+/// Where failures are limited per index, the last failed pod of an index is
+/// kept until another tells its count.
+fn awaiting_replacement<'a>(
+    job: &Job,
+    spec: &JobSpec,
+    pods: &'a [Arc<PodView>],
+    active: &[Arc<PodView>],
+    counts: &Counts,
+) -> BTreeSet<&'a str> {
+    if !is_indexed(job) || spec.backoff_limit_per_index.is_none() {
+        return BTreeSet::new();
+    }
+    let replaced: BTreeSet<_> = active.iter().filter_map(|pod| pod.completion_index).collect();
+    let indexes: BTreeSet<i32> = pods.iter().filter_map(|pod| pod.completion_index).collect();
+    let open = indexes.into_iter().filter(|index| {
+        (0..spec.completions.unwrap_or(0)).contains(index)
+            && !replaced.contains(index)
+            && !counts.completed.contains(index)
+            && !counts.failed_indexes.contains(index)
+    });
+    open.filter_map(|index| failures::last_of_index(spec, pods, index)).map(|pod| pod.uid.as_str()).collect()
 }
 
 /// How a Job ends.
@@ -172,7 +199,7 @@ fn restarted_beyond(spec: &JobSpec, limit: i32, observed: &Observed<'_>) -> bool
         return false;
     }
     let living = observed.pods.iter().filter(|pod| matches!(pod.phase, Phase::Running | Phase::Pending));
-    let restarts: i32 = living.map(|pod| pod.restarts).sum();
+    let restarts: i32 = living.map(|pod| pod.all_restarts).sum();
     if limit == 0 { restarts > 0 } else { restarts >= limit }
 }
 
@@ -205,8 +232,8 @@ fn manage(
     let parallelism = spec.parallelism.unwrap_or(1).max(0) as usize;
     let count = |count: i32| usize::try_from(count).unwrap_or(0);
     let wanted = match spec.completions {
-        // A work queue: after the first success no new pods.
-        None if counts.all_succeeded() > 0 => active.len().min(parallelism),
+        // A work queue: after the first success no new pods, and what runs goes on.
+        None if counts.all_succeeded() > 0 => active.len(),
         None => parallelism,
         Some(completions) => {
             let left = completions - counts.all_succeeded() - counts.failed_indexes.len() as i32;
@@ -275,25 +302,14 @@ fn indexed_slots(
     let open = (0..spec.completions.unwrap_or(0)).filter(|index| {
         !taken.contains(index) && !counts.completed.contains(index) && !counts.failed_indexes.contains(index)
     });
-    for index in open {
-        if plan.create.len() >= missing {
-            break;
+    // One that pauses keeps its place.
+    for index in open.take(missing) {
+        let last = failures::last_of_index(spec, &observed.pods, index).filter(|_| per_index);
+        if let Some(left) = last.and_then(|last| failures::pause_of_index(last, observed.now)) {
+            plan.look_again(left);
+            continue;
         }
-        let last = observed
-            .pods
-            .iter()
-            .filter(|pod| pod.completion_index == Some(index) && failures::has_failed(spec, pod))
-            .max_by_key(|pod| (pod.index_failures, pod.created));
-        let counted = last.is_some_and(|pod| failures::verdict(spec, pod) != Verdict::Ignore);
-        let failures = last.map_or(0, |pod| pod.index_failures + i32::from(counted));
-        if per_index && let Some(last) = last {
-            let at = last.finished.unwrap_or(last.created);
-            let failed = usize::try_from(failures).unwrap_or(0);
-            if let Some(left) = failures::left(failed, at, observed.now) {
-                plan.look_again(left);
-                continue;
-            }
-        }
+        let failures = last.map(|last| failures::of_index(spec, last)).unwrap_or_default();
         plan.create.push(Slot { index: Some(index), failures: per_index.then_some(failures) });
     }
 }
@@ -304,6 +320,8 @@ fn suspension(suspended: bool, now: Timestamp, plan: &mut Plan) {
     if suspended && !was {
         let (reason, message) = ("JobSuspended".to_owned(), "Job suspended".to_owned());
         set_condition(plan, "Suspended", "True", &reason, &message, now);
+        // Until it is resumed its template may change.
+        plan.status.start_time = None;
         plan.news.push(("Suspended", reason, message));
     } else if !suspended && known && was {
         let (reason, message) = ("JobResumed".to_owned(), "Job resumed".to_owned());
@@ -359,6 +377,11 @@ fn end(observed: &Observed<'_>, ending: Ending, counts: &Counts, alive: usize, p
         plan.status.completion_time = Some(Time(observed.now));
     }
     plan.status.ready = Some(0);
+    let completions = observed.job.spec.as_ref().and_then(|spec| spec.completions);
+    if !failed && completions.is_some_and(|completions| counts.succeeded > completions) {
+        let told = "Too many succeeded pods running after completion count reached".to_owned();
+        plan.news.push(("TooManySucceededPods", String::new(), told));
+    }
     plan.news.push((last, reason, message));
 }
 

@@ -4,10 +4,12 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
 
 use super::TRACKING;
+use super::failures::IndexFailures;
 use crate::pods::pod_of_template;
 
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 const INDEX_FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
+const INDEX_IGNORED: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 const INDEX_ENV: &str = "JOB_COMPLETION_INDEX";
 
 /// A pod to create: its completion index, and how often that one failed.
@@ -15,7 +17,7 @@ const INDEX_ENV: &str = "JOB_COMPLETION_INDEX";
 pub struct Slot {
     pub index: Option<i32>,
     /// Counted only where failures are limited per index.
-    pub failures: Option<i32>,
+    pub failures: Option<IndexFailures>,
 }
 
 pub fn pod(job: &Job, slot: Slot) -> Option<Pod> {
@@ -30,7 +32,10 @@ pub fn pod(job: &Job, slot: Slot) -> Option<Pod> {
     let annotations = pod.metadata.annotations.get_or_insert_default();
     annotations.insert(INDEX.into(), index.to_string());
     if let Some(failures) = slot.failures {
-        annotations.insert(INDEX_FAILURES.into(), failures.to_string());
+        annotations.insert(INDEX_FAILURES.into(), failures.counted.to_string());
+        if failures.ignored > 0 {
+            annotations.insert(INDEX_IGNORED.into(), failures.ignored.to_string());
+        }
     }
     pod.metadata.labels.get_or_insert_default().insert(INDEX.into(), index.to_string());
     pod.metadata.generate_name = Some(format!("{name}-{index}-"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apimachinery::{Value, value};
+use apimachinery::{Value, value, yaml};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 
@@ -14,6 +14,10 @@ use crate::pods::{Phase, PodView};
 
 fn now() -> Timestamp {
     "2026-01-01T01:00:00Z".parse().unwrap()
+}
+
+fn read(text: &str) -> Value {
+    serde_json::from_slice(&yaml::to_json(text.as_bytes()).unwrap().json).unwrap()
 }
 
 fn job(spec: Value, status: Value) -> Job {
@@ -27,13 +31,16 @@ fn job(spec: Value, status: Value) -> Job {
 }
 
 /// Pods as words: `run`, `ok`, `bad` (an hour ago), `fresh` (failed just now),
-/// with `@INDEX`, `!` for one that is released already, `x` for terminating.
+/// with `@INDEX`, or `@INDEX/FAILURES` of those before; `!` is one that is
+/// released already, `x` one that is terminating.
 fn pods(words: &str) -> Vec<Arc<PodView>> {
     let pod = |(at, word): (usize, &str)| {
         let (kind, index) = word.trim_end_matches(['!', 'x']).split_once('@').map_or_else(
             || (word.trim_end_matches(['!', 'x']), None),
-            |(kind, index)| (kind, index.parse().ok()),
+            |(kind, index)| (kind, index.split('/').next().and_then(|index| index.parse().ok())),
         );
+        let failures =
+            word.trim_end_matches(['!', 'x']).split_once('/').and_then(|(_, text)| text.parse().ok());
         let ago = if kind == "fresh" { 2 } else { 3600 };
         Arc::new(PodView {
             name: format!("{kind}{at}"),
@@ -44,6 +51,7 @@ fn pods(words: &str) -> Vec<Arc<PodView>> {
                 _ => Phase::Running,
             },
             completion_index: index,
+            index_failures: failures.unwrap_or(0),
             terminating: word.ends_with('x'),
             finalizers: if word.ends_with('!') { vec![] } else { vec![TRACKING.into()] },
             finished: Some(now() - SignedDuration::from_secs(ago)),
@@ -79,6 +87,7 @@ fn so_many_at_once() {
         (value!({"completions": 5, "parallelism": 1}), "run run", 0, 1),
         (value!({"parallelism": 3}), "run", 2, 0),
         (value!({"parallelism": 3}), "run ok", 0, 0),
+        (value!({"parallelism": 1}), "run run ok", 0, 0),
         (value!({"completions": 3, "suspend": true}), "run run", 0, 2),
         (value!({"completions": 1, "parallelism": 1}), "bad", 1, 0),
         (value!({"completions": 1, "parallelism": 1}), "fresh", 0, 0),
@@ -198,8 +207,115 @@ fn the_failure_policy_decides() {
     }
 }
 
+/// What follows on failures of an indexed Job with a limit per index: the
+/// indexes (and failures) of new pods, what is released, and the next look.
+const PER_INDEX: &str = r#"
+- what: an index that failed long ago is tried again, and its pod kept until then
+  pods: bad@0 run@1
+  create: [0/1]
+  release: []
+- what: one that failed just now waits
+  pods: fresh@0 run@1
+  create: []
+  release: []
+  again: 8
+- what: each failure doubles the pause
+  pods: fresh@0/1 run@1
+  create: []
+  release: []
+  again: 18
+- what: one that waits keeps its place
+  parallelism: 1
+  pods: fresh@0
+  create: []
+  release: []
+  again: 8
+- what: others need not wait for it
+  pods: fresh@0
+  create: [1/0]
+  release: []
+  again: 8
+- what: once another pod tells the count, the failed one goes
+  pods: bad@0 run@0/1 run@1
+  create: []
+  release: [bad0]
+- what: of several the last one is kept
+  pods: bad@0 bad@0/1 run@1
+  create: [0/2]
+  release: [bad0]
+- what: an index beyond its limit needs none
+  pods: bad@0/3 run@1
+  create: []
+  release: [bad0]
+"#;
+
+#[test]
+fn each_index_has_its_own_failures_and_pauses() {
+    for case in read(PER_INDEX).items() {
+        let what = case["what"].text();
+        let spec = value!({
+            "completions": 2, "completionMode": "Indexed", "backoffLimitPerIndex": 3, "backoffLimit": 100,
+            "parallelism": (case["parallelism"].as_i64().unwrap_or(2))
+        });
+        let plan = run(&job(spec, value!({"startTime": "2026-01-01T00:00:00Z"})), case["pods"].text());
+        let texts = |of: &str| case[of].items().iter().map(|text| text.text().to_owned()).collect::<Vec<_>>();
+        let slot =
+            |slot: &template::Slot| format!("{}/{}", slot.index.unwrap(), slot.failures.unwrap().counted);
+        assert_eq!(plan.create.iter().map(slot).collect::<Vec<_>>(), texts("create"), "{what}");
+        assert_eq!(
+            plan.release.iter().map(|pod| pod.name.clone()).collect::<Vec<_>>(),
+            texts("release"),
+            "{what}"
+        );
+        assert_eq!(plan.again.map(|again| again.as_secs() as i64), case["again"].as_i64(), "{what}");
+    }
+}
+
+#[test]
+fn ignored_failures_are_told_apart_and_pause_too() {
+    let policy = value!({"rules": [{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [42]}}]});
+    let spec = value!({
+        "completions": 1, "completionMode": "Indexed", "backoffLimitPerIndex": 0, "podFailurePolicy": (policy.clone())
+    });
+    let first = run(&job(spec, value!({})), "bad@0");
+    let failures = first.create[0].failures.unwrap();
+    assert_eq!((failures.counted, failures.ignored), (0, 1));
+    let pod = template::pod(&job(value!({}), value!({})), first.create[0]).unwrap();
+    let annotations = pod.metadata.annotations.unwrap();
+    assert_eq!(annotations["batch.kubernetes.io/job-index-ignored-failure-count"], "1");
+
+    let job = job(value!({"completions": 1, "podFailurePolicy": (policy)}), value!({}));
+    let just_now = PodView::clone(&pods("bad")[0]);
+    let just_now = PodView { finished: Some(now() - SignedDuration::from_secs(2)), ..just_now };
+    let observed = Observed { job: &job, pods: vec![Arc::new(just_now)], expectations_met: true, now: now() };
+    let next = plan(&observed);
+    assert_eq!((next.create.len(), next.again), (0, Some(Duration::from_secs(8))));
+}
+
+#[test]
+fn restarts_of_all_containers_count() {
+    let mut job = job(value!({"completions": 1, "backoffLimit": 3}), value!({}));
+    job.spec.as_mut().unwrap().template.spec.as_mut().unwrap().restart_policy = Some("OnFailure".into());
+    for (all_restarts, expected) in [(2, ""), (3, "FailureTarget:BackoffLimitExceeded")] {
+        let pod = PodView { restarts: 1, all_restarts, ..PodView::clone(&pods("run")[0]) };
+        let observed = Observed { job: &job, pods: vec![Arc::new(pod)], expectations_met: true, now: now() };
+        assert_eq!(truths(&plan(&observed)), expected, "{all_restarts}");
+    }
+}
+
+#[test]
+fn too_many_successes_are_told() {
+    for (completions, told) in [(1, &["TooManySucceededPods", "Complete"][..]), (2, &["Complete"])] {
+        let plan = run(&job(value!({"completions": completions}), value!({"succeeded": 2})), "");
+        assert_eq!(plan.news.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>(), told);
+    }
+}
+
 #[test]
 fn suspending_and_resuming() {
+    let started = value!({"startTime": "2026-01-01T00:00:00Z"});
+    let stopped = run(&job(value!({"completions": 1, "suspend": true}), started), "run");
+    assert_eq!((stopped.status.start_time, stopped.delete.len()), (None, 1));
     let suspended = run(&job(value!({"completions": 1, "suspend": true}), value!({})), "");
     assert_eq!(truths(&suspended), "Suspended:JobSuspended");
     assert_eq!(suspended.status.start_time, None);
