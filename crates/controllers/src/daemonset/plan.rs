@@ -167,35 +167,76 @@ fn place(observed: &Observed<'_>, fit: Fit, node: &NodeView, pods: &[Arc<PodView
 /// Replaces pods of old templates, as fast as the limits allow
 /// (`daemon.rollingUpdate`).
 fn update(observed: &Observed<'_>, nodes: &[(Fit, &NodeView, &[Arc<PodView>])], plan: &mut Plan) {
-    let (max_surge, max_unavailable) = limits(observed);
-    let (mut surging, mut unavailable) = (0, 0);
+    match limits(observed) {
+        (0, max_unavailable) => replace(observed, nodes, max_unavailable, plan),
+        (max_surge, _) => surge(observed, nodes, max_surge, plan),
+    }
+}
+
+/// The living pods of a node: of the current template, and of an older one.
+fn new_and_old<'a>(
+    observed: &Observed<'_>,
+    pods: &'a [Arc<PodView>],
+) -> (Option<&'a Arc<PodView>>, Option<&'a Arc<PodView>>) {
+    let living = || pods.iter().filter(|pod| !pod.terminating);
+    (living().find(|pod| is_new(observed, pod)), living().find(|pod| !is_new(observed, pod)))
+}
+
+/// Old pods go first; where one was, a new one comes. Those that serve nobody
+/// go at once, and count as unavailable all the same.
+fn replace(
+    observed: &Observed<'_>,
+    nodes: &[(Fit, &NodeView, &[Arc<PodView>])],
+    max_unavailable: i32,
+    plan: &mut Plan,
+) {
+    let mut unavailable = 0;
     let (mut sure, mut candidates) = (Vec::new(), Vec::new());
-    for (_, node, pods) in nodes.iter().filter(|(fit, _, _)| fit.run) {
-        let living = || pods.iter().filter(|pod| !pod.terminating);
-        let new = living().find(|pod| is_new(observed, pod));
-        let old = living().find(|pod| !is_new(observed, pod));
-        match (new, old) {
-            (Some(new), _) if max_surge == 0 => {
-                unavailable += i32::from(!available(observed, new));
+    // On a node that no more gets a pod, one that may stay is replaced by none.
+    for (_, _, pods) in nodes.iter().filter(|(fit, _, pods)| fit.run || !pods.is_empty()) {
+        match new_and_old(observed, pods) {
+            // The next look brings it in order.
+            (None, None) | (Some(_), Some(_)) => unavailable += 1,
+            (Some(new), None) => unavailable += i32::from(!available(observed, new)),
+            (None, Some(old)) if !available(observed, old) => {
+                unavailable += 1;
+                sure.push(old.clone());
             }
-            (Some(new), Some(_)) => surging += i32::from(!available(observed, new)),
-            (Some(_), None) => {}
-            (None, Some(old)) if !available(observed, old) => sure.push((*node, old)),
-            (None, Some(old)) => candidates.push((*node, old)),
-            // The next look creates it.
-            (None, None) => unavailable += 1,
+            (None, Some(old)) => candidates.push(old.clone()),
         }
     }
-    let left = match max_surge {
-        0 => max_unavailable - unavailable,
-        surge => surge - surging,
-    };
-    let left = usize::try_from(left).unwrap_or(0);
-    let chosen = sure.into_iter().chain(candidates.into_iter().take(left));
-    for (node, old) in chosen {
-        match max_surge {
-            0 => plan.delete.push(old.clone()),
-            _ => plan.create.push(node.name.clone()),
+    let left = usize::try_from(max_unavailable - unavailable).unwrap_or(0);
+    plan.delete.extend(sure.into_iter().chain(candidates.into_iter().take(left)));
+}
+
+/// New pods come beside the old ones, which go once the new ones are available.
+fn surge(
+    observed: &Observed<'_>,
+    nodes: &[(Fit, &NodeView, &[Arc<PodView>])],
+    max_surge: i32,
+    plan: &mut Plan,
+) {
+    let (mut surging, mut serving, mut wanted) = (0, 0, 0);
+    let (mut sure, mut candidates, mut leaving) = (Vec::new(), Vec::new(), Vec::new());
+    for (fit, node, pods) in nodes {
+        wanted += i32::from(fit.run);
+        let (new, old) = new_and_old(observed, pods);
+        serving += i32::from(old.or(new).is_some_and(|pod| available(observed, pod)));
+        match (new, old) {
+            (_, None) => {}
+            (Some(new), Some(_)) if !available(observed, new) => surging += 1,
+            (Some(_), Some(old)) => plan.delete.push(old.clone()),
+            (None, Some(old)) => match (available(observed, old), fit.run) {
+                (false, true) => sure.push(node.name.clone()),
+                (false, false) => plan.delete.push(old.clone()),
+                (true, true) => candidates.push(node.name.clone()),
+                (true, false) => leaving.push(old.clone()),
+            },
         }
     }
+    // What serves where it no more belongs goes once others serve instead.
+    let spare = usize::try_from(serving - wanted).unwrap_or(0);
+    plan.delete.extend(leaving.into_iter().take(spare));
+    let left = usize::try_from(max_surge - surging).unwrap_or(0);
+    plan.create.extend(sure.into_iter().chain(candidates.into_iter().take(left)));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apimachinery::{Value, value};
+use apimachinery::{Value, value, yaml};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::Taint;
@@ -16,6 +16,10 @@ use super::status::status;
 use crate::nodes::NodeView;
 use crate::pods::{Phase, PodView};
 use crate::revisions::Action;
+
+fn read(text: &str) -> Value {
+    serde_json::from_slice(&yaml::to_json(text.as_bytes()).unwrap().json).unwrap()
+}
 
 fn set(more: Value, pod: Value) -> DaemonSet {
     let mut spec = value!({
@@ -104,12 +108,19 @@ fn pods(texts: &str) -> Vec<Arc<PodView>> {
     texts.split_whitespace().enumerate().map(pod).collect()
 }
 
+/// Nodes by name; `!` behind one has a taint that keeps new pods away.
 fn run(set: &DaemonSet, nodes: &str, texts: &str, backoff: &[(&str, u64)]) -> (Plan, String) {
     let backoff: BTreeMap<_, _> =
         backoff.iter().map(|(node, left)| ((*node).to_owned(), Duration::from_secs(*left))).collect();
     let observed = Observed {
         set,
-        nodes: nodes.split_whitespace().map(|name| Arc::new(node(name, &[], &[]))).collect(),
+        nodes: nodes
+            .split_whitespace()
+            .map(|name| match name.strip_suffix('!') {
+                Some(name) => Arc::new(node(name, &[], &[("out", "NoSchedule")])),
+                None => Arc::new(node(name, &[], &[])),
+            })
+            .collect(),
         pods: pods(texts),
         hash: "new",
         backoff: &backoff,
@@ -149,6 +160,77 @@ fn one_pod_on_each_node_and_updates_in_turn() {
     }
     let (plan, shown) = run(&plain(), "a", "a:new!", &[("a", 7)]);
     assert_eq!((shown.as_str(), plan.again), ("", Some(Duration::from_secs(7))));
+}
+
+/// Updates with `unavailable` or `surge` as the limit (1 unavailable where neither is told).
+const UPDATES: &str = r#"
+- what: an old pod that serves nobody counts as unavailable
+  nodes: a b
+  pods: a:old- b:old
+  expected: -a:old-
+- what: so that with two to spare one more goes
+  unavailable: 2
+  nodes: a b c
+  pods: a:old- b:old c:old
+  expected: -a:old- -b:old
+- what: all that serve nobody go, whatever the limit
+  nodes: a b c
+  pods: a:old- b:old- c:old
+  expected: -a:old- -b:old-
+- what: a share of the nodes, rounded up
+  unavailable: 50%
+  nodes: a b c
+  pods: a:old b:old c:old
+  expected: -a:old -b:old
+- what: where no new pod may come, an old one goes all the same
+  nodes: a b!
+  pods: a:new b:old
+  expected: -b:old
+- what: a pod on its way out counts
+  nodes: a b
+  pods: a:oldx b:old
+  expected: ""
+- what: new ones beside the old
+  surge: 2
+  nodes: a b c
+  pods: a:old b:old c:old
+  expected: +a +b
+- what: an old pod that serves nobody is no surge
+  surge: 1
+  nodes: a b c
+  pods: a:old- b:old c:old
+  expected: +a +b
+- what: what serves where it no more belongs may go when others serve
+  surge: 1
+  nodes: a b!
+  pods: a:old b:old
+  expected: +a -b:old
+- what: and stays until then
+  surge: 1
+  nodes: a b!
+  pods: a:old- b:old
+  expected: +a
+- what: what serves nobody there goes
+  surge: 1
+  nodes: a b!
+  pods: a:new b:old-
+  expected: -b:old-
+"#;
+
+#[test]
+fn updates_keep_within_their_limits() {
+    for case in read(UPDATES).items() {
+        let what = case["what"].text();
+        let rolling = match case["surge"].as_i64() {
+            Some(surge) => value!({"maxSurge": surge, "maxUnavailable": 0}),
+            None if case["unavailable"].is_null() => value!({"maxSurge": 0, "maxUnavailable": 1}),
+            None => value!({"maxSurge": 0, "maxUnavailable": (case["unavailable"].clone())}),
+        };
+        let strategy = value!({"type": "RollingUpdate", "rollingUpdate": rolling});
+        let set = set(value!({"updateStrategy": strategy}), value!({}));
+        let (_, shown) = run(&set, case["nodes"].text(), case["pods"].text(), &[]);
+        assert_eq!(shown, case["expected"].text(), "{what}");
+    }
 }
 
 #[test]
