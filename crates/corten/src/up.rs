@@ -156,6 +156,7 @@ fn start_loops(control_plane: &ControlPlane, edges: &Edges) {
     controllers::start_all(&context);
     let queues = context.metrics().clone();
     control_plane.server.metrics().publish(move |out| queues.write(out));
+    registry::loops::check_policy_types(&control_plane.server);
     let user = UserInfo::new("system:kube-scheduler", &[]);
     Scheduler::start(&edges.loops, control_plane.transport(user, "kube-scheduler"), Placement::OwnThread);
 }

@@ -66,21 +66,23 @@ pub(crate) static NAMESPACE: LazyLock<Type> = LazyLock::new(|| {
     Type::object("kubernetes.Namespace", [("metadata", metadata), ("spec", spec), ("status", status)])
 });
 
-fn without_authorizer() -> Environment {
+fn without_authorizer(object: &Type) -> Environment {
     Environment::new()
-        .with("object", Type::Dyn)
-        .with("oldObject", Type::Dyn)
+        .with("object", object.clone())
+        .with("oldObject", object.clone())
         .with("request", REQUEST.clone())
         .with("namespaceObject", NAMESPACE.clone())
 }
 
-fn base() -> Environment {
-    without_authorizer().with("authorizer", AUTHORIZER).with("authorizer.requestResource", RESOURCE_CHECK)
+fn base(object: &Type) -> Environment {
+    without_authorizer(object)
+        .with("authorizer", AUTHORIZER)
+        .with("authorizer.requestResource", RESOURCE_CHECK)
 }
 
 /// Of a webhook's matchConditions.
 pub fn hook_conditions() -> Environment {
-    base()
+    base(&Type::Dyn)
 }
 
 /// Of one policy's expressions: variables come to be known one by one.
@@ -95,13 +97,19 @@ pub struct Environments {
 impl Environments {
     /// `has_params`: the policy names a kind of parameters.
     pub fn new(has_params: bool) -> Self {
-        let with_params = |environment: Environment| {
-            if has_params { environment.with("params", Type::Dyn) } else { environment }
+        Self::typed(&Type::Dyn, has_params.then_some(&Type::Dyn))
+    }
+
+    /// Where it is known of which types objects and parameters are.
+    pub fn typed(object: &Type, params: Option<&Type>) -> Self {
+        let with_params = |environment: Environment| match params {
+            Some(params) => environment.with("params", params.clone()),
+            None => environment,
         };
         Self {
-            conditions: with_params(base()),
-            body: with_params(base()),
-            messages: with_params(without_authorizer()),
+            conditions: with_params(base(object)),
+            body: with_params(base(object)),
+            messages: with_params(without_authorizer(object)),
             variables: Vec::new(),
         }
     }

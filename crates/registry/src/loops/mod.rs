@@ -14,6 +14,7 @@ mod flow_schemas;
 mod kubernetes_service;
 mod legacy_tokens;
 mod namespaces;
+mod policy_types;
 mod rbac;
 
 use std::net::IpAddr;
@@ -69,6 +70,12 @@ pub async fn bootstrap(server: &Arc<ApiServer>, cluster: &Cluster) -> Result<(),
         server.finish_step(step);
     }
     Ok(())
+}
+
+/// From then on, policies tell what is wrong with the types in their
+/// expressions, as they do where there are controllers.
+pub fn check_policy_types(server: &Arc<ApiServer>) {
+    server.edge().tasks.spawn(policy_types::PolicyTypes::new(server).run(server.clone()));
 }
 
 /// From then on, a Secret tells when a token that lies in it is used: its label
