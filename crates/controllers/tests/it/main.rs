@@ -8,6 +8,7 @@ mod convergence;
 mod garbage;
 mod limits;
 mod migration;
+mod rates;
 mod services;
 mod simulation;
 mod stateful;
