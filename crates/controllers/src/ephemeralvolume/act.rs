@@ -1,18 +1,23 @@
 //! Creates the claims.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use client::{Api, Error, Transport};
-use informer::{Informer, ObjectKey, Outcome, Reconciler};
+use informer::{EventType, Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
-use super::plan::plan;
+use super::plan::{Step, plan};
 use crate::pods::PodView;
-use crate::volume_claims::ClaimView;
+use crate::volume_claims::{ClaimView, ephemeral_claim};
+
+/// By then the view shows a claim that is there.
+const MOMENT: Duration = Duration::from_secs(1);
 
 pub(super) struct Claims {
     pub transport: Arc<dyn Transport>,
+    pub recorder: Recorder,
     pub pods: Informer<PodView>,
     pub claims: Informer<ClaimView>,
 }
@@ -29,15 +34,38 @@ impl Reconciler<ObjectKey> for Claims {
         }
         let pods = Api::<Pod>::namespaced(self.transport.clone(), key.namespace.clone());
         let Some(pod) = pods.find(&key.name).await? else { return Ok(Outcome::Done) };
-        let exists = |name: &str| self.claims.get(&ObjectKey::new(key.namespace.clone(), name)).is_some();
+        let seen = |name: &str| self.claims.get(&ObjectKey::new(key.namespace.clone(), name));
         let api = Api::<PersistentVolumeClaim>::namespaced(self.transport.clone(), key.namespace.clone());
-        for claim in plan(&pod, exists) {
-            match api.create(&claim).await {
-                // Whose it is, the node looks at before it uses it.
-                Err(error) if error.is_already_exists() || crate::namespace_ends(&error) => {}
-                other => other.map(drop)?,
-            }
+        let mut again = Outcome::Done;
+        for Step { volume, claim } in plan(&pod, seen) {
+            let error = match claim {
+                // Nothing but the end of the other claim helps, and its end brings the key back.
+                Err(why) => {
+                    self.tell(&pod, &volume, &why);
+                    return Ok(Outcome::Done);
+                }
+                Ok(claim) => match api.create(&claim).await {
+                    Ok(_) => continue,
+                    // The view shows in a moment whose it is.
+                    Err(error) if error.is_already_exists() => {
+                        again = Outcome::Again(MOMENT);
+                        continue;
+                    }
+                    Err(error) if crate::namespace_ends(&error) => continue,
+                    Err(error) => error,
+                },
+            };
+            let claim = ephemeral_claim(&key.name, &volume);
+            self.tell(&pod, &volume, &format!("create PVC {claim}: {error}"));
+            return Err(error);
         }
-        Ok(Outcome::Done)
+        Ok(again)
+    }
+}
+
+impl Claims {
+    fn tell(&self, pod: &Pod, volume: &str, why: &str) {
+        let message = format!("ephemeral volume {volume}: {why}");
+        self.recorder.event(&Reference::to(pod), EventType::Warning, "FailedBinding", message);
     }
 }

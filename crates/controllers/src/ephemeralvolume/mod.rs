@@ -26,18 +26,24 @@ pub fn start(context: &Context) {
         }
     });
 
-    // A claim that went too early is made again.
-    let changed = queue.clone();
+    // A claim that went too early is made again, and one that stood in the way
+    // makes room.
+    let (changed, users) = (queue.clone(), pods.clone());
     claims.on_change(move |change| {
-        if let (Some(claim), None) = (change.old, change.new) {
-            for owner in claim.owners.iter().filter(|owner| owner.kind == "Pod") {
-                changed.add(ObjectKey::new(claim.namespace.clone(), owner.name.clone()));
+        if change.new.is_some() {
+            return;
+        }
+        for pod in users.namespace(&change.key.namespace) {
+            let uses = pod.claims.iter().any(|(_, claim)| *claim == change.key.name);
+            if uses && plan::may_have_templates(&pod) {
+                changed.add(ObjectKey::new(pod.namespace.clone(), pod.name.clone()));
             }
         }
     });
 
     let reconciler = act::Claims {
         transport: context.transport("ephemeral-volume-controller"),
+        recorder: context.recorder_as("ephemeral-volume-controller", "ephemeral_volume"),
         pods: pods.clone(),
         claims: claims.clone(),
     };
