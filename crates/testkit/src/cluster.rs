@@ -93,11 +93,7 @@ impl Builder {
                 bail!("a disk of {size} could not be mounted");
             }
         }
-        for (path, text) in &self.files {
-            let path = directory.path().join("data").join(path);
-            std::fs::create_dir_all(path.parent().context("a file lies in a directory")?)?;
-            std::fs::write(path, text)?;
-        }
+        write_files(&directory.path().join("data"), &self.files)?;
         Ok(Cluster { child: None, guard, builder: self, namespace, directory })
     }
 
@@ -120,6 +116,16 @@ pub fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its program");
     let directory = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps");
     directory.join("corten")
+}
+
+/// Files in a data directory.
+pub(crate) fn write_files(data: &Path, files: &[(PathBuf, String)]) -> Result<()> {
+    for (path, text) in files {
+        let path = data.join(path);
+        std::fs::create_dir_all(path.parent().context("a file lies in a directory")?)?;
+        std::fs::write(path, text)?;
+    }
+    Ok(())
 }
 
 /// Waits for this process to end, however it does, and then cleans up.
@@ -178,13 +184,14 @@ impl Cluster {
         Builder { role: "apiserver", address: "127.0.0.1", ..Self::builder() }.start()
     }
 
-    /// One node more, ready, with this part of the cluster's pod addresses.
+    /// One node more, ready, with this part of the cluster's pod addresses and
+    /// these files in its data directory.
     ///
     /// # Panics
     /// Where it does not become ready; its log is shown.
-    pub fn join(&self, name: &str, pod_cidr: &str) -> Joined {
+    pub fn join(&self, name: &str, pod_cidr: &str, files: &[(PathBuf, String)]) -> Joined {
         let namespace = self.namespace.beside().expect("the cluster's link has a free end");
-        let joined = Joined::start(namespace, &self.kubeconfig(), name, pod_cidr);
+        let joined = Joined::start(namespace, &self.kubeconfig(), name, pod_cidr, files);
         let path = r#".status.conditions[?(@.type=="Ready")].status"#;
         eventually("the node that joined becomes Ready", Duration::from_secs(60), || {
             let ran = self.kubectl().try_run(&format!("get node/{name} -o jsonpath={{{path}}}"));

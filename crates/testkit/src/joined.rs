@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::cluster::{guard, program};
+use crate::cluster::{guard, program, write_files};
 use crate::kubectl::{Ran, run};
 use crate::namespace::{Namespace, SECOND_ADDRESS};
 
@@ -23,8 +23,15 @@ pub struct Joined {
 
 impl Joined {
     /// Starts the program and does not wait.
-    pub(crate) fn start(namespace: Namespace, kubeconfig: &Path, name: &str, pod_cidr: &str) -> Self {
+    pub(crate) fn start(
+        namespace: Namespace,
+        kubeconfig: &Path,
+        name: &str,
+        pod_cidr: &str,
+        files: &[(PathBuf, String)],
+    ) -> Self {
         let directory = tempfile::Builder::new().prefix("corten-test-").tempdir().expect("a directory");
+        write_files(&directory.path().join("data"), files).expect("the test's directory can be written");
         let guard = guard(&namespace, directory.path()).expect("the guard starts");
         let arguments =
             ["--node-name", name, "--pod-cidr", pod_cidr, "--address", SECOND_ADDRESS, "--kubeconfig"];

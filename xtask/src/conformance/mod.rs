@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use testkit::Cluster;
+use testkit::{Cluster, Joined};
 
 use crate::images;
 use crate::shell::{cache, command, run};
@@ -173,12 +173,14 @@ fn read(kept: &Path, all: &[Spec]) -> Result<BTreeMap<String, Outcome>> {
     Ok(out)
 }
 
-/// A cluster with its registry, and where outcomes are kept.
+/// A cluster of two nodes, which upstream asks for, with its registry; and
+/// where outcomes are kept.
 struct Run {
     suite: PathBuf,
     kept: PathBuf,
     // In the order in which they end.
     _registry: Registry,
+    _second: Joined,
     cluster: Cluster,
 }
 
@@ -186,14 +188,24 @@ impl Run {
     fn start(root: &Path, suite: PathBuf, kept: PathBuf) -> Result<Self> {
         let made = images::make(root)?;
         let mut registry = Registry::prepare(testkit::NODE_ADDRESS)?;
-        let mut builder = Cluster::builder();
-        for (path, text) in registry.settings() {
+        let mut builder = Cluster::builder().arguments(&[
+            "--node-name",
+            "first",
+            "--pod-cidr",
+            "10.42.0.0/17",
+            "--cluster-cidr",
+            "10.42.0.0/16",
+        ]);
+        let settings: Vec<(PathBuf, String)> =
+            registry.settings().into_iter().map(|(path, text)| (path.into(), text)).collect();
+        for (path, text) in &settings {
             builder = builder.file(path, text);
         }
         let cluster = builder.start();
+        let second = cluster.join("second", "10.42.128.0/17", &settings);
         registry.start(&cluster)?;
         images::push(&made, registry.address(), &|| registry.curl(&cluster))?;
-        Ok(Self { suite, kept, _registry: registry, cluster })
+        Ok(Self { suite, kept, _registry: registry, _second: second, cluster })
     }
 
     fn specs(&self, wanted: &[Spec], workers: usize) -> Result<()> {

@@ -37,7 +37,7 @@ fn two_nodes() -> (Cluster, Joined) {
         .arguments(&["--node-name", "first", "--pod-cidr", "10.42.0.0/24", "--cluster-cidr", "10.42.0.0/16"])
         .image(nginx_archive())
         .start();
-    let second = cluster.join("second", "10.42.1.0/24");
+    let second = cluster.join("second", "10.42.1.0/24", &[]);
     second.corten(&["image", "import", &nginx_archive().to_string_lossy()]).ok();
     (cluster, second)
 }
