@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
+use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -46,8 +47,6 @@ struct Pod {
 struct Metadata {
     #[serde(default)]
     namespace: String,
-    /// A bookmark has none.
-    #[serde(default)]
     name: String,
     #[serde(default)]
     uid: String,
@@ -140,7 +139,7 @@ impl Node {
     /// Watches the node's pods and tells what becomes of each.
     async fn run(self, connection: Multiplexed) {
         let path = format!(
-            "/api/v1/pods?watch=true&resourceVersion=0&allowWatchBookmarks=true&timeoutSeconds=3000&fieldSelector=spec.nodeName%3D{}",
+            "/api/v1/pods?watch=true&resourceVersion=0&timeoutSeconds=3000&fieldSelector=spec.nodeName%3D{}",
             self.name
         );
         let response = connection.clone().start(&path).await;
@@ -179,12 +178,29 @@ impl Node {
         }
     }
 
+    /// Asks until the server has time to answer.
+    async fn insist(
+        connection: &mut Multiplexed,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: &str,
+    ) -> StatusCode {
+        loop {
+            let (status, _) = connection.try_ask(method, path, kind, body.to_owned()).await;
+            if status != StatusCode::TOO_MANY_REQUESTS {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// What a kubelet tells of a pod: that it runs, and that it has ended.
     async fn begin(self, mut connection: Multiplexed, pod: Pod, address: String) {
         let path = format!("/api/v1/namespaces/{}/pods/{}/status", pod.metadata.namespace, pod.metadata.name);
         let running = json!({"running": {"startedAt": now()}});
         let status = self.status(&pod, "Running", Some(&address), &running);
-        if connection.try_ask("PATCH", &path, STRATEGIC, status).await.0.is_success() {
+        if Self::insist(&mut connection, "PATCH", &path, STRATEGIC, &status).await.is_success() {
             self.started.fetch_add(1, Ordering::Relaxed);
         }
         if pod.spec.containers[0].image != ENDS {
@@ -192,7 +208,7 @@ impl Node {
         }
         let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now(), "finishedAt": now()}});
         let status = self.status(&pod, "Succeeded", Some(&address), &ended);
-        connection.try_ask("PATCH", &path, STRATEGIC, status).await;
+        Self::insist(&mut connection, "PATCH", &path, STRATEGIC, &status).await;
     }
 
     /// A pod is to end: its containers have, and it goes.
@@ -201,13 +217,13 @@ impl Node {
         if pod.status.phase != "Succeeded" {
             let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now(), "finishedAt": now()}});
             let status = self.status(&pod, "Succeeded", None, &ended);
-            connection.try_ask("PATCH", &format!("{path}/status"), STRATEGIC, status).await;
+            Self::insist(&mut connection, "PATCH", &format!("{path}/status"), STRATEGIC, &status).await;
         }
         let options = json!({
             "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0,
             "preconditions": {"uid": pod.metadata.uid},
         });
-        connection.try_ask("DELETE", &path, JSON, options.to_string()).await;
+        Self::insist(&mut connection, "DELETE", &path, JSON, &options.to_string()).await;
     }
 
     fn status(&self, pod: &Pod, phase: &str, address: Option<&str>, state: &serde_json::Value) -> String {

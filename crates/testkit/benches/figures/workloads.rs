@@ -29,33 +29,17 @@ pub fn measure(report: &mut Report) {
     let own = cluster.kubectl().field("nodes", ".items[0].metadata.name");
     cluster.kubectl().run(&format!("cordon {own}"));
     let (kubeconfig, network, pid) = (cluster.kubeconfig(), cluster.network(), cluster.pid());
-    let load = std::thread::scope(|scope| {
+    // Memory is measured while the nodes live.
+    let with_all = std::thread::scope(|scope| {
         let load = scope.spawn(|| {
             network.enter();
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            let figures = runtime.block_on(load(&Target::read(&kubeconfig), pid));
-            // Memory is measured while the nodes live.
-            let memory = pss_mib(&of_program(pid));
-            (figures, memory)
+            runtime.block_on(load(report, &Target::read(&kubeconfig), pid));
+            pss_mib(&of_program(pid))
         });
         load.join().expect("the load ends")
     });
-    let (figures, with_all) = load;
-    let objects = REPLICAS as f64;
-    report.add("rollout of 1,000 replicas, CPU a pod", figures.rollout.0 * 1e6 / objects, "us", 3000.0, None);
-    report.add("rollout of 1,000 replicas, rate", objects / figures.rollout.1, "/s", None, 8.3);
-    report.add(
-        "rolling update of 1,000 replicas, CPU a pod",
-        figures.update.0 * 1e6 / objects,
-        "us",
-        5000.0,
-        None,
-    );
-    report.add("rolling update of 1,000 replicas, rate", objects / figures.update.1, "/s", None, None);
-    report.add("burst of 1,000 Jobs, CPU a Job", figures.jobs.0 * 1e6 / JOBS as f64, "us", 6000.0, None);
-    report.add("burst of 1,000 Jobs, rate", JOBS as f64 / figures.jobs.1, "/s", None, None);
-
     cluster.serve_api_alone();
     std::thread::sleep(Duration::from_secs(5));
     let api = pss_mib(&of_program(cluster.pid()));
@@ -63,14 +47,7 @@ pub fn measure(report: &mut Report) {
     report.add("memory of controllers, scheduler, node, 20,000 pods", with_all - api, "MiB", 200.0, None);
 }
 
-/// Server CPU seconds and seconds of each part.
-struct Figures {
-    rollout: (f64, f64),
-    update: (f64, f64),
-    jobs: (f64, f64),
-}
-
-async fn load(target: &Target, pid: u32) -> Figures {
+async fn load(report: &mut Report, target: &Target, pid: u32) {
     let mut admin = target.multiplexed().await;
     let started = hollow::start(target, NODES, 300).await;
     eventually("the nodes are ready", async || {
@@ -88,13 +65,17 @@ async fn load(target: &Target, pid: u32) -> Figures {
     let clock = Clock::start(pid);
     deploy(&mut admin, "web", REPLICAS).await;
     settled(&mut admin, "web", REPLICAS).await;
-    let rollout = clock.stop();
+    let (cpu, seconds) = clock.stop();
+    report.add("rollout of 1,000 replicas, CPU a pod", cpu / REPLICAS as f64, "us", 3000.0, None);
+    report.add("rollout of 1,000 replicas, rate", REPLICAS as f64 / seconds, "/s", None, None);
 
     let clock = Clock::start(pid);
     let patch = json!({"spec": {"template": {"metadata": {"annotations": {"round": "2"}}}}});
     admin.ask("PATCH", &format!("{DEPLOYMENTS}/web"), MERGE, patch.to_string()).await;
     settled(&mut admin, "web", REPLICAS).await;
-    let update = clock.stop();
+    let (cpu, seconds) = clock.stop();
+    report.add("rolling update of 1,000 replicas, CPU a pod", cpu / REPLICAS as f64, "us", 5000.0, None);
+    report.add("rolling update of 1,000 replicas, rate", REPLICAS as f64 / seconds, "/s", None, None);
 
     let clock = Clock::start(pid);
     let creators = (0..8).map(|part| async move {
@@ -110,7 +91,9 @@ async fn load(target: &Target, pid: u32) -> Figures {
         get(admin.clone(), path).await["items"].as_array().is_some_and(Vec::is_empty)
     })
     .await;
-    let jobs = clock.stop();
+    let (cpu, seconds) = clock.stop();
+    report.add("burst of 1,000 Jobs, CPU a Job", cpu / JOBS as f64, "us", 6000.0, None);
+    report.add("burst of 1,000 Jobs, rate", JOBS as f64 / seconds, "/s", None, None);
 
     let before = started.load(Ordering::Relaxed) as usize;
     let there = 100 + REPLICAS;
@@ -122,7 +105,6 @@ async fn load(target: &Target, pid: u32) -> Figures {
     eventually("20,000 pods run", async || started.load(Ordering::Relaxed) as usize >= before + MANY - there)
         .await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    Figures { rollout, update, jobs }
 }
 
 /// Server CPU and time from its start on.
@@ -137,8 +119,9 @@ impl Clock {
         Self { pid, cpu: cpu_seconds(pid), start: Instant::now() }
     }
 
+    /// Microseconds of CPU, and seconds.
     fn stop(&self) -> (f64, f64) {
-        (cpu_seconds(self.pid) - self.cpu, self.start.elapsed().as_secs_f64())
+        ((cpu_seconds(self.pid) - self.cpu) * 1e6, self.start.elapsed().as_secs_f64())
     }
 }
 
