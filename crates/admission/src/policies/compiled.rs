@@ -148,7 +148,7 @@ fn read_binding(binding: &Value) -> Binding {
 
 fn read_policy<K: Kind>(name: &str, spec: &Value, bindings: Vec<Binding>) -> Policy<K> {
     let param_kind = &spec["paramKind"];
-    let mut environments = Environments::new(!param_kind.is_null());
+    let mut environments = Environments::new(!param_kind.is_null(), true);
     let conditions = Conditions::compile(&spec["matchConditions"], environments.conditions());
     let mut variables = Vec::new();
     for variable in spec["variables"].items() {

@@ -95,23 +95,29 @@ pub struct Environments {
 }
 
 impl Environments {
-    /// `has_params`: the policy names a kind of parameters.
-    pub fn new(has_params: bool) -> Self {
-        Self::typed(&Type::Dyn, has_params.then_some(&Type::Dyn))
+    /// `has_params`: the policy names a kind of parameters; `has_variables`:
+    /// expressions may ask for variables, which those of validations may only
+    /// where the policy has some.
+    pub fn new(has_params: bool, has_variables: bool) -> Self {
+        Self::typed(&Type::Dyn, has_params.then_some(&Type::Dyn), has_variables)
     }
 
     /// Where it is known of which types objects and parameters are.
-    pub fn typed(object: &Type, params: Option<&Type>) -> Self {
+    pub fn typed(object: &Type, params: Option<&Type>, has_variables: bool) -> Self {
         let with_params = |environment: Environment| match params {
             Some(params) => environment.with("params", params.clone()),
             None => environment,
         };
-        Self {
+        let mut made = Self {
             conditions: with_params(base(object)),
             body: with_params(base(object)),
             messages: with_params(without_authorizer(object)),
             variables: Vec::new(),
+        };
+        if has_variables {
+            made.declare_variables();
         }
+        made
     }
 
     /// Of matchConditions, which see no variables.
@@ -131,12 +137,7 @@ impl Environments {
 
     /// Of mutations, which also make values of `Object` and `JSONPatch`.
     pub fn mutations(&self) -> Environment {
-        let body = match self.variables.is_empty() {
-            // Mutations may ask for variables where there are none; validations may not.
-            true => self.body.clone().with("variables", Type::object("kubernetes.variables", [])),
-            false => self.body.clone(),
-        };
-        body.with_open_objects().with_struct(json_patch())
+        self.body.clone().with_open_objects().with_struct(json_patch())
     }
 
     /// Compiles a variable's expression; later ones may name it, of any type

@@ -122,7 +122,9 @@ fn policy(object: &Value) -> Errors {
             mutable_operations(&constraints, &spec["matchConstraints"], &mut errors);
         }
     }
-    let mut environments = Environments::new(!spec["paramKind"].is_null());
+    let mutates = object["kind"].text() == "MutatingAdmissionPolicy";
+    let has_variables = mutates || !spec["variables"].items().is_empty();
+    let mut environments = Environments::new(!spec["paramKind"].is_null(), has_variables);
     let list = path.child("matchConditions");
     conditions(&list, &spec["matchConditions"], environments.conditions(), &mut errors);
     for (at, one) in spec["variables"].items().iter().enumerate() {
@@ -424,7 +426,7 @@ mod tests {
         let told = |mutation: Value| {
             let spec = value!({"mutations": [mutation], "reinvocationPolicy": "Never"});
             let mut errors = Errors::new();
-            mutations(&Path::Root, &spec, &Environments::new(false), &mut errors);
+            mutations(&Path::Root, &spec, &Environments::new(false, true), &mut errors);
             told(&errors)
         };
         assert_eq!(

@@ -392,7 +392,11 @@ mod tests {
         let mounts = value!([{"name": "data", "mountPath": "/data"}]);
         let container = &mut template.entry_at(&["spec", "containers"]).items_mut()[0];
         container.set("volumeMounts", mounts);
-        let claims = || value!([{"metadata": {"name": "data"}, "spec": {}}]);
+        let claims = || {
+            value!([{"metadata": {"name": "data"}, "spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}
+            }}])
+        };
         let with = object(value!({"template": (template.clone()), "volumeClaimTemplates": (claims())}));
         assert_eq!(told(stateful_set(&with, true)), Vec::<String>::new());
         let without = object(value!({"template": template}));

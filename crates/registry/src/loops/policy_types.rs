@@ -100,7 +100,7 @@ fn check(spec: &Value, objects: &[(String, Type)], params: Option<&Type>) -> Vec
     let environments: Vec<(&str, Environments)> = objects
         .iter()
         .map(|(kind, ty)| {
-            let mut environments = Environments::typed(ty, params);
+            let mut environments = Environments::typed(ty, params, false);
             for variable in spec["variables"].items() {
                 // What is wrong with a variable is told where it is used.
                 let _ = environments.add_variable(variable["name"].text(), variable["expression"].text());
