@@ -133,8 +133,7 @@ pub(super) fn described(facts: &Facts, name: &str) -> Value {
 fn path_item(path: &str, operations: &[Operation<'_>], wanted: &mut BTreeSet<String>) -> Value {
     let mut item = Value::object();
     // What all methods of a path take is said of the path.
-    let shared_by_all =
-        |name: &str| operations.iter().all(|other| other.parameters.iter().any(|have| *have == name));
+    let shared_by_all = |name: &str| operations.iter().all(|other| other.parameters.contains(&name));
     for operation in operations {
         let mut made = Value::object();
         made.set("tags", vec![Value::from(operation.tag.as_str())]);
