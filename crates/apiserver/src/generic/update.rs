@@ -199,7 +199,7 @@ impl ApiServer {
                 &format!(
                     "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
                      Precondition failed: UID in precondition: {uid}, UID in object meta: {live_uid}",
-                    told_key(&entry.key)
+                    entry.key
                 ),
             ));
         }
@@ -403,12 +403,6 @@ fn keep_system_fields(object: &mut Value, old: &Value) {
         metadata.set("deletionGracePeriodSeconds", was["deletionGracePeriodSeconds"].clone());
     }
     metadata.remove("selfLink");
-}
-
-/// A key as upstream's storage tells it: without the prefix of all keys.
-fn told_key(key: &store::Key) -> &str {
-    let key: &str = key.as_ref();
-    key.strip_prefix("/registry").unwrap_or(key)
 }
 
 /// An update that removes the last thing that held a deleted object deletes it.
