@@ -9,10 +9,12 @@ use apimachinery::Value;
 use apimachinery::labels::Selector;
 use apimachinery::value;
 use client::{Api, Error, Object, Patch, Transport};
+use informer::Informer;
 use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
+use crate::context::{OWNER, orphans_of};
 use crate::pods::PodView;
 
 /// What to do about one object.
@@ -164,13 +166,23 @@ impl Owner {
     }
 }
 
-/// The pods among `candidates` that are `owner`'s, after adoption and release.
-/// Of those that its selector matches only members by `is_member` are.
+/// The pods of `namespace` that have the controller `uid`, and those that have
+/// none, by name.
+fn candidates(all: &Informer<PodView>, namespace: &str, uid: &str) -> Vec<Arc<PodView>> {
+    let mut found = all.by_index(OWNER, uid);
+    found.retain(|pod| pod.namespace == namespace);
+    found.append(&mut all.by_index(OWNER, &orphans_of(namespace)));
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
+}
+
+/// The pods among `all` of `namespace` that are `owner`'s, after adoption and
+/// release. Of those that its selector matches only members by `is_member` are.
 pub async fn pods<K>(
     owner: &Owner,
     transport: &Arc<dyn Transport>,
     namespace: &str,
-    candidates: Vec<Arc<PodView>>,
+    all: &Informer<PodView>,
     is_member: impl Fn(&PodView) -> bool,
 ) -> Result<Vec<Arc<PodView>>, Error>
 where
@@ -179,7 +191,7 @@ where
     let api = Api::<Pod>::namespaced(transport.clone(), namespace);
     let mut may_adopt = None;
     let mut owned = Vec::new();
-    for pod in candidates {
+    for pod in candidates(all, namespace, &owner.reference.uid) {
         match owner.claim_member(pod.as_ref(), is_member(&pod)) {
             Claim::Owned => owned.push(pod),
             Claim::Adopt => {

@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use client::{Object, Resource, Transport};
 use edge::Edge;
-use informer::{Index, Informer, Options, Projection, Queue, QueueMetrics, Reconciler, Recorder, Whole};
+use informer::{
+    Index, Informer, ObjectKey, Options, Projection, Queue, QueueMetrics, Reconciler, Recorder, Whole,
+};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
@@ -13,6 +15,7 @@ use k8s_openapi::api::core::v1::{Namespace, ReplicationController, Service};
 
 use crate::csrsigning::Signer;
 use crate::everything::Everything;
+use crate::job;
 use crate::nodes::NodeView;
 use crate::pods::PodView;
 use crate::serviceaccounttoken::TokenSigner;
@@ -151,7 +154,7 @@ impl Context {
         Informer::start(&self.edge, (self.identities)("kube-controller-manager"), resource, options)
     }
 
-    /// Every pod, indexed by [`OWNER`] and [`NODE`].
+    /// Every pod, indexed by [`OWNER`], [`NODE`] and [`TRACKED`].
     pub fn pods(&self) -> &Informer<PodView> {
         self.pods.get_or_init(|| {
             self.informer(
@@ -159,8 +162,20 @@ impl Context {
                 Options::indexed(vec![
                     Index {
                         name: OWNER,
+                        values: |pod: &PodView| match &pod.controller {
+                            Some(owner) => vec![owner.uid.clone()],
+                            None => vec![orphans_of(&pod.namespace)],
+                        },
+                    },
+                    Index {
+                        name: TRACKED,
                         values: |pod: &PodView| {
-                            pod.controller.iter().map(|owner| owner.uid.clone()).collect()
+                            let is_tracked = pod.finalizers.iter().any(|name| name == job::TRACKING);
+                            let job =
+                                pod.controller.as_ref().filter(|owner| is_tracked && owner.kind == "Job");
+                            job.map(|owner| ObjectKey::new(&pod.namespace, &owner.name).to_string())
+                                .into_iter()
+                                .collect()
                         },
                     },
                     Index {
@@ -243,10 +258,18 @@ impl Context {
     }
 }
 
-/// The index of objects by the uid of their controller.
+/// The index of objects by the uid of their controller; pods without one are
+/// at [`orphans_of`] their namespace.
 pub(crate) const OWNER: &str = "owner";
+/// The index of pods that a Job has yet to count, by its namespace and name.
+pub(crate) const TRACKED: &str = "tracked";
 /// The index of pods by the node they are bound to.
 pub(crate) const NODE: &str = "node";
+
+/// What stands in [`OWNER`] for pods that nobody controls; no uid has a slash.
+pub(crate) fn orphans_of(namespace: &str) -> String {
+    format!("{namespace}/")
+}
 
 pub(crate) fn controller_uid<K>(object: &K) -> Vec<String>
 where

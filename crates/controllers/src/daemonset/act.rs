@@ -61,9 +61,8 @@ impl Reconciler<ObjectKey> for DaemonSets {
         };
         let expectations_met = self.expectations.are_met(key);
         let owner = Owner::of(&set.0, Some(&set.spec.selector));
-        let candidates = self.pods.namespace(&key.namespace);
         let pods =
-            claims::pods::<DaemonSet>(&owner, &self.transport, &key.namespace, candidates, |_| true).await?;
+            claims::pods::<DaemonSet>(&owner, &self.transport, &key.namespace, &self.pods, |_| true).await?;
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let revisions = self.revisions.by_index(OWNER, uid);
         let revisions: Vec<_> = revisions.iter().map(|revision| &revision.0).collect();

@@ -18,6 +18,7 @@ use super::plan::{Observed, Plan, plan};
 use super::template;
 use crate::batch::Batch;
 use crate::claims::{self, Owner};
+use crate::context::TRACKED;
 use crate::expectations::{Expectations, PATIENCE};
 use crate::pods::PodView;
 
@@ -59,8 +60,7 @@ impl Reconciler<ObjectKey> for Jobs {
         let expectations_met = self.expectations.are_met(key);
         let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
         let owner = Owner::of(&job.0, selector).with_finalizer(TRACKING);
-        let candidates = self.pods.namespace(&key.namespace);
-        let pods = claims::pods::<Job>(&owner, &self.transport, &key.namespace, candidates, |_| true).await?;
+        let pods = claims::pods::<Job>(&owner, &self.transport, &key.namespace, &self.pods, |_| true).await?;
         let observed = Observed { job: &job.0, pods, expectations_met, now: self.edge.clock.now() };
         let plan = plan(&observed);
         let error = self.change_pods(key, &job.0, &plan).await;
@@ -80,13 +80,8 @@ impl Reconciler<ObjectKey> for Jobs {
 impl Jobs {
     /// Pods of a Job of this name that is gone need no counting.
     async fn free_orphans(&self, key: &ObjectKey, living: Option<&str>) -> Result<(), Error> {
-        let mut pods = self.pods.namespace(&key.namespace);
-        pods.retain(|pod| {
-            pod.controller.as_ref().is_some_and(|owner| {
-                owner.kind == "Job" && owner.name == key.name && Some(owner.uid.as_str()) != living
-            })
-        });
-        pods.retain(|pod| pod.finalizers.iter().any(|finalizer| finalizer == TRACKING));
+        let mut pods = self.pods.by_index(TRACKED, &key.to_string());
+        pods.retain(|pod| pod.controller.as_ref().is_some_and(|owner| Some(owner.uid.as_str()) != living));
         if pods.is_empty() {
             return Ok(());
         }

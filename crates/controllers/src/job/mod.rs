@@ -21,7 +21,7 @@ use informer::ObjectKey;
 use crate::{Context, expectations::Expectations};
 
 /// The finalizer of pods that are not counted yet.
-const TRACKING: &str = "batch.kubernetes.io/job-tracking";
+pub(crate) const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {

@@ -40,8 +40,7 @@ impl<K: Replicated> Reconciler<ObjectKey> for Sets<K> {
         let set = object.0.as_set();
         let expectations_met = self.expectations.are_met(key);
         let owner = Owner::of(&object.0, Some(&set.spec.selector));
-        let candidates = self.pods.namespace(&key.namespace);
-        let pods = claims::pods::<K>(&owner, &self.transport, &key.namespace, candidates, |_| true).await?;
+        let pods = claims::pods::<K>(&owner, &self.transport, &key.namespace, &self.pods, |_| true).await?;
         let related = self.related(&set);
         let mut ranks = BTreeMap::new();
         for pod in related.iter().filter(|pod| pod.is_active()) {

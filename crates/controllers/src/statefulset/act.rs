@@ -49,10 +49,9 @@ impl Reconciler<ObjectKey> for StatefulSets {
         };
         let expectations_met = self.expectations.are_met(key);
         let owner = Owner::of(&set.0, Some(&set.spec.selector));
-        let candidates = self.pods.namespace(&key.namespace);
         let is_member = |pod: &PodView| ordinal(&set.0, &pod.name).is_some();
         let pods =
-            claims::pods::<StatefulSet>(&owner, &self.transport, &key.namespace, candidates, is_member)
+            claims::pods::<StatefulSet>(&owner, &self.transport, &key.namespace, &self.pods, is_member)
                 .await?;
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let revisions = self.revisions.by_index(OWNER, uid);
