@@ -31,9 +31,9 @@ pub fn overlay(shape: Shape<'_>, live: &Value, config: &Value) -> Result<Value, 
 /// Collects the paths of what is replaced as a whole. As upstream, it does not
 /// look into the values of maps.
 fn find_atomics(shape: Shape<'_>, value: &Value, path: &mut String, found: &mut Vec<String>) {
-    let is_atomic = match (shape.form(), value) {
-        (Form::Whole | Form::Object(Atomic::Yes), Value::Object(_)) => true,
-        (Form::Whole | Form::Deduced | Form::List(ListType::Atomic), Value::Array(_)) => true,
+    let is_atomic = match value {
+        Value::Object(_) => matches!(shape.form(), Form::Whole | Form::Object(Atomic::Yes)),
+        Value::Array(_) => matches!(shape.form(), Form::Whole | Form::Deduced | Form::List(ListType::Atomic)),
         _ => false,
     };
     if is_atomic {
