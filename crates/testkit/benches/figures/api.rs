@@ -129,13 +129,13 @@ async fn operations(report: &mut Report, cluster: &Cluster) {
 
     let (cpu, rate) =
         load.run(10_000, CLIENTS, |at| ("POST", MAPS.into(), JSON, config_map(&format!("c-{at}")))).await;
-    report.add("create 1 KiB ConfigMap, server CPU", cpu, "us", 150.0, 1173.0);
+    report.add("create 1 KiB ConfigMap, server CPU", cpu, "us", 90.0, 1173.0);
     report.add("create 1 KiB ConfigMap, rate", rate, "/s", None, None);
     report.add("get at half that rate of writes, p99.9", tail(&load, rate / 2.0).await, "ms", 20.0, None);
     let (cpu, rate) = load
         .run(20_000, CLIENTS, |at| ("GET", format!("{MAPS}/c-{}", at % 10_000), JSON, String::new()))
         .await;
-    report.add("get 1 KiB ConfigMap, server CPU", cpu, "us", None, 568.0);
+    report.add("get 1 KiB ConfigMap, server CPU", cpu, "us", 30.0, 568.0);
     report.add("get 1 KiB ConfigMap, rate", rate, "/s", None, None);
     let (cpu, _) = load
         .run(10_000, CLIENTS, |at| {
@@ -143,7 +143,7 @@ async fn operations(report: &mut Report, cluster: &Cluster) {
             ("PATCH", format!("{MAPS}/c-{at}"), "application/merge-patch+json", patch)
         })
         .await;
-    report.add("merge patch of a ConfigMap, server CPU", cpu, "us", None, 1546.0);
+    report.add("merge patch of a ConfigMap, server CPU", cpu, "us", 120.0, 1546.0);
     let (cpu, _) = load
         .run(10_000, CLIENTS, |at| {
             let config = format!(
@@ -155,7 +155,7 @@ async fn operations(report: &mut Report, cluster: &Cluster) {
         .await;
     report.add("apply to a ConfigMap, server CPU", cpu, "us", 200.0, None);
     let (cpu, rate) = load.run(10_000, CLIENTS, |at| ("POST", PODS.into(), JSON, pod(at))).await;
-    report.add("create pod, server CPU", cpu, "us", 300.0, 1855.0);
+    report.add("create pod, server CPU", cpu, "us", 180.0, 1855.0);
     report.add("create pod, rate", rate, "/s", None, None);
 
     listing(report, &load).await;
@@ -230,7 +230,7 @@ async fn idle(load: &Load) -> f64 {
 /// Lists of the 10,000 pods.
 async fn listing(report: &mut Report, load: &Load) {
     let (cpu, _) = load.run(20, 1, |_| ("GET", PODS.into(), JSON, String::new())).await;
-    report.add("list 10,000 pods, server CPU", cpu / 1000.0, "ms", None, 268.0);
+    report.add("list 10,000 pods, server CPU", cpu / 1000.0, "ms", 25.0, 268.0);
     let mut compressed = load.target.connect().await.compressed();
     let before = cpu_seconds(load.pid);
     for _ in 0..10 {
