@@ -49,6 +49,7 @@ pub const NODE_NAMES: [&str; 3] = ["n1", "n2", "n3"];
 pub const GUARDED: i64 = 4;
 pub const KEPT: i64 = 3;
 pub const COMPLETIONS: i64 = 5;
+pub const PARALLELISM: i64 = 2;
 
 impl World {
     pub async fn start(seed: u64) -> Self {
@@ -107,7 +108,7 @@ impl World {
         let job = value!({
             "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once"},
             "spec": {
-                "completions": COMPLETIONS, "parallelism": 2, "backoffLimit": 100,
+                "completions": COMPLETIONS, "parallelism": PARALLELISM, "backoffLimit": 100,
                 "template": {"metadata": {"labels": {"app": "once"}}, "spec": {
                     "restartPolicy": "Never", "containers": [{"name": "main", "image": "succeeds"}]
                 }}
