@@ -1,6 +1,5 @@
 //! A cluster of one node, or an API server alone.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use crate::helm::Helm;
 use crate::joined::Joined;
 use crate::kubectl::{Kubectl, Ran, every_kubectl, run};
 use crate::namespace::{NODE_ADDRESS, Namespace, Network};
+use crate::process::Process;
 use crate::wait::eventually;
 
 /// How a cluster is started.
@@ -28,7 +28,7 @@ pub struct Builder {
 /// A running cluster. Dropping it ends the program, stops the containers and
 /// removes what they left; a guard does so even where the test is killed.
 pub struct Cluster {
-    child: Option<Child>,
+    process: Process,
     guard: Child,
     builder: Builder,
     namespace: Namespace,
@@ -94,7 +94,8 @@ impl Builder {
             }
         }
         write_files(&directory.path().join("data"), &self.files)?;
-        Ok(Cluster { child: None, guard, builder: self, namespace, directory })
+        let process = Process::new(directory.path().join("log"));
+        Ok(Cluster { process, guard, builder: self, namespace, directory })
     }
 
     fn try_start(self) -> Result<Cluster> {
@@ -228,7 +229,7 @@ impl Cluster {
 
     /// What the program has logged so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        self.process.log()
     }
 
     /// The process id of the running program.
@@ -236,7 +237,7 @@ impl Cluster {
     /// # Panics
     /// Where it is not running.
     pub fn pid(&self) -> u32 {
-        self.child.as_ref().expect("the program is running").id()
+        self.process.pid()
     }
 
     /// A command in the cluster's network.
@@ -298,17 +299,12 @@ impl Cluster {
 
     /// Starts the program and does not wait.
     pub fn spawn(&mut self) {
-        let log = File::options().create(true).append(true).open(self.directory.path().join("log"));
-        let log = log.expect("the test's directory can be written");
         let mut command = self.command(&program().to_string_lossy());
         command
             .args([self.builder.role, "--bind", &self.address(), "--log-format", "json", "--data-dir"])
             .arg(self.data_dir())
-            .args(&self.builder.arguments)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file can be shared"))
-            .stderr(log);
-        self.child = Some(command.spawn().expect("the program starts"));
+            .args(&self.builder.arguments);
+        self.process.start(command);
     }
 
     /// Waits until the API is ready and, with a node, the node too.
@@ -331,7 +327,7 @@ impl Cluster {
 
     fn wait(&mut self, what: &str, ask: impl Fn(&Self) -> Result<()>) {
         eventually(what, Duration::from_secs(60), || {
-            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+            if let Some(status) = self.process.ended() {
                 panic!("the program ended with {status}:\n{}", self.log());
             }
             ask(self).map_err(|error| format!("{error:#}\n{}", self.log()))
@@ -340,19 +336,12 @@ impl Cluster {
 
     /// kill -9.
     pub fn kill(&mut self) {
-        self.end("KILL");
+        self.process.kill();
     }
 
     /// SIGTERM, and waits.
     pub fn stop(&mut self) {
-        self.end("TERM");
-    }
-
-    fn end(&mut self, signal: &str) {
-        if let Some(mut child) = self.child.take() {
-            let _ = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
-            let _ = child.wait();
-        }
+        self.process.stop();
     }
 }
 

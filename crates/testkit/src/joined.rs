@@ -1,20 +1,20 @@
 //! A node that joined a cluster, in a network namespace of its own.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use tempfile::TempDir;
 
 use crate::cluster::{guard, program, write_files};
 use crate::kubectl::{Ran, run};
 use crate::namespace::{Namespace, SECOND_ADDRESS};
+use crate::process::Process;
 
 /// Dropping it ends the program, stops the containers and removes what they
 /// left; a guard does so even where the test is killed. The cluster's Node
 /// object stays.
 pub struct Joined {
-    child: Option<Child>,
+    process: Process,
     guard: Child,
     namespace: Namespace,
     directory: TempDir,
@@ -37,7 +37,8 @@ impl Joined {
             ["--node-name", name, "--pod-cidr", pod_cidr, "--address", SECOND_ADDRESS, "--kubeconfig"];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.push(kubeconfig.display().to_string());
-        let mut joined = Self { child: None, guard, namespace, directory, arguments };
+        let process = Process::new(directory.path().join("log"));
+        let mut joined = Self { process, guard, namespace, directory, arguments };
         joined.boot();
         joined
     }
@@ -47,17 +48,12 @@ impl Joined {
     /// # Panics
     /// Where it cannot be started.
     pub fn boot(&mut self) {
-        let log = File::options().create(true).append(true).open(self.directory.path().join("log"));
-        let log = log.expect("the test's directory can be written");
         let mut command = self.namespace.command(&program().to_string_lossy());
         command
             .args(["join", "--log-format", "json", "--data-dir"])
             .arg(self.data_dir())
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file can be shared"))
-            .stderr(log);
-        self.child = Some(command.spawn().expect("the program starts"));
+            .args(&self.arguments);
+        self.process.start(command);
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -80,24 +76,17 @@ impl Joined {
 
     /// What the program has logged so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        self.process.log()
     }
 
     /// kill -9.
     pub fn kill(&mut self) {
-        self.end("KILL");
+        self.process.kill();
     }
 
     /// SIGTERM, and waits.
     pub fn stop(&mut self) {
-        self.end("TERM");
-    }
-
-    fn end(&mut self, signal: &str) {
-        if let Some(mut child) = self.child.take() {
-            let _ = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
-            let _ = child.wait();
-        }
+        self.process.stop();
     }
 }
 

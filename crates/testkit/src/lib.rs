@@ -12,6 +12,7 @@ mod images;
 mod joined;
 mod kubectl;
 mod namespace;
+mod process;
 mod wait;
 
 pub use background::Background;
