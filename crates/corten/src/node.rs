@@ -71,13 +71,12 @@ pub fn identities(name: &str) -> [Identity; 3] {
             groups: vec!["system:node-proxier"],
             agent: "kube-proxy",
         },
-        Identity {
-            user: account(addons::DNS_ACCOUNT),
-            groups: vec!["system:serviceaccounts", "system:serviceaccounts:kube-system"],
-            agent: "coredns",
-        },
+        Identity { user: account(addons::DNS_ACCOUNT), groups: ACCOUNT_GROUPS.into(), agent: "coredns" },
     ]
 }
+
+/// The groups of every account of kube-system.
+pub const ACCOUNT_GROUPS: [&str; 2] = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
 
 /// The user of an account of kube-system.
 pub fn account(name: &str) -> String {

@@ -142,7 +142,7 @@ fn users(control_plane: &ControlPlane, name: &str) -> Users {
 
 /// An account of kube-system, as its token would say it.
 fn service_account(name: &str) -> UserInfo {
-    UserInfo::new(node::account(name), &["system:serviceaccounts", "system:serviceaccounts:kube-system"])
+    UserInfo::new(node::account(name), &node::ACCOUNT_GROUPS)
 }
 
 fn start_loops(control_plane: &ControlPlane, edges: &Edges) {
