@@ -232,14 +232,12 @@ impl Transport for LocalTransport {
         let target = self.target(resource, namespace, None, "")?;
         self.authorize(&target, "watch", Some(options))?;
         let selection = Selection::of(options, &target.resource, target.version, true)?;
-        let watching = self.server.watch(&target, selection).await?;
-        let events = futures::stream::unfold(watching, |mut watching: Watching| async move {
-            let items = watching.next().await?;
-            let events: Vec<Result<WatchEvent, Error>> =
-                items.into_iter().map(|item| event(&watching, item)).collect();
-            Some((futures::stream::iter(events), watching))
+        let watching = Box::new(self.server.watch(&target, selection).await?);
+        let events = futures::stream::unfold(watching, |mut watching| async move {
+            let item = watching.next().await?;
+            Some((event(&watching, item), watching))
         });
-        Ok(events.flatten().boxed())
+        Ok(events.boxed())
     }
 }
 

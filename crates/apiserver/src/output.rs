@@ -13,7 +13,7 @@ use edge::Clock;
 use jiff::Timestamp;
 
 use crate::catalogue::Resource;
-use crate::generic::{Item, Listed, Published, Watching, is_old, scale, write_json};
+use crate::generic::{Change, Item, Listed, Published, Watching, is_old, scale, write_json};
 use crate::negotiate::{Format, Shape, Wanted};
 use crate::recent::{Form, Recent};
 use crate::{Header, Storage, Version};
@@ -371,6 +371,9 @@ fn write_item(entry: &store::Entry, prefix: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// How many events are put into one chunk at most.
+const TOGETHER: usize = 64;
+
 /// Events of a watch as a stream of chunks.
 pub(crate) fn watch(
     watching: Box<Watching>,
@@ -378,53 +381,75 @@ pub(crate) fn watch(
     clock: Arc<dyn Clock>,
     recent: Arc<Recent>,
 ) -> impl futures::Stream<Item = Bytes> + Send {
-    let state = (watching, true);
-    futures::stream::unfold(state, move |(mut watching, mut first)| {
-        let (clock, recent) = (clock.clone(), recent.clone());
-        async move {
-            let items = watching.next().await?;
-            let clock = &*clock;
-            let form = |change| Form {
-                resource: watching.resource.clone(),
-                version: watching.version,
-                change,
-                wanted,
-            };
-            let is_table = matches!(wanted.shape, Shape::Table(..));
-            let chunk = match <[Item; 1]>::try_from(items) {
-                // Tables have columns in their first event only, and ages in all.
-                Ok([Item::Change(change)]) if !is_table => recent.get_or_encode(form(change), |form| {
-                    let mut out = Vec::with_capacity(form.change.entry.value.len() + 128);
-                    write_change(form, clock, &mut first, &mut out);
-                    out
-                }),
-                items => {
-                    let mut out = Vec::with_capacity(4096);
-                    for item in items.map_or_else(|items| items, Vec::from) {
-                        match item {
-                            Item::Change(change) => write_change(&form(change), clock, &mut first, &mut out),
-                            Item::Bookmark { revision, ends_initial_events } => {
-                                let (resource, version) = (&watching.resource, watching.version);
-                                let object = bookmark(resource, version, revision, ends_initial_events);
-                                let shown =
-                                    shaped(resource, version, object, wanted.shape, clock.now(), first);
-                                first = false;
-                                write_event("BOOKMARK", &shown, wanted, &mut out);
-                            }
-                            Item::Error(status) => write_event("ERROR", &status.to_value(), wanted, &mut out),
-                        }
-                    }
-                    Bytes::from(out)
-                }
-            };
-            Some((chunk, (watching, first)))
-        }
+    let written = Box::new(Written { watching, wanted, clock, recent, is_first: true });
+    futures::stream::unfold(written, |mut written| async move {
+        let chunk = written.next().await?;
+        Some((chunk, written))
     })
 }
 
-/// Appends what became of an object, as an event. `first` tells, and is told,
-/// whether an event is the watch's first.
-fn write_change(form: &Form, clock: &dyn Clock, first: &mut bool, out: &mut Vec<u8>) {
+/// A watch in the form that its client wants.
+struct Written {
+    watching: Box<Watching>,
+    wanted: Wanted,
+    clock: Arc<dyn Clock>,
+    recent: Arc<Recent>,
+    /// Nothing was told yet: tables have columns in their first event only.
+    is_first: bool,
+}
+
+impl Written {
+    /// What is to be told next, as much of it as is there.
+    async fn next(&mut self) -> Option<Bytes> {
+        let item = self.watching.next().await?;
+        let mut more = self.watching.try_next();
+        // A table has ages.
+        if let (Item::Change(change), None, false) =
+            (&item, &more, matches!(self.wanted.shape, Shape::Table(..)))
+        {
+            let form = self.form(change);
+            return Some(self.recent.get_or_encode(form, || {
+                let mut out = Vec::with_capacity(change.entry.value.len() + 128);
+                write_change(form, &*self.clock, false, &mut out);
+                out
+            }));
+        }
+        let mut out = Vec::with_capacity(4096);
+        self.write(item, &mut out);
+        for at in 1..TOGETHER {
+            let Some(item) = more.take() else { break };
+            self.write(item, &mut out);
+            if at + 1 < TOGETHER {
+                more = self.watching.try_next();
+            }
+        }
+        Some(Bytes::from(out))
+    }
+
+    fn form<'f>(&'f self, change: &'f Change) -> Form<'f> {
+        let watching = &self.watching;
+        Form { resource: &watching.resource, version: watching.version, change, wanted: self.wanted }
+    }
+
+    fn write(&mut self, item: Item, out: &mut Vec<u8>) {
+        let is_first = self.is_first && !matches!(item, Item::Error(_));
+        match item {
+            Item::Change(change) => write_change(self.form(&change), &*self.clock, is_first, out),
+            Item::Bookmark { revision, ends_initial_events } => {
+                let (resource, version) = (&self.watching.resource, self.watching.version);
+                let object = bookmark(resource, version, revision, ends_initial_events);
+                let shown = shaped(resource, version, object, self.wanted.shape, self.clock.now(), is_first);
+                write_event("BOOKMARK", &shown, self.wanted, out);
+            }
+            Item::Error(status) => write_event("ERROR", &status.to_value(), self.wanted, out),
+        }
+        self.is_first &= !is_first;
+    }
+}
+
+/// Appends what became of an object, as an event; `is_first` where it is the
+/// watch's first.
+fn write_change(form: Form<'_>, clock: &dyn Clock, is_first: bool, out: &mut Vec<u8>) {
     let Form { resource, version, change, wanted } = form;
     let kind = match change.kind {
         WatchKind::Added => "ADDED",
@@ -433,7 +458,7 @@ fn write_change(form: &Form, clock: &dyn Clock, first: &mut bool, out: &mut Vec<
         WatchKind::Bookmark => "BOOKMARK",
     };
     let published = Published { revision: change.revision, ..Published::of(resource, &change.entry) };
-    if as_stored(resource, *version, *wanted) && !is_old(resource, change.revision) {
+    if as_stored(resource, version, wanted) && !is_old(resource, change.revision) {
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\",\"object\":");
@@ -441,13 +466,12 @@ fn write_change(form: &Form, clock: &dyn Clock, first: &mut bool, out: &mut Vec<
         out.extend_from_slice(b"}\n");
         return;
     }
-    match in_version(resource, *version, published.tree()) {
+    match in_version(resource, version, published.tree()) {
         Ok(tree) => {
-            let shown = shaped(resource, *version, tree, wanted.shape, clock.now(), *first);
-            *first = false;
-            write_event(kind, &shown, *wanted, out);
+            let shown = shaped(resource, version, tree, wanted.shape, clock.now(), is_first);
+            write_event(kind, &shown, wanted, out);
         }
-        Err(status) => write_event("ERROR", &status.to_value(), *wanted, out),
+        Err(status) => write_event("ERROR", &status.to_value(), wanted, out),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Gathered<S> {
     written: usize,
     /// How much waited when the task began to run last.
     seen: usize,
-    /// How much went out together last, which is kept as room for the next.
+    /// How much went out together lately, which is kept as room for the next.
     usual: usize,
     /// How often the task began to run since something waits.
     turns: u8,
@@ -64,7 +64,8 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
             }
         }
         if !self.waiting.is_empty() {
-            self.usual = self.waiting.len();
+            // The rest of a burst says little of the next one.
+            self.usual = self.waiting.len().max(self.usual - self.usual / 8);
         }
         self.waiting.clear();
         self.waiting.shrink_to(self.usual.max(KEPT));

@@ -225,11 +225,15 @@ fn write_int(number: i64, out: &mut Vec<u8>) {
 /// As Go: plain between 1e-6 and 1e21, with an exponent elsewhere.
 fn write_float(number: f64, out: &mut Vec<u8>) {
     let size = number.abs();
+    if size == 0.0 {
+        // A zero with a sign would be read again as the whole number without one.
+        return out.push(b'0');
+    }
     if !number.is_finite() {
         // JSON has no such numbers; nothing that is read makes one.
         return out.extend_from_slice(b"null");
     }
-    if size != 0.0 && !(1e-6..1e21).contains(&size) {
+    if !(1e-6..1e21).contains(&size) {
         let text = format!("{number:e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let sign = if exponent.starts_with('-') { "" } else { "+" };
@@ -258,6 +262,7 @@ mod tests {
             (1e-7, "1e-7"),
             (1.5e-9, "1.5e-9"),
             (-2.5, "-2.5"),
+            (-0.0, "0"),
             (0.0, "0"),
         ] {
             assert_eq!(to_string(&Value::Float(number)), text);

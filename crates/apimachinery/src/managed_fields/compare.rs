@@ -3,7 +3,7 @@
 //!
 //! Equal parts cost one comparison and no memory; only differences make sets.
 
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 
 use super::element;
 use super::set::{self, Set};
@@ -234,36 +234,42 @@ fn array_of(value: Option<&Value>) -> Option<&[Value]> {
 }
 
 fn items(shape: Shape<'_>, old: &[Value], new: &[Value], found: &mut Delta) -> Result<(), String> {
-    let mut sides: BTreeMap<Key, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
-    for item in old {
-        sides.entry(element::of_item(shape, item)?).or_default().0.push(item);
+    /// An item, and whether it is a new one.
+    type Sided<'v> = (Key, bool, &'v Value);
+    let mut sided: SmallVec<[Sided<'_>; 4]> = SmallVec::with_capacity(old.len() + new.len());
+    for (is_new, items) in [(false, old), (true, new)] {
+        for item in items {
+            sided.push((element::of_item(shape, item)?, is_new, item));
+        }
     }
-    for item in new {
-        sides.entry(element::of_item(shape, item)?).or_default().1.push(item);
-    }
-    for (name, (old, new)) in sides {
+    sided.sort_by(|a, b| a.0.cmp(&b.0));
+    for alike in sided.chunk_by_mut(|a, b| a.0 == b.0) {
+        let (before, after) = alike.split_at(alike.partition_point(|(_, is_new, _)| !is_new));
         let mut below = Delta::default();
-        match (old.as_slice(), new.as_slice()) {
+        match (before, after) {
             // The usual case: no item occurs twice.
-            (before @ ([] | [_]), after @ ([] | [_])) => {
-                walk(shape.item(), before.first().copied(), after.first().copied(), &mut below)?;
+            ([] | [_], [] | [_]) => {
+                let (before, after) = (before.first().map(|side| side.2), after.first().map(|side| side.2));
+                walk(shape.item(), before, after, &mut below)?;
             }
             // Items that occur several times are owned together.
-            (before, after) if before.len() > 1 && after.len() > 1 => below.changed_here = before != after,
-            (_, after @ ([] | [_])) => {
-                if let Some(only) = after.first() {
+            ([_, _, ..], [_, _, ..]) => {
+                below.changed_here = before.iter().map(|side| side.2).ne(after.iter().map(|side| side.2));
+            }
+            (_, [] | [_]) => {
+                if let [(_, _, only)] = after {
                     walk(shape.item(), None, Some(only), &mut below)?;
                 }
                 below.removed_here = true;
             }
-            (before, _) => {
-                if let Some(only) = before.first() {
+            ([] | [_], _) => {
+                if let [(_, _, only)] = before {
                     walk(shape.item(), Some(only), None, &mut below)?;
                 }
                 below.changed_here = true;
             }
         }
-        found.take(|| name, below);
+        found.take(|| std::mem::take(&mut alike[0].0), below);
     }
     Ok(())
 }

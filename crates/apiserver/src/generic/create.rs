@@ -24,31 +24,75 @@ impl ApiServer {
         warnings: &mut Vec<String>,
     ) -> Result<Outcome, Status> {
         let version = target.version();
-        let mut object = input::decode(input, &target.expected(), options.validation, warnings)?;
-        metadata::match_namespace(&mut object, &target.resource, &target.namespace)?;
-        metadata::deduplicate_owners(&mut object, warnings);
-        metadata::drop_system_fields(&mut object);
-        metadata::default(&target.resource, version, &mut object);
-        let object = self.insert(target, caller, Made::Plain(object), options, warnings).await?;
+        let mut make = |said: &mut Vec<String>| {
+            let mut object = input::decode(input.clone(), &target.expected(), options.validation, said)?;
+            metadata::match_namespace(&mut object, &target.resource, &target.namespace)?;
+            metadata::deduplicate_owners(&mut object, said);
+            metadata::drop_system_fields(&mut object);
+            metadata::default(&target.resource, version, &mut object);
+            Ok(Made::Plain(object))
+        };
+        let object = self.insert(target, caller, &mut make, options, warnings).await?;
         Ok(Outcome::Object { code: 201, object })
     }
 
-    /// Everything from ownership on, for a decoded and defaulted object in the
-    /// version of the request.
+    /// Everything from ownership on, for what `make` gives: a decoded and
+    /// defaulted object in the version of the request. It is asked again where
+    /// a name is taken that was generated, or a companion has moved.
     pub(crate) async fn insert(
         &self,
         target: &Target,
         caller: &Caller,
-        made: Made,
+        make: &mut (dyn FnMut(&mut Vec<String>) -> Result<Made, Status> + Send),
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Published, Status> {
         let resource = &target.resource;
-        let mut object = match made {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut said = Vec::new();
+            let made = self.make_new(target, caller, make, options, &mut said);
+            let (is_named, name, made) = match made {
+                Err(status) => (true, String::new(), Err(CommitError::Refused(status))),
+                Ok(mut object) => {
+                    let is_named = !meta::name(&object).is_empty();
+                    let made = self.insert_once(target, caller, &mut object, options, &mut said).await;
+                    (is_named, meta::name(&object).to_owned(), made)
+                }
+            };
+            let result = match made {
+                Ok(published) => Ok(published),
+                Err(CommitError::Refused(status)) => Err(status),
+                Err(CommitError::Moved) if is_named => Err(self.taken(target, &name)),
+                Err(CommitError::Moved) if tries < NAME_TRIES => continue,
+                Err(CommitError::Moved) => {
+                    Err(Status::generate_name_conflict(resource.group_resource(), &name, 1))
+                }
+                Err(CommitError::CompanionMoved) if tries < COMPANION_TRIES => continue,
+                Err(CommitError::CompanionMoved) => {
+                    Err(Status::server_timeout(resource.group_resource(), "create", 1))
+                }
+            };
+            warnings.append(&mut said);
+            return result;
+        }
+    }
+
+    /// The new object with its owners, in the version that is checked.
+    fn make_new(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        make: &mut (dyn FnMut(&mut Vec<String>) -> Result<Made, Status> + Send),
+        options: &WriteOptions,
+        said: &mut Vec<String>,
+    ) -> Result<Value, Status> {
+        let mut object = match make(said)? {
             Made::Owned(object) => object,
             Made::Plain(mut object) => {
                 let now = self.edge.clock.now();
-                let zero = resource.zero(target.version);
+                let zero = target.resource.zero(target.version);
                 self.own_fields(target, caller, options, now, zero, &mut object);
                 object
             }
@@ -56,31 +100,7 @@ impl ApiServer {
         if let Some(conversion) = target.early_conversion() {
             conversion.to_storage(&mut object)?;
         }
-        // The same object is tried again with another name or other companions.
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let mut attempt = object.clone();
-            let made = self.insert_once(target, caller, &mut attempt, options, warnings).await;
-            match made {
-                Ok(published) => return Ok(published),
-                Err(CommitError::Refused(status)) => return Err(status),
-                Err(CommitError::Moved) => {
-                    let taken = meta::name(&attempt);
-                    let generated = meta::name(&object).is_empty();
-                    if !generated {
-                        return Err(self.taken(target, taken));
-                    }
-                    if tries >= NAME_TRIES {
-                        return Err(Status::generate_name_conflict(resource.group_resource(), taken, 1));
-                    }
-                }
-                Err(CommitError::CompanionMoved) if tries < COMPANION_TRIES => {}
-                Err(CommitError::CompanionMoved) => {
-                    return Err(Status::server_timeout(resource.group_resource(), "create", 1));
-                }
-            }
-        }
+        Ok(object)
     }
 
     /// 409, which says so where the other object is on its way out.

@@ -72,9 +72,12 @@ impl ApiServer {
                 if !may_create {
                     return Err(target.not_found());
                 }
-                let mut made = make(None, &mut said)?;
-                self.check_new(target, caller, &mut made)?;
-                match self.insert(target, caller, made, options, &mut said).await {
+                let mut make_new = |said: &mut Vec<String>| {
+                    let mut made = make(None, said)?;
+                    self.check_new(target, caller, &mut made)?;
+                    Ok(made)
+                };
+                match self.insert(target, caller, &mut make_new, options, &mut said).await {
                     Err(status) if status.is("AlreadyExists") => continue,
                     Err(status) => return Err(status),
                     Ok(object) => {

@@ -165,25 +165,22 @@ fn watch_error(error: store::Error, asked: u64) -> Status {
 }
 
 impl Watching {
-    /// The next things to be told, at least one; None at the end. May be
-    /// dropped while it waits.
-    pub async fn next(&mut self) -> Option<Vec<Item>> {
-        if !self.initial.is_empty() {
-            let most = self.initial.len().min(64);
-            return Some(self.initial.drain(..most).collect());
+    /// The next thing to be told; None at the end. May be dropped while it waits.
+    pub async fn next(&mut self) -> Option<Item> {
+        if let Some(item) = self.next_initial() {
+            return Some(item);
         }
         loop {
             let watch = self.watch.as_mut()?;
-            let batch = tokio::select! {
+            let event = tokio::select! {
                 biased;
-                batch = watch.next_batch() => Some(batch),
+                event = watch.next() => Some(event),
                 () = &mut self.timer => None,
             };
-            match batch {
-                Some(Ok(events)) => {
-                    let items: Vec<Item> = events.iter().filter_map(|event| self.item(event)).collect();
-                    if !items.is_empty() {
-                        return Some(items);
+            match event {
+                Some(Ok(event)) => {
+                    if let Some(item) = self.item(&event) {
+                        return Some(item);
                     }
                 }
                 Some(Err(error)) => {
@@ -191,7 +188,7 @@ impl Watching {
                     if matches!(error, store::Error::Closed) {
                         return None;
                     }
-                    return Some(vec![Item::Error(watch_error(error, self.told))]);
+                    return Some(Item::Error(watch_error(error, self.told)));
                 }
                 None => {
                     let now = Instant::now();
@@ -201,10 +198,32 @@ impl Watching {
                     self.bookmark = next_bookmark(now, self.deadline);
                     self.timer.as_mut().reset(self.bookmark.unwrap_or(self.deadline));
                     self.told = self.told.max(watch.progress());
-                    return Some(vec![Item::Bookmark { revision: self.told, ends_initial_events: false }]);
+                    return Some(Item::Bookmark { revision: self.told, ends_initial_events: false });
                 }
             }
         }
+    }
+
+    /// Something that can be told at once.
+    pub fn try_next(&mut self) -> Option<Item> {
+        if let Some(item) = self.next_initial() {
+            return Some(item);
+        }
+        loop {
+            let event = self.watch.as_mut()?.try_next()?;
+            if let Some(item) = self.item(&event) {
+                return Some(item);
+            }
+        }
+    }
+
+    fn next_initial(&mut self) -> Option<Item> {
+        let item = self.initial.pop_front();
+        if self.initial.is_empty() && self.initial.capacity() > 0 {
+            // Most watches live for long after it.
+            self.initial = VecDeque::new();
+        }
+        item
     }
 
     /// What an event is to this watcher.
