@@ -11,7 +11,7 @@ use testkit::Cluster;
 use tokio::task::JoinHandle;
 
 use crate::connection::Target;
-use crate::process::{cpu_seconds, of_program, pss_mib};
+use crate::process::{cpu_seconds, pss_mib};
 use crate::report::Report;
 
 const JSON: &str = "application/json";
@@ -217,14 +217,14 @@ async fn tail(load: &Load, writes: f64) -> f64 {
 /// What the server keeps for a connection on which nothing is asked, in KiB.
 async fn idle(load: &Load) -> f64 {
     const CONNECTIONS: usize = 10_000;
-    let before = pss_mib(&of_program(load.pid));
+    let before = pss_mib(&[load.pid]);
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         connections.push(load.target.connect().await);
     }
     // The others are served meanwhile.
     load.target.connect().await.ask("GET", "/readyz", JSON, "").await;
-    (pss_mib(&of_program(load.pid)) - before) * 1024.0 / CONNECTIONS as f64
+    (pss_mib(&[load.pid]) - before) * 1024.0 / CONNECTIONS as f64
 }
 
 /// Lists of the 10,000 pods.
@@ -314,7 +314,8 @@ async fn deliveries(load: &Load, connections: usize, name: &str) -> (f64, f64) {
     let count = delivered.load(Ordering::Relaxed);
     assert_eq!(count, WATCHERS * CHANGES, "{name}: events were lost");
     let each = (cpu_seconds(load.pid) - cpu) * 1e6 / count as f64;
-    let memory = pss_mib(&of_program(load.pid));
+    // The API alone has no helpers.
+    let memory = pss_mib(&[load.pid]);
     tasks.iter().for_each(JoinHandle::abort);
     (each, memory)
 }
