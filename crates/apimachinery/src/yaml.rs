@@ -1,25 +1,31 @@
 //! YAML bodies: YAML 1.1 as `sigs.k8s.io/yaml` reads it, which makes JSON of
 //! them first (so `y` is a truth value and `0644` is 420), and YAML answers.
 //!
-//! One document; what follows the first is not read.
+//! One document; what follows the first is not read. Splitting the text into
+//! nodes is granit-parser's; what the nodes mean is decided here, for it differs
+//! between packages and is part of the wire.
 
+mod decode;
+mod nodes;
+mod resolve;
 mod write;
 
-use std::fmt;
+use crate::{Value, json};
 
-use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Options, Spanned};
-
-use crate::json::MAX_DEPTH;
-use crate::{Object, Value, json};
-
-/// Bytes that are no YAML; displays as Go's package: `yaml: line 1: did not …`.
+/// Bytes that are no YAML; displays as Go's packages: `yaml: line 1: did not …`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("yaml: {}{message}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
-pub struct YamlError {
-    pub line: Option<u64>,
-    pub message: String,
+pub enum YamlError {
+    #[error("yaml: {}{message}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Yaml { line: Option<usize>, message: String },
+    /// YAML that JSON cannot say.
+    #[error("{0}")]
+    NoJson(String),
+}
+
+impl YamlError {
+    fn new(message: impl Into<String>) -> Self {
+        YamlError::Yaml { line: None, message: message.into() }
+    }
 }
 
 /// A body turned into JSON.
@@ -33,6 +39,9 @@ pub struct Converted {
 }
 
 /// Turns a YAML body (JSON is YAML too) into JSON.
+///
+/// # Errors
+/// What is no YAML, or has no JSON.
 pub fn to_json(bytes: &[u8]) -> Result<Converted, YamlError> {
     let (value, problem) = read(bytes)?;
     let mut text = Vec::with_capacity(bytes.len() + bytes.len() / 4);
@@ -41,6 +50,9 @@ pub fn to_json(bytes: &[u8]) -> Result<Converted, YamlError> {
 }
 
 /// Reads a YAML body as an untyped tree.
+///
+/// # Errors
+/// As [`to_json`].
 pub fn parse(bytes: &[u8]) -> Result<Value, YamlError> {
     Ok(read(bytes)?.0)
 }
@@ -54,164 +66,11 @@ pub fn to_string(value: &Value) -> Result<String, YamlError> {
 
 fn read(bytes: &[u8]) -> Result<(Value, Option<String>), YamlError> {
     let text = String::from_utf8_lossy(bytes);
-    let options: Options = serde_saphyr::options! {
-        duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        legacy_octal_numbers: true,
-        with_snippet: false,
-    };
-    let Node { mut value, duplicates } = match serde_saphyr::from_str_with_options(&text, options) {
-        Ok(node) => node,
-        Err(error) => return Err(told(&error, &text)),
-    };
+    let (mut value, duplicates) = decode::document(&nodes::parse(&text)?)?;
     json::sort_deep(&mut value);
     let problem =
         (!duplicates.is_empty()).then(|| format!("yaml: unmarshal errors:\n  {}", duplicates.join("\n  ")));
     Ok((value, problem))
-}
-
-/// The parser's error with Go's line.
-fn told(error: &serde_saphyr::Error, body: &str) -> YamlError {
-    if let Some(error) = unclosed(error, body) {
-        return error;
-    }
-    let line = error.location().map(|location| location.line()).filter(|line| *line > 0);
-    let text = error.to_string();
-    // The place is told by the line alone.
-    let message = text.split(" at line ").next().unwrap_or(&text).lines().next().unwrap_or("").to_owned();
-    YamlError { line, message }
-}
-
-/// A bracket that nothing closes, in Go's words: they tell what was expected
-/// where the text ends.
-fn unclosed(error: &serde_saphyr::Error, body: &str) -> Option<YamlError> {
-    let text = error.to_string();
-    let bracket = text.split_once("unclosed bracket '")?.1.chars().next()?;
-    let lines = body.lines().count() as u64;
-    if body.trim_end().ends_with(['{', '[', ',', ':']) {
-        return Some(YamlError { line: Some(lines), message: "did not find expected node content".into() });
-    }
-    let closing = if bracket == '{' { '}' } else { ']' };
-    let opened = error.location().map_or(1, |location| location.line());
-    Some(YamlError {
-        line: Some(if opened > 1 { opened - 1 } else { lines }),
-        message: format!("did not find expected ',' or '{closing}'"),
-    })
-}
-
-/// A tree and what is said of its duplicate keys.
-#[derive(Default)]
-struct Node {
-    value: Value,
-    duplicates: Vec<String>,
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut duplicates = Vec::new();
-        let value = Reader { duplicates: &mut duplicates, depth: 0 }.deserialize(deserializer)?;
-        Ok(Node { value, duplicates })
-    }
-}
-
-struct Reader<'a> {
-    duplicates: &'a mut Vec<String>,
-    depth: usize,
-}
-
-impl Reader<'_> {
-    fn inner(&mut self) -> Reader<'_> {
-        Reader { duplicates: self.duplicates, depth: self.depth + 1 }
-    }
-
-    fn check<E: de::Error>(&self) -> Result<(), E> {
-        if self.depth >= MAX_DEPTH { Err(E::custom("exceeded max depth")) } else { Ok(()) }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Reader<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
-        Ok(Value::Bool(truth))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Int(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(i64::try_from(number).map_or(Value::Float(number as f64), Value::Int))
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
-        if number.is_finite() { Ok(Value::Float(number)) } else { Err(E::custom("JSON has no such number")) }
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::String(text))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
-        self.check()?;
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(self.inner())? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
-        self.check()?;
-        let mut object = Object::new();
-        while let Some(key) = access.next_key::<Spanned<Value>>()? {
-            let name = match key.value {
-                Value::String(text) => text,
-                Value::Array(_) | Value::Object(_) => {
-                    return Err(de::Error::custom("a mapping or sequence cannot be a JSON member's name"));
-                }
-                scalar => json::to_string(&scalar),
-            };
-            let value = access.next_value_seed(self.inner())?;
-            if object.contains(&name) {
-                let line = key.referenced.line();
-                self.duplicates.push(format!("line {line}: key {name:?} already set in map"));
-            }
-            object.insert(name, value);
-        }
-        Ok(Value::Object(object))
-    }
 }
 
 #[cfg(test)]
@@ -234,6 +93,71 @@ mod tests {
         let shared = b"a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n";
         assert_eq!(parse(shared).unwrap(), value!({"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2}}));
         assert_eq!(parse(br#"{"a": [1, "x"]}"#).unwrap(), value!({"a": [1, "x"]}));
+    }
+
+    #[test]
+    fn plain_words_mean_what_they_mean_to_go() {
+        let cases = [
+            ("yes", value!(true)),
+            ("YES", value!(true)),
+            ("yEs", value!("yEs")),
+            ("Off", value!(false)),
+            ("TruE", value!("TruE")),
+            ("'true'", value!("true")),
+            ("~", Value::Null),
+            ("NULL", Value::Null),
+            ("nULL", value!("nULL")),
+            ("\"\"", value!("")),
+            ("1_000", value!(1000)),
+            ("+12", value!(12)),
+            ("0x1F", value!(31)),
+            ("0b101", value!(5)),
+            ("-0b11", value!(-3)),
+            ("0o17", value!(15)),
+            ("017", value!(15)),
+            ("08", value!(8.0)),
+            ("1.", value!(1.0)),
+            (".5e1", value!(5.0)),
+            ("1e3", value!(1000.0)),
+            ("1e999", value!("1e999")),
+            ("0x", value!("0x")),
+            ("1:30", value!("1:30")),
+            ("2026-01-01", value!("2026-01-01")),
+            ("!!str 5", value!("5")),
+            ("!!int '5'", value!(5)),
+            ("!!float 5", value!(5.0)),
+            ("!own 5", value!("5")),
+            ("!!binary aGk=", value!("hi")),
+            ("{5: a, 1.5: b, true: c, 1e6: d}", value!({"1.5": "b", "1e+06": "d", "5": "a", "true": "c"})),
+            ("a: 1\n<<: {a: 2, b: 3}", value!({"a": 2, "b": 3})),
+            ("<<: [{a: 1}, {a: 2, b: 3}]\nb: 4", value!({"a": 1, "b": 4})),
+            ("", Value::Null),
+            ("--- a\n--- b", value!("a")),
+        ];
+        for (text, meant) in cases {
+            assert_eq!(parse(text.as_bytes()), Ok(meant), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_in_gos_words() {
+        let bomb = (0..9).fold("a0: &a0 [x]\n".to_owned(), |text, at| {
+            let aliases = vec![format!("*a{at}"); 9].join(",");
+            format!("{text}a{}: &a{} [{aliases}]\n", at + 1, at + 1)
+        });
+        let cases = [
+            ("a: &a [*a]", "yaml: anchor 'a' value contains itself"),
+            ("a: *b", "yaml: unknown anchor 'b' referenced"),
+            ("!!int x", "yaml: cannot decode !!str `x` as a !!int"),
+            ("<<: 5", "yaml: map merge requires map or sequence of maps as the value"),
+            ("!!binary '?'", "yaml: !!binary value contains invalid base64 data"),
+            ("a: .inf", "json: unsupported value: +Inf"),
+            ("a: [1, 2", "yaml: line 1: did not find expected ',' or ']'"),
+            (&bomb, "yaml: document contains excessive aliasing"),
+        ];
+        for (text, told) in cases {
+            assert_eq!(to_json(text.as_bytes()).unwrap_err().to_string(), told, "{text}");
+        }
     }
 
     #[test]

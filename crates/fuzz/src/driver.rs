@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use edge::{Clock, SeededRandom, SystemClock};
+use edge::SeededRandom;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::Target;
@@ -29,25 +30,38 @@ pub struct Failure {
     pub why: String,
 }
 
-/// Runs `target` on its seeds and on what becomes of them, for `budget`. Gives
-/// the number of inputs.
+/// How far a target is.
+#[derive(Default)]
+struct Progress {
+    /// The input that is being tried.
+    input: Mutex<Vec<u8>>,
+    tries: AtomicU64,
+}
+
+/// Runs `target` on its seeds and on what becomes of them, until it has used
+/// `budget` of the processor's time. Gives the number of inputs.
 ///
 /// # Errors
 /// The first input that breaks it.
 pub fn run(target: Target, budget: Duration, seed: u64) -> Result<u64, Failure> {
-    let current = Arc::new(Mutex::new(Vec::new()));
-    let shown = current.clone();
+    let progress = Arc::new(Progress::default());
+    let shown = progress.clone();
     let (done, ended) = channel();
     std::thread::spawn(move || {
         // Nobody listens any more where the input before was too slow.
         let _ = done.send(explore(target, budget, seed, &shown));
     });
-    match ended.recv_timeout(budget + ENDLESS) {
-        Ok(outcome) => outcome,
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-            let input = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            Err(Failure { input, why: "it does not end".into() })
+    let mut before = 0;
+    loop {
+        if let Ok(outcome) = ended.recv_timeout(ENDLESS) {
+            return outcome;
         }
+        let tries = progress.tries.load(Ordering::Relaxed);
+        if tries == before {
+            let input = progress.input.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            return Err(Failure { input, why: "it does not end".into() });
+        }
+        before = tries;
     }
 }
 
@@ -76,38 +90,36 @@ fn spent() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-fn explore(target: Target, budget: Duration, seed: u64, current: &Mutex<Vec<u8>>) -> Result<u64, Failure> {
+fn explore(target: Target, budget: Duration, seed: u64, progress: &Progress) -> Result<u64, Failure> {
     let random = SeededRandom::new(seed);
     let kept = std::env::var_os("CORTEN_FUZZ_KEEP");
     let mut pool: Vec<Vec<u8>> = Vec::new();
     let mut seen = BTreeSet::new();
-    let mut tries = 0u64;
     let mut attempt = |input: Vec<u8>, pool: &mut Vec<Vec<u8>>| {
-        current.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&input);
+        progress.input.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&input);
         if let Some(file) = &kept {
             // What overflows the stack ends the process: only a file tells of it then.
             let _ = std::fs::write(file, &input);
         }
         let answer = replay(target, &input)?;
+        progress.tries.fetch_add(1, Ordering::Relaxed);
         if pool.len() < KEPT && seen.insert(shape(&answer)) {
             pool.push(input);
         }
         Ok(())
     };
+    let end = spent() + budget;
     for input in (target.seeds)() {
         attempt(input, &mut pool)?;
-        tries += 1;
     }
-    let end = SystemClock.now() + budget;
-    while SystemClock.now() < end {
+    while spent() < end {
         for _ in 0..16 {
             let mut input = mutate(&pool, &random);
             input.truncate(MOST_BYTES);
             attempt(input, &mut pool)?;
-            tries += 1;
         }
     }
-    Ok(tries)
+    Ok(progress.tries.load(Ordering::Relaxed))
 }
 
 /// An answer without what the input brought into it: numbers and quoted texts.

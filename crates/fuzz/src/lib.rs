@@ -4,8 +4,9 @@
 //! its invariant does not hold. The driver mutates seeds at random and keeps
 //! what a target answers in a way not seen before. `tests/bounded.rs` runs
 //! each for a moment in `make test`, and every input in `found/` again;
-//! `CORTEN_FUZZ_SECONDS=3600 cargo test -p fuzz TARGET` runs one for an hour,
-//! and with `CORTEN_FUZZ_KEEP=FILE` each input is in a file before it is tried.
+//! `CORTEN_FUZZ_SECONDS=3600 cargo test -p fuzz TARGET` runs one for an hour of
+//! the processor's time, and with `CORTEN_FUZZ_KEEP=FILE` each input is in a
+//! file before it is tried.
 //!
 //! It is a driver of its own because coverage-guided fuzzers (libFuzzer by
 //! cargo-fuzz) need a nightly compiler, and this workspace builds with the

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fuzz::{Failure, TARGETS, Target, replay, run};
 
-/// How long each target runs.
+/// How much of the processor's time each target gets.
 fn budget() -> Duration {
     let asked = std::env::var("CORTEN_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs_f64(asked.unwrap_or(1.0))

@@ -1,5 +1,6 @@
-//! What OpenAPI documents say of custom resources: the same facts that there
-//! are of built-in kinds, made of their definitions.
+//! What OpenAPI documents say of kinds whose strategy publishes a schema, as
+//! custom resources do: the same facts that there are of built-in kinds, made
+//! of their definitions.
 
 use apimachinery::{Value, json};
 use sha2::{Digest, Sha256};
@@ -34,9 +35,9 @@ const BODIES: [&str; 2] = ["application/json", "application/yaml"];
 const PATCHES: [&str; 3] =
     ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
 
-/// Adds the custom resources of the view; for OpenAPI v2 with `v2`.
+/// Adds what the view has of them; for OpenAPI v2 with `v2`.
 pub(super) fn add(facts: &mut Facts, view: &View, v2: bool) {
-    for resource in view.catalogue().resources().iter().filter(|resource| resource.is_custom()) {
+    for resource in view.catalogue().resources() {
         for version in &resource.versions {
             let Some(schema) = resource.strategy.published(view, v2) else { continue };
             add_schemas(facts, resource, version, schema);
@@ -45,12 +46,13 @@ pub(super) fn add(facts: &mut Facts, view: &View, v2: bool) {
     }
 }
 
-/// Names the state of the custom resources, apart for each document.
+/// Names the state of these kinds, apart for each document.
 pub(super) fn hash(view: &View, document: &str) -> Option<String> {
     let mut digest = Sha256::new();
     let mut found = false;
-    for resource in view.catalogue().resources().iter().filter(|resource| resource.is_custom()) {
+    for resource in view.catalogue().resources() {
         for version in &resource.versions {
+            let Some(schema) = resource.strategy.published(view, false) else { continue };
             if !document.is_empty() && document != format!("apis/{}/{}", resource.group, version.name) {
                 continue;
             }
@@ -59,7 +61,7 @@ pub(super) fn hash(view: &View, document: &str) -> Option<String> {
             for part in &resource.subresources {
                 digest.update(&*part.name);
             }
-            digest.update(json::to_string(&resource.strategy.published(view, false).unwrap_or_default()));
+            digest.update(json::to_string(&schema));
         }
     }
     found.then(|| digest.finalize().iter().map(|byte| format!("{byte:02X}")).collect())
@@ -155,10 +157,19 @@ fn add_paths(facts: &mut Facts, definition: &Definition, version: &Version) {
         made.set("id", format!("{verb}{group}{namespaced}{}{suffix}", definition.kind));
         made
     };
+    let item = |operations: Vec<(&'static str, &str, Value)>| {
+        let mut item = Value::object();
+        for (method, verb, operation) in operations {
+            if definition.has_verb(verb) {
+                item.set(method, operation);
+            }
+        }
+        item
+    };
     if definition.is_namespaced() {
         let mut list = operation("list", "list", &LIST_OPTIONS, "ForAllNamespaces");
         list.set("id", format!("list{group}{}ForAllNamespaces", definition.kind));
-        facts.paths.set(all, item([("get", list)]));
+        facts.paths.set(all, item(vec![("get", "list", list)]));
     }
     let delete_collection: Vec<&str> = LIST_OPTIONS
         .iter()
@@ -167,21 +178,25 @@ fn add_paths(facts: &mut Facts, definition: &Definition, version: &Version) {
         .collect();
     facts.paths.set(
         collection.clone(),
-        item([
-            ("delete", operation("deleteCollection", "deletecollection", &delete_collection, "")),
-            ("get", operation("list", "list", &LIST_OPTIONS, "")),
-            ("post", operation("create", "post", &WRITE_OPTIONS, "")),
+        item(vec![
+            (
+                "delete",
+                "deletecollection",
+                operation("deleteCollection", "deletecollection", &delete_collection, ""),
+            ),
+            ("get", "list", operation("list", "list", &LIST_OPTIONS, "")),
+            ("post", "create", operation("create", "post", &WRITE_OPTIONS, "")),
         ]),
     );
     let patch_options = [&WRITE_OPTIONS[..], &["force"]].concat();
     let object = format!("{collection}/{{name}}");
     facts.paths.set(
         object.clone(),
-        item([
-            ("delete", operation("delete", "delete", &DELETE_OPTIONS, "")),
-            ("get", operation("read", "get", &["resourceVersion"], "")),
-            ("patch", operation("patch", "patch", &patch_options, "")),
-            ("put", operation("replace", "put", &WRITE_OPTIONS, "")),
+        item(vec![
+            ("delete", "delete", operation("delete", "delete", &DELETE_OPTIONS, "")),
+            ("get", "get", operation("read", "get", &["resourceVersion"], "")),
+            ("patch", "patch", operation("patch", "patch", &patch_options, "")),
+            ("put", "update", operation("replace", "put", &WRITE_OPTIONS, "")),
         ]),
     );
     for part in &definition.subresources {
@@ -196,19 +211,11 @@ fn add_paths(facts: &mut Facts, definition: &Definition, version: &Version) {
         };
         facts.paths.set(
             format!("{object}/{}", part.name),
-            item([
-                ("get", operation("read", "get", &["resourceVersion"])),
-                ("patch", operation("patch", "patch", &patch_options)),
-                ("put", operation("replace", "put", &WRITE_OPTIONS)),
+            item(vec![
+                ("get", "get", operation("read", "get", &["resourceVersion"])),
+                ("patch", "patch", operation("patch", "patch", &patch_options)),
+                ("put", "update", operation("replace", "put", &WRITE_OPTIONS)),
             ]),
         );
     }
-}
-
-fn item<const N: usize>(operations: [(&'static str, Value); N]) -> Value {
-    let mut item = Value::object();
-    for (method, operation) in operations {
-        item.set(method, operation);
-    }
-    item
 }

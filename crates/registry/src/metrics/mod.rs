@@ -10,8 +10,8 @@ mod samples;
 use std::sync::Arc;
 
 use apimachinery::quantity::Quantity;
-use apimachinery::{Value, meta, value};
-use apiserver::{Column, Definition, Scope, Storage, Strategy, Text, Version};
+use apimachinery::{Value, meta, structural, value};
+use apiserver::{Column, Definition, Scope, Storage, Strategy, Text, Version, View};
 use jiff::Timestamp;
 
 use collector::{Collector, NodeMetrics, PodMetrics};
@@ -53,7 +53,7 @@ fn definition(resource: &'static str, kind: &'static str, scope: Scope, storage:
         subresources: Vec::new(),
         selectable: Vec::new(),
         ineffective: &[],
-        strategy: Arc::new(Usage),
+        strategy: Arc::new(Usage { kind }),
         since: 0,
     }
 }
@@ -75,9 +75,54 @@ fn columns() -> Vec<Column> {
 }
 
 /// What people see of either kind.
-struct Usage;
+struct Usage {
+    kind: &'static str,
+}
+
+/// The schema of a kind, as a definition of it would have it.
+fn schema(kind: &str) -> Value {
+    let usage = value!({
+        "description": "How much of each resource is used: cpu, memory.",
+        "type": "object",
+        "additionalProperties": {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "x-kubernetes-int-or-string": true
+        }
+    });
+    let mut schema = value!({
+        "description": "What is used, over the window that ends at the timestamp.",
+        "type": "object",
+        "required": ["timestamp", "window"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "timestamp": {"description": "When the window ends.", "type": "string", "format": "date-time"},
+            "window": {"description": "How long was measured, such as 15s.", "type": "string"}
+        }
+    });
+    let properties = schema.entry("properties");
+    if kind == "NodeMetrics" {
+        properties.set("usage", usage);
+    } else {
+        let mut container = value!({
+            "type": "object",
+            "required": ["name", "usage"],
+            "properties": {"name": {"description": "The container's name in the pod.", "type": "string"}}
+        });
+        container.entry("properties").set("usage", usage);
+        properties.set("containers", value!({"description": "Each container's part.", "type": "array"}));
+        properties.entry("containers").set("items", container);
+    }
+    schema
+}
 
 impl Strategy for Usage {
+    fn published(&self, _: &View, v2: bool) -> Option<Value> {
+        let schema = schema(self.kind);
+        Some(if v2 { structural::published_v2(&schema) } else { structural::published_v3(&schema) })
+    }
+
     fn cells(&self, _: &Version, object: &Value, _: Timestamp) -> Vec<Value> {
         let used = |resource: &str| -> String {
             let amount = |usage: &Value| Quantity::parse(usage[resource].text()).unwrap_or(Quantity::ZERO);
@@ -131,6 +176,7 @@ mod tests {
     #[test]
     fn rows_sum_up_containers() {
         let version = &definitions()[1].versions[0];
+        let usage = Usage { kind: "PodMetrics" };
         let pod = value!({
             "metadata": {"name": "web"}, "window": "15s",
             "containers": [
@@ -138,11 +184,11 @@ mod tests {
                 {"name": "b", "usage": {"cpu": "500000n", "memory": "2Mi"}}
             ]
         });
-        let cells = Usage.cells(version, &pod, Timestamp::UNIX_EPOCH);
+        let cells = usage.cells(version, &pod, Timestamp::UNIX_EPOCH);
         assert_eq!(cells, ["web", "2m", "3Mi", "15s"].map(Value::from));
         let node =
             value!({"metadata": {"name": "n"}, "window": "1s", "usage": {"cpu": "1", "memory": "1Ki"}});
-        let cells = Usage.cells(version, &node, Timestamp::UNIX_EPOCH);
+        let cells = usage.cells(version, &node, Timestamp::UNIX_EPOCH);
         assert_eq!(cells, ["n", "1", "1Ki", "1s"].map(Value::from));
     }
 }
