@@ -1,49 +1,153 @@
 //! The API over TLS, with a kubeconfig's credentials.
+//!
+//! Requests and watches share one connection where the server speaks HTTP/2. It
+//! is asked whether it lives, so that a server that vanished without a word ends
+//! them, as client-go's does.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::{Status, Value};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
-use kube::client::Body;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::{Body, ConfigExt};
+use parking_lot::RwLock;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tower::{BoxError, ServiceBuilder};
 
 use crate::{
     DeleteOptions, Document, Error, List, ListOptions, PatchKind, Request, Resource, Transport, Verb,
     WatchEvent, WatchKind, WatchStream, WriteOptions,
 };
 
-/// A client of any Kubernetes API server.
+/// A connection that is not there by then is none.
+const CONNECT: Duration = Duration::from_secs(10);
+/// After so much silence the server is asked whether it lives, and how long it
+/// may take to answer; client-go's.
+const SILENCE: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// A client of any Kubernetes API server. Clones, and those made of it to act as
+/// others, share connections and credentials.
 #[derive(Clone)]
 pub struct Remote {
-    client: kube::Client,
+    client: Arc<RwLock<kube::Client>>,
+    /// Of every request: as whom, and from which program.
+    headers: HeaderMap,
 }
 
 impl Remote {
     /// Connects with the current context of a kubeconfig's text. No request
     /// is sent yet.
     pub async fn from_kubeconfig(text: &str) -> Result<Self, Error> {
-        let unreachable = |error: String| Error::Unreachable(error.into());
-        let config =
-            kube::config::Kubeconfig::from_yaml(text).map_err(|error| unreachable(error.to_string()))?;
-        let config = kube::Config::from_custom_kubeconfig(config, &Default::default())
-            .await
-            .map_err(|error| unreachable(error.to_string()))?;
-        let client = kube::Client::try_from(config).map_err(|error| unreachable(error.to_string()))?;
-        Ok(Self { client })
+        let client = connect(text).await?;
+        Ok(Self { client: Arc::new(RwLock::new(client)), headers: HeaderMap::new() })
     }
 
-    async fn send(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
-        self.client.send(request).await.map_err(|error| Error::Unreachable(error.to_string().into()))
+    /// Uses another kubeconfig's text from the next request on, for all who share
+    /// the credentials. Watches under way go on over the old connection.
+    pub async fn replace(&self, text: &str) -> Result<(), Error> {
+        let client = connect(text).await?;
+        *self.client.write() = client;
+        Ok(())
+    }
+
+    /// The same connection, used as another user (`Impersonate-User`,
+    /// `Impersonate-Group`). A service account is in its groups without being told.
+    ///
+    /// # Panics
+    /// Where a name is no text of a header, which no user's is.
+    pub fn as_user(&self, user: &str, groups: &[&str]) -> Self {
+        let mut other = self.clone();
+        other.headers.insert(HeaderName::from_static("impersonate-user"), header(user));
+        for group in groups {
+            other.headers.append(HeaderName::from_static("impersonate-group"), header(group));
+        }
+        other
+    }
+
+    /// The same connection, used by a program of this name, after which the fields
+    /// that it writes are owned.
+    ///
+    /// # Panics
+    /// Where the name is no text of a header.
+    pub fn with_agent(&self, agent: &str) -> Self {
+        let mut other = self.clone();
+        other.headers.insert(http::header::USER_AGENT, header(agent));
+        other
+    }
+
+    async fn send(&self, mut request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
+        request.headers_mut().extend(self.headers.clone());
+        let client = self.client.read().clone();
+        client.send(request).await.map_err(|error| unreachable(&error))
     }
 
     async fn fetch(&self, request: http::Request<Body>) -> Result<Bytes, Error> {
         let (head, body) = self.send(request).await?.into_parts();
-        let bytes =
-            body.collect().await.map_err(|error| Error::Unreachable(error.to_string().into()))?.to_bytes();
+        let bytes = body.collect().await.map_err(|error| unreachable(&error))?.to_bytes();
         if head.status.is_success() { Ok(bytes) } else { Err(refusal(head.status, &bytes)) }
     }
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("names are visible text")
+}
+
+/// An error with its causes, the last of which tells most.
+fn unreachable(error: &dyn std::error::Error) -> Error {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some errors repeat their cause in their own words.
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    Error::Unreachable(text.into())
+}
+
+/// kube's client on connections of our own, for its own speak HTTP/1.1 alone: one
+/// for each watch.
+async fn connect(text: &str) -> Result<kube::Client, Error> {
+    let config = kube::config::Kubeconfig::from_yaml(text).map_err(|error| unreachable(&error))?;
+    let config = kube::Config::from_custom_kubeconfig(config, &Default::default())
+        .await
+        .map_err(|error| unreachable(&error))?;
+    if let Some(proxy) = &config.proxy_url {
+        return Err(Error::Unreachable(format!("the way through the proxy {proxy} is not known").into()));
+    }
+    let tls = config.rustls_client_config().map_err(|error| unreachable(&error))?;
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT));
+    let mut https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name = name.clone().try_into().map_err(|error| unreachable(&error))?;
+        https = https.with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name));
+    }
+    let connector = https.enable_http1().enable_http2().wrap_connector(connector);
+    let client = hyper_util::client::legacy::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(SILENCE)
+        .http2_keep_alive_timeout(ANSWER)
+        .build::<_, Body>(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer().map_err(|error| unreachable(&error))?)
+        .layer(config.extra_headers_layer().map_err(|error| unreachable(&error))?)
+        .map_err(BoxError::from)
+        .service(client);
+    Ok(kube::Client::new(service, config.default_namespace))
 }
 
 /// The Status of a refused request, or one that quotes whatever came instead.
@@ -254,11 +358,7 @@ impl Transport for Remote {
         let response = self.send(build(http::Method::GET, target, "", None)).await?;
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
-            let bytes = body
-                .collect()
-                .await
-                .map_err(|error| Error::Unreachable(error.to_string().into()))?
-                .to_bytes();
+            let bytes = body.collect().await.map_err(|error| unreachable(&error))?.to_bytes();
             return Err(refusal(head.status, &bytes));
         }
         let frames = body.into_data_stream().boxed();
@@ -281,7 +381,7 @@ struct Lines<S> {
 impl<S, E> Lines<S>
 where
     S: stream::Stream<Item = Result<Bytes, E>> + Unpin,
-    E: std::fmt::Display,
+    E: std::error::Error,
 {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let mut searched = 0;
@@ -297,7 +397,7 @@ where
             searched = self.buffer.len();
             match self.frames.next().await {
                 Some(Ok(frame)) => self.buffer.extend_from_slice(&frame),
-                Some(Err(error)) => return Err(Error::Unreachable(error.to_string().into())),
+                Some(Err(error)) => return Err(unreachable(&error)),
                 // What stands behind the last line end is an event cut short.
                 None => return Ok(None),
             }
@@ -327,12 +427,6 @@ fn event(line: &Bytes) -> Result<WatchEvent, Error> {
     Ok(WatchEvent { kind, object: document(object)?, ends_initial_events })
 }
 
-impl From<kube::Client> for Remote {
-    fn from(client: kube::Client) -> Self {
-        Self { client }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,7 +449,7 @@ mod tests {
     async fn lines_survive_any_framing() {
         let text = b"{\"a\":1}\n{\"b\":2}\n\n{\"cut\":";
         for size in 1..text.len() {
-            let frames: Vec<Result<Bytes, String>> =
+            let frames: Vec<Result<Bytes, std::io::Error>> =
                 text.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
             let mut lines = Lines { frames: stream::iter(frames), buffer: BytesMut::new() };
             let mut seen = Vec::new();
@@ -364,6 +458,20 @@ mod tests {
             }
             assert_eq!(seen, ["{\"a\":1}\n", "{\"b\":2}\n"]);
         }
+    }
+
+    #[test]
+    fn an_error_tells_its_causes_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("client error (Connect)")]
+        struct Outer(#[source] std::io::Error);
+        #[derive(Debug, thiserror::Error)]
+        #[error("ServiceError: {0}")]
+        struct Outermost(#[source] Outer);
+        let error = Outermost(Outer(std::io::Error::other("connection refused")));
+        let told =
+            "the API server cannot be reached: ServiceError: client error (Connect): connection refused";
+        assert_eq!(unreachable(&error).to_string(), told);
     }
 
     #[test]
