@@ -107,9 +107,9 @@ pub struct Join {
     /// An administrator's, with an address of the API that this machine reaches
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: PathBuf,
-    /// The node's address; the one that its default route leaves from by default
-    #[arg(long, value_name = "IP")]
-    pub address: Option<IpAddr>,
+    /// The node's addresses, one a family; those that its default routes leave from by default
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    pub address: Vec<IpAddr>,
     /// The node's name; the host's name by default
     #[arg(long, value_name = "NAME")]
     pub node_name: Option<String>,

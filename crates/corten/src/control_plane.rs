@@ -15,8 +15,8 @@ use edge::Edge;
 use ipnet::IpNet;
 use pki::{ClusterPki, ServerNames};
 use registry::loops::Cluster;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serve::{Certificate, Limits, Server};
 use store::{Plain, SharedStore, Sqlite, SqliteOptions};
 
@@ -26,7 +26,7 @@ use crate::{address, preflight};
 /// The cluster's DNS domain.
 pub const DOMAIN: &str = "cluster.local";
 /// `iss` of service account tokens.
-const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 pub struct Config {
     pub data_dir: PathBuf,
@@ -92,14 +92,15 @@ impl ControlPlane {
         let caller = Arc::new(HttpsCaller::new(edge.clone()));
         let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller);
         let server = builder.plugins(plugins).build(registry::loops::STEPS);
-        server.set_connector(Arc::new(Dialer::new(client_config(&pki, now)?)));
+        server.set_connector(Arc::new(Dialer::new(client_config(&pki, edge)?)));
 
         let names = server_names(config)?;
-        let shown = pki.server(&names, now)?;
-        let certificate = Certificate::from_pem(&shown.certificate, &shown.key)?;
+        let certificate = {
+            let pki = pki.clone();
+            renewing(edge, move |now| pki.server(&names, now))?
+        };
         let tls = serve::server_config(&certificate, pki.authority.certificate())?;
         let listener = serve::serve(edge, listener, tls, Limits::default(), server.clone())?;
-        edge.tasks.spawn(renew(edge.clone(), pki.clone(), names, certificate));
 
         let cluster = Cluster {
             service_ranges: config.service_ranges.clone(),
@@ -184,29 +185,45 @@ fn server_names(config: &Config) -> Result<ServerNames> {
 }
 
 /// How the API server shows itself to nodes.
-fn client_config(pki: &ClusterPki, now: jiff::Timestamp) -> Result<Arc<rustls::ClientConfig>> {
-    let pair = pki.kubelet_client(now)?;
+fn client_config(pki: &Arc<ClusterPki>, edge: &Edge) -> Result<Arc<rustls::ClientConfig>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pki.authority.certificate().as_bytes())?)?;
-    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes())?;
-    let config =
-        rustls::ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key)?;
+    let certificate = {
+        let pki = pki.clone();
+        renewing(edge, move |now| pki.kubelet_client(now))?
+    };
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_client_cert_resolver(Arc::new(certificate));
     Ok(Arc::new(config))
 }
 
-/// Shows a new certificate before the old one expires.
-async fn renew(edge: Edge, pki: Arc<ClusterPki>, names: ServerNames, certificate: Certificate) {
+/// A certificate of the cluster's authority that is replaced before it expires.
+pub fn renewing(
+    edge: &Edge,
+    issue: impl Fn(jiff::Timestamp) -> Result<pki::Credentials, pki::Error> + Send + 'static,
+) -> Result<Certificate> {
+    let first = issue(edge.clock.now())?;
+    let certificate = Certificate::from_pem(&first.certificate, &first.key)?;
+    edge.tasks.spawn(renew(edge.clone(), issue, certificate.clone()));
+    Ok(certificate)
+}
+
+async fn renew(
+    edge: Edge,
+    issue: impl Fn(jiff::Timestamp) -> Result<pki::Credentials, pki::Error>,
+    certificate: Certificate,
+) {
     loop {
         let now = edge.clock.now();
-        let renewed = pki.server(&names, now).map_err(anyhow::Error::from).and_then(|pair| {
+        let renewed = issue(now).map_err(anyhow::Error::from).and_then(|pair| {
             certificate.replace(&pair.certificate, &pair.key)?;
             Ok(pki::renew_at(&pair.certificate))
         });
         let pause = match renewed {
             Ok(at) => at.and_then(|at| std::time::Duration::try_from(at.duration_since(now)).ok()),
             Err(error) => {
-                tracing::error!(%error, "the API server's certificate was not renewed");
+                tracing::error!(%error, "a certificate was not renewed");
                 None
             }
         };

@@ -15,6 +15,7 @@ mod machine;
 mod memory;
 mod node;
 mod preflight;
+mod reach;
 mod signer;
 mod up;
 mod version;

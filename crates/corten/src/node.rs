@@ -12,7 +12,6 @@ use edge::Edge;
 use informer::{Informer, Options, Whole};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node as Object;
-use pki::Credentials;
 use runtime::spawner::Spawner;
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +84,7 @@ pub fn account(name: &str) -> String {
 
 /// How the node's server shows itself, and the authority (PEM) of its clients.
 pub struct Shown {
-    pub credentials: Credentials,
+    pub certificate: serve::Certificate,
     pub authority: String,
 }
 
@@ -150,9 +149,7 @@ impl Node {
         let drivers = self.machine.drivers(transport, &self.edge);
         let kubelet = Arc::new(kubelet::Kubelet::start(config, drivers).await?);
 
-        let certificate =
-            serve::Certificate::from_pem(&shown.credentials.certificate, &shown.credentials.key)?;
-        let tls = serve::server_config(&certificate, &shown.authority)?;
+        let tls = serve::server_config(&shown.certificate, &shown.authority)?;
         let listener =
             preflight::listen(SocketAddr::new(self.config.bind, PORT)).context("the node's server")?;
         let handler = Arc::new(Handler(kubelet::NodeServer::new(kubelet)));

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Up;
-use crate::control_plane::{Config, ControlPlane};
+use crate::control_plane::{Config, ControlPlane, renewing};
 use crate::node::{self, NetworkRecord, Node, Shown, Users, identities};
 use crate::signer::{AuthoritySigner, TokenSigner};
 use crate::{addons, log, preflight};
@@ -124,7 +124,10 @@ async fn start(options: &Up, spawner: Spawner, edges: &Edges) -> Result<Running>
     addons::install(&system, &dns).await?;
     start_loops(&control_plane, edges);
     let shown = Shown {
-        credentials: control_plane.pki.kubelet_server(&name, &addresses, edges.node.clock.now())?,
+        certificate: {
+            let (pki, name) = (control_plane.pki.clone(), name.clone());
+            renewing(&edges.node, move |now| pki.kubelet_server(&name, &addresses, now))?
+        },
         authority: control_plane.pki.authority.certificate().to_owned(),
     };
     let node_server = node.start(users(&control_plane, &name), &shown, &edges.loops).await?;

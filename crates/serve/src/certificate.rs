@@ -1,13 +1,14 @@
-//! The server's certificate, which can be replaced while it is in use.
+//! A certificate of ours, which can be replaced while it is in use.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::RootCertStore;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, SignatureScheme};
 
 /// Why a certificate or an authority cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,7 @@ impl CertificateError {
     }
 }
 
-/// The certificate that a listener shows. Clones share it.
+/// The certificate that a listener shows, or a client. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Certificate(Arc<ArcSwap<CertifiedKey>>);
 
@@ -49,6 +50,16 @@ fn certified(chain: &str, key: &str) -> Result<CertifiedKey, CertificateError> {
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.load_full())
+    }
+}
+
+impl ResolvesClientCert for Certificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
