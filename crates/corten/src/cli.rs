@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 /// Where everything is kept unless another place is named.
@@ -16,6 +17,7 @@ Examples:
   kubectl --kubeconfig /var/lib/corten/kubeconfig get nodes
   corten up --bind 192.0.2.7:6443 --pod-cidr 10.42.0.0/24 --cluster-cidr 10.42.0.0/16
   corten join --kubeconfig FILE --pod-cidr 10.42.1.0/24   on another machine: one node more
+  corten controller-manager --kubeconfig FILE --pki DIR   the controllers of an API that is elsewhere
   corten image import nginx.tar                 load an image archive, also beside a running `up`
   corten down                                   stop every container; the data stays
   source <(corten completion bash)";
@@ -43,6 +45,16 @@ pub enum Command {
     Down(Data),
     /// Serves the API alone: no controller, no node
     Apiserver(Apiserver),
+    /// Runs the controllers of an API that is elsewhere
+    ///
+    /// Of several, one leads and the others wait. The kubeconfig's user must be allowed to impersonate
+    /// users, and service accounts of kube-system: each controller is one of those.
+    ControllerManager(ControllerManager),
+    /// Runs the scheduler of an API that is elsewhere
+    ///
+    /// Of several, one leads and the others wait. The kubeconfig's user is system:kube-scheduler, or must
+    /// be allowed to impersonate that user.
+    Scheduler(Scheduler),
     /// Lists, loads and removes the node's images, also beside a running `up`
     #[command(subcommand)]
     Image(Image),
@@ -140,6 +152,64 @@ pub struct Apiserver {
     pub logging: Logging,
 }
 
+/// What the loops of an API elsewhere have in common.
+#[derive(Args, Debug)]
+pub struct Loops {
+    /// An address of the API, and credentials for it
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: PathBuf,
+    /// Lead or wait, where there may be several; without, there must be one alone
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set,
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub leader_elect: bool,
+    /// How long the others wait after the leader's last sign
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    pub leader_elect_lease_duration: Duration,
+    /// How long the leader goes on without an answer
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub leader_elect_renew_deadline: Duration,
+    /// How long each waits between two tries
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    pub leader_elect_retry_period: Duration,
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+impl Loops {
+    pub fn timing(&self) -> informer::Timing {
+        informer::Timing {
+            lease: self.leader_elect_lease_duration,
+            renew_deadline: self.leader_elect_renew_deadline,
+            retry: self.leader_elect_retry_period,
+        }
+    }
+}
+
+/// A duration as Go writes it, such as `1m30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let nanoseconds = apimachinery::time::parse_duration(text)?;
+    u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| "it is negative".into())
+}
+
+#[derive(Args, Debug)]
+pub struct ControllerManager {
+    #[command(flatten)]
+    pub loops: Loops,
+    /// A copy of the directory `pki` in the API server's data directory; without it, certificate
+    /// requests are not signed and Secrets get no tokens
+    #[arg(long, value_name = "DIR")]
+    pub pki: Option<PathBuf>,
+    /// The longest life of a certificate that is signed for a request
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = duration)]
+    pub cluster_signing_duration: Duration,
+}
+
+#[derive(Args, Debug)]
+pub struct Scheduler {
+    #[command(flatten)]
+    pub loops: Loops,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Image {
     /// Loads the images of an archive (OCI or `docker save`)
@@ -187,5 +257,25 @@ mod tests {
         assert_eq!(up.pod_cidr, ["10.42.0.0/16".parse::<IpNet>().unwrap()]);
         assert_eq!(up.service_cidr, ["10.96.0.0/16".parse::<IpNet>().unwrap()]);
         assert!(Cli::try_parse_from(["corten", "up", "--pod-cidr", "10.0.0.0"]).is_err());
+    }
+
+    #[test]
+    fn the_flags_of_an_election_are_upstreams() {
+        let scheduler = |flags: &[&str]| {
+            let arguments = [&["corten", "scheduler", "--kubeconfig", "k"], flags].concat();
+            Cli::try_parse_from(arguments).map(|cli| match cli.command {
+                Command::Scheduler(scheduler) => scheduler.loops,
+                other => panic!("{other:?}"),
+            })
+        };
+        let loops = scheduler(&[]).unwrap();
+        assert!(loops.leader_elect);
+        assert_eq!(loops.timing(), informer::Timing::default());
+        assert!(scheduler(&["--leader-elect"]).unwrap().leader_elect);
+        assert!(!scheduler(&["--leader-elect=false"]).unwrap().leader_elect);
+        let loops = scheduler(&["--leader-elect-lease-duration=1m30s"]).unwrap();
+        assert_eq!(loops.timing().lease, Duration::from_secs(90));
+        assert!(scheduler(&["--leader-elect-retry-period=2"]).is_err());
+        assert!(scheduler(&["--leader-elect-retry-period=-2s"]).is_err());
     }
 }

@@ -8,6 +8,7 @@ mod cli;
 mod connector;
 mod control_plane;
 mod down;
+mod elected;
 mod images;
 mod join;
 mod log;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
             runtime::spawner::start().map_err(Into::into).and_then(|spawner| down::run(&options, spawner))
         }
         Command::Apiserver(options) => apiserver_role::run(&options),
+        Command::ControllerManager(options) => elected::controller_manager(&options),
+        Command::Scheduler(options) => elected::scheduler(&options),
         Command::Image(command) => images::run(command),
         Command::Version => {
             println!("{}", version::VERSION);

@@ -8,7 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use pki::{ClusterPki, LegacyClaims, SigningRequest, Usages};
 
 /// Signs with the cluster's authority.
-pub struct AuthoritySigner(pub Arc<ClusterPki>);
+pub struct AuthoritySigner {
+    pub pki: Arc<ClusterPki>,
+    /// No certificate lives longer, whatever was asked for.
+    pub longest: SignedDuration,
+}
 
 impl controllers::Signer for AuthoritySigner {
     fn read(&self, request: &[u8]) -> Result<controllers::Asked, String> {
@@ -32,7 +36,7 @@ impl controllers::Signer for AuthoritySigner {
     ) -> Result<Vec<u8>, String> {
         let request = SigningRequest::read(request).map_err(|why| why.to_string())?;
         let usages = Usages::from_names(usages.iter().map(String::as_str));
-        let signed = self.0.authority.sign(&request, &usages, life, now);
+        let signed = self.pki.authority.sign(&request, &usages, life.min(self.longest), now);
         signed.map(String::into_bytes).map_err(|why| why.to_string())
     }
 }

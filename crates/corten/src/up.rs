@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use apiserver::UserInfo;
 use client::Transport;
 use edge::Edge;
+use jiff::SignedDuration;
 use runtime::spawner::Spawner;
 use scheduler::{Placement, Scheduler};
 use tokio::runtime::Runtime;
@@ -143,9 +144,15 @@ fn users(control_plane: &ControlPlane, name: &str) -> Users {
     Users { kubelet, proxy, names }
 }
 
-/// An account of kube-system, as its token would say it.
-fn service_account(name: &str) -> UserInfo {
-    UserInfo::new(node::account(name), &node::ACCOUNT_GROUPS)
+/// As whom the scheduler speaks to the API.
+pub const SCHEDULER_USER: &str = "system:kube-scheduler";
+/// As whom the controllers read what several of them need.
+const MANAGER_USER: &str = "system:kube-controller-manager";
+
+/// As whom a controller speaks to the API: an account of kube-system, but for the
+/// name `kube-controller-manager`.
+pub fn controller(name: &str) -> String {
+    if name == "kube-controller-manager" { MANAGER_USER.to_owned() } else { node::account(name) }
 }
 
 fn start_loops(control_plane: &ControlPlane, edges: &Edges) {
@@ -154,13 +161,16 @@ fn start_loops(control_plane: &ControlPlane, edges: &Edges) {
     let authority = control_plane.pki.authority.certificate().to_owned();
     let context = controllers::Context::new(edges.loops.clone(), identities)
         .with_root_ca(authority)
-        .with_signer(Arc::new(AuthoritySigner(control_plane.pki.clone())))
+        .with_signer(Arc::new(AuthoritySigner {
+            pki: control_plane.pki.clone(),
+            longest: SignedDuration::MAX,
+        }))
         .with_token_signer(Arc::new(TokenSigner(control_plane.pki.clone())));
     controllers::start_all(&context);
     let queues = context.metrics().clone();
     control_plane.server.metrics().publish(move |out| queues.write(out));
     registry::loops::check_policy_types(&control_plane.server);
-    let user = UserInfo::new("system:kube-scheduler", &[]);
+    let user = UserInfo::new(SCHEDULER_USER, &[]);
     Scheduler::start(&edges.loops, control_plane.transport(user, "kube-scheduler"), Placement::OwnThread);
 }
 
@@ -173,10 +183,9 @@ impl Transports {
     }
 
     fn controller(&self, name: &str) -> Arc<dyn Transport> {
-        let user = match name {
-            "kube-controller-manager" => UserInfo::new("system:kube-controller-manager", &[]),
-            account => service_account(account),
-        };
+        let user = controller(name);
+        let groups: &[&str] = if user == MANAGER_USER { &[] } else { &node::ACCOUNT_GROUPS };
+        let user = UserInfo::new(user, groups);
         Arc::new(apiserver::LocalTransport::new(self.0.clone(), user, "kube-controller-manager"))
     }
 }

@@ -11,6 +11,7 @@ use crate::helm::Helm;
 use crate::joined::Joined;
 use crate::kubectl::{Kubectl, Ran, every_kubectl, run};
 use crate::namespace::{NODE_ADDRESS, Namespace, Network};
+use crate::part::Part;
 use crate::process::Process;
 use crate::wait::eventually;
 
@@ -185,14 +186,24 @@ impl Cluster {
         Builder { role: "apiserver", address: "127.0.0.1", ..Self::builder() }.start()
     }
 
+    /// A part of the control plane (`scheduler …`) beside the API server, on this
+    /// cluster's kubeconfig unless the arguments name another. `name` is its log's.
+    pub fn part(&self, name: &str, arguments: &[&str]) -> Part {
+        let mut command = self.command(&program().to_string_lossy());
+        command.args(arguments).args(["--log-format", "json"]);
+        if !arguments.contains(&"--kubeconfig") {
+            command.arg("--kubeconfig").arg(self.kubeconfig());
+        }
+        Part::start(command, self.directory.path().join(name))
+    }
+
     /// One node more, ready, with this part of the cluster's pod addresses and
     /// these files in its data directory.
     ///
     /// # Panics
     /// Where it does not become ready; its log is shown.
     pub fn join(&self, name: &str, pod_cidr: &str, files: &[(PathBuf, String)]) -> Joined {
-        let namespace = self.namespace.beside().expect("the cluster's link has a free end");
-        let joined = Joined::start(namespace, &self.kubeconfig(), name, pod_cidr, files);
+        let joined = self.joining(name, pod_cidr, files);
         let path = r#".status.conditions[?(@.type=="Ready")].status"#;
         eventually("the node that joined becomes Ready", Duration::from_secs(60), || {
             let ran = self.kubectl().try_run(&format!("get node/{name} -o jsonpath={{{path}}}"));
@@ -203,6 +214,15 @@ impl Cluster {
             }
         });
         joined
+    }
+
+    /// As [`Cluster::join`], without waiting.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    pub fn joining(&self, name: &str, pod_cidr: &str, files: &[(PathBuf, String)]) -> Joined {
+        let namespace = self.namespace.beside().expect("the cluster's link has a free end");
+        Joined::start(namespace, &self.kubeconfig(), name, pod_cidr, files)
     }
 
     /// Where the API is served.

@@ -12,6 +12,7 @@ mod images;
 mod joined;
 mod kubectl;
 mod namespace;
+mod part;
 mod process;
 mod wait;
 
@@ -22,4 +23,5 @@ pub use images::{nginx_archive, redis_archive};
 pub use joined::Joined;
 pub use kubectl::{Kubectl, Ran, every_kubectl};
 pub use namespace::{NODE_ADDRESS, Namespace, Network, SECOND_ADDRESS};
+pub use part::Part;
 pub use wait::eventually;

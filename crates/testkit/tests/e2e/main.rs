@@ -11,6 +11,7 @@ mod helm;
 mod informers;
 mod logs;
 mod nodes;
+mod parts;
 mod proxies;
 mod streams;
 mod workloads;
