@@ -1,26 +1,14 @@
 //! Whether what a token is bound to is still there.
 
-use apiserver::{Stored, View};
+use apiserver::View;
 use jiff::{SignedDuration, Timestamp};
 use pki::{BoundObject, Claims};
-use serde::Deserialize;
+
+use super::metadata::{Object, find};
 
 /// A token outlives the deletion of its account, pod or secret by this much,
 /// so that what runs during shutdown can still report.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
-
-#[derive(Deserialize)]
-struct Object {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    #[serde(default)]
-    uid: String,
-    deletion_timestamp: Option<String>,
-}
 
 /// Why the token does not count any more.
 pub(super) fn check(claims: &Claims, view: &View, now: Timestamp) -> Result<(), String> {
@@ -58,8 +46,7 @@ fn alive(
     kind: &str,
 ) -> Result<(), String> {
     let gone = || format!("{what} has been invalidated: {kind} {:?} is gone", bound.name);
-    let stored = view.get("", plural, namespace, &bound.name).ok_or_else(gone)?;
-    let metadata = read(&stored).ok_or_else(gone)?;
+    let Object { metadata } = find(view, plural, namespace, &bound.name).ok_or_else(gone)?;
     if !bound.uid.is_empty() && metadata.uid != bound.uid {
         return Err(format!(
             "{what} has been invalidated: the UID of {kind} {:?} does not match the claim",
@@ -71,8 +58,4 @@ fn alive(
         Some(at) if now > at.saturating_add(LEEWAY).unwrap_or(at) => Err(gone()),
         _ => Ok(()),
     }
-}
-
-fn read(stored: &Stored) -> Option<Metadata> {
-    stored.decode::<Object>().ok().map(|object| object.metadata)
 }

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use pki::{LegacyClaims, TokenError};
 use serde::Deserialize;
 
+use super::metadata::{Metadata, Object, find};
 use super::{groups_of, split_user_name};
 use crate::SERVICE_ACCOUNT_PREFIX;
 
@@ -39,33 +40,17 @@ pub(super) struct Secret {
     data: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Account {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    #[serde(default)]
-    uid: String,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    deletion_timestamp: Option<String>,
-}
-
 /// What is there of a token's Secret and account.
 pub(super) struct Seen {
     pub secret: Option<Secret>,
-    pub account: Option<Account>,
+    pub account: Option<Object>,
 }
 
 impl Seen {
     pub fn of(claims: &LegacyClaims, view: &View) -> Self {
-        let get = |plural: &str, name: &str| view.get("", plural, &claims.namespace, name);
         Self {
-            secret: get("secrets", &claims.secret).and_then(|stored| stored.decode().ok()),
-            account: get("serviceaccounts", &claims.account).and_then(|stored| stored.decode().ok()),
+            secret: find(view, "secrets", &claims.namespace, &claims.secret),
+            account: find(view, "serviceaccounts", &claims.namespace, &claims.account),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod bound;
 mod legacy;
+mod metadata;
 
 use std::sync::{Arc, OnceLock};
 
