@@ -60,7 +60,6 @@ impl AdmissionPlugin for MutatingAdmissionPolicy {
 
     fn admit(&self, admission: &Admission<'_>, object: &mut Value, notes: &mut Notes) -> Result<(), Status> {
         let index = admission.view.derived::<Policies<Mutating>>();
-        let sent = object.clone();
         let mut errors = Vec::new();
         for policy in index.policies.iter().filter(|policy| policy.matcher.concerns(admission)) {
             for binding in &policy.bindings {
@@ -84,7 +83,7 @@ impl AdmissionPlugin for MutatingAdmissionPolicy {
                 notes.reinvocation.has_run(&call, *object != before, policy.looks_again);
             }
         }
-        refuse(admission, &sent, errors)
+        refuse(admission, object, errors)
     }
 }
 
