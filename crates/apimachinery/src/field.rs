@@ -218,7 +218,7 @@ impl Errors {
             Kind::TooMany,
             path,
             Some(&Value::Int(actual as i64)),
-            &format!("must have at most {most} items"),
+            &format!("must have at most {most} {}", if most == 1 { "item" } else { "items" }),
         );
     }
 }

@@ -80,7 +80,6 @@ pattern!(
     CREDIT_CARD,
     r"^(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35\d{3})\d{11})$"
 );
-pattern!(SCALA_DURATION, r"^((\d+)\s?([A-Za-zµ]+))$");
 
 fn matches(pattern: &Option<Regexp>, text: &str) -> bool {
     pattern.as_ref().is_some_and(|regexp| regexp.is_match(text))
@@ -244,46 +243,35 @@ fn is_date(text: &str) -> bool {
     text.len() == 10 && jiff::civil::Date::strptime("%Y-%m-%d", text).is_ok()
 }
 
-/// As Go reads durations, or a number and a unit's name: `22 seconds`.
+/// As Go reads durations, or with a number and a unit's name anywhere: `22 seconds`.
 fn is_duration(text: &str) -> bool {
-    const UNITS: [&str; 27] = [
-        "ns",
-        "nano",
-        "nanos",
-        "nanosecond",
-        "nanoseconds",
-        "us",
-        "µs",
-        "micro",
-        "micros",
-        "microsecond",
-        "microseconds",
-        "ms",
-        "milli",
-        "millis",
-        "millisecond",
-        "milliseconds",
-        "s",
-        "sec",
-        "secs",
-        "second",
-        "seconds",
-        "m",
-        "min",
-        "mins",
-        "minute",
-        "minutes",
-        "h",
-    ];
-    const LONG: [&str; 9] = ["hr", "hour", "hours", "d", "day", "days", "w", "wk", "week"];
+    const SHORT: [&str; 12] = ["ns", "us", "µs", "ms", "s", "m", "h", "hr", "d", "w", "wk", "sec"];
+    /// Whatever follows these.
+    const BEGINNINGS: [&str; 8] = ["nano", "micro", "milli", "sec", "min", "hour", "day", "week"];
     if time::parse_duration(text).is_ok() {
         return true;
     }
-    let trimmed = text.trim();
-    matches(&SCALA_DURATION, trimmed) && {
-        let unit = trimmed.trim_start_matches(|letter: char| letter.is_ascii_digit()).trim().to_lowercase();
-        UNITS.contains(&&*unit) || LONG.contains(&&*unit) || unit == "weeks"
+    let mut rest = text;
+    let mut found = false;
+    while let Some(at) = rest.find(|letter: char| letter.is_ascii_digit()) {
+        let (number, after) = split_while(&rest[at..], |letter| letter.is_ascii_digit());
+        let (unit, after) =
+            split_while(after.trim_ascii_start(), |letter| letter.is_ascii_alphabetic() || letter == 'µ');
+        if !unit.is_empty() {
+            if number.parse::<i64>().is_err() {
+                return false;
+            }
+            let unit = unit.to_lowercase();
+            found |=
+                SHORT.contains(&&*unit) || BEGINNINGS.iter().any(|beginning| unit.starts_with(beginning));
+        }
+        rest = after;
     }
+    found
+}
+
+fn split_while(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|letter| !belongs(letter)).unwrap_or(text.len()))
 }
 
 /// RFC 3339, with or without fractions of seconds.
@@ -326,6 +314,8 @@ mod tests {
             ("mac", "00:00", false),
             ("duration", "1h30m", true),
             ("duration", "22 seconds", true),
+            ("duration", "550e8400-41d4", true),
+            ("duration", "5 x", false),
             ("duration", "soon", false),
             ("byte", "aGk=", true),
             ("byte", "%", false),

@@ -99,6 +99,46 @@ fn values_are_refused_in_the_words_of_upstream() {
 }
 
 #[test]
+fn numbers_nulls_and_sizes_are_told_as_upstream_tells_them() {
+    let cases: [(Value, Value, &[&str]); 5] = [
+        (
+            value!({"type": "integer"}),
+            value!(1e30),
+            &[
+                "v: Invalid value: \"number\": v in body must be of type integer: \"number\"",
+                "<nil>: Invalid value: \"\": Checked value must be of type integer (default format) in v",
+            ],
+        ),
+        (
+            value!({"type": "number", "multipleOf": 2.5}),
+            value!(1e30),
+            &["v: Invalid value: 1e+30: v in body should be a multiple of 2.5"],
+        ),
+        (value!({"type": "number", "multipleOf": 0.1}), value!(0.3), &[]),
+        (
+            value!({"type": "string", "nullable": true, "enum": ["a", null]}),
+            Value::Null,
+            &["v: Unsupported value: null: supported values: \"a\", \"null\""],
+        ),
+        (
+            value!({"type": "object", "maxProperties": 1, "additionalProperties": {"type": "string"}}),
+            value!({"a": "b", "c": 1}),
+            &[
+                "v: Too many: 2: must have at most 1 item",
+                "v.c: Invalid value: \"integer\": v.c in body must be of type string: \"integer\"",
+            ],
+        ),
+    ];
+    for (property, v, told) in cases {
+        let schema = load(&value!({"type": "object", "properties": {"v": property.clone()}}));
+        let mut errors = Errors::new();
+        validate(&value!({"v": v}), &schema, &Path::Root, &mut errors);
+        let found: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(found, told, "{property:?}");
+    }
+}
+
+#[test]
 fn what_an_update_leaves_alone_is_let_be() {
     let schema = load(&value!({"type": "object", "properties": {
         "a": {"type": "string", "maxLength": 3},

@@ -163,6 +163,19 @@ fn has_type(schema: &Schema) -> bool {
     schema.kind != Kind::Any || schema.int_or_string || schema.limits().format.is_some()
 }
 
+/// Whether a float is a whole number that JSON can hold, nearly (swag's
+/// IsFloat64AJSONInteger).
+fn is_json_integer(number: f64) -> bool {
+    const MOST: f64 = 9_007_199_254_740_991.0;
+    const NEARLY: f64 = 1e-9;
+    if !number.is_finite() || number.abs() > MOST {
+        return false;
+    }
+    let whole = number.trunc();
+    let off = (number - whole).abs();
+    off == 0.0 || (whole != 0.0 && off / (number.abs() + whole.abs()) < NEARLY)
+}
+
 /// A value's type as JSON names it, and its format.
 fn type_of(value: &Value) -> (&'static str, &'static str) {
     match value {
@@ -194,7 +207,7 @@ fn check_type(value: &Value, schema: &Schema, limits: &Limits, place: &Place<'_>
     let is = |kind: &str| wanted.split(',').any(|wanted| wanted == kind);
     let fits = is(found)
         || (found == "integer" && is("number"))
-        || matches!(value, Value::Float(number) if number.fract() == 0.0 && is("integer"));
+        || matches!(value, Value::Float(number) if is_json_integer(*number) && is("integer"));
     let is_text_or_list = matches!(value, Value::String(_) | Value::Array(_));
     if let Some(asked) = limits.format {
         if !is_text_or_list && !fits && format != asked {
@@ -339,7 +352,7 @@ fn check_number(value: &Value, schema: &Schema, limits: &Limits, place: &Place<'
             }
             _ => {
                 let multiple = if factor < 1.0 { 1.0 / factor * number } else { number / factor };
-                if multiple.fract() != 0.0 {
+                if !is_json_integer(multiple) {
                     let why = format!("should be a multiple of {}", go_float(factor));
                     outcome.invalid(place, number, &why);
                 }
@@ -439,11 +452,9 @@ fn check_members(
     let size = i64::try_from(object.len()).unwrap_or(i64::MAX);
     if let Some(least) = limits.min_properties.filter(|least| size < *least) {
         outcome.invalid(place, size, &format!("should have at least {least} properties"));
-        return outcome;
     }
     if let Some(most) = limits.max_properties.filter(|most| size > *most) {
         outcome.add(place, What::TooMany(size, most));
-        return outcome;
     }
     let was = |name: &str| old.and_then(Value::as_object).and_then(|old| old.get(name));
     match &schema.additional {
@@ -496,8 +507,10 @@ fn check_values(value: &Value, limits: &Limits, place: &Place<'_>, outcome: &mut
     outcome.add(place, What::NotSupported(value.clone(), values));
 }
 
+/// Null is equal to no value, not even to null.
 fn equal(allowed: &Value, value: &Value) -> bool {
     match (allowed, value) {
+        (Value::Null, _) => false,
         (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => {
             allowed.as_f64() == value.as_f64()
         }

@@ -7,7 +7,7 @@ use apimachinery::Value;
 use apimachinery::field::quote;
 
 /// Formats of texts, without their dashes.
-const OF_TEXTS: [&str; 24] = [
+const OF_TEXTS: [&str; 26] = [
     "bsonobjectid",
     "byte",
     "cidr",
@@ -23,6 +23,8 @@ const OF_TEXTS: [&str; 24] = [
     "isbn",
     "isbn10",
     "isbn13",
+    "k8slongname",
+    "k8sshortname",
     "mac",
     "password",
     "rgbcolor",
@@ -70,7 +72,6 @@ fn collect(object: &Value) -> (Vec<String>, BTreeSet<String>) {
 fn is_known(kind: &str, format: &str) -> bool {
     match (kind, format) {
         (_, "") => true,
-        // With dashes the names of Kubernetes' own formats are not found: upstream takes them away first.
         ("" | "string", format) => OF_TEXTS.contains(&format.replace('-', "").as_str()),
         ("integer", format) => matches!(format, "int32" | "int64"),
         ("number", format) => matches!(format, "float" | "double"),
