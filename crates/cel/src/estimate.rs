@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::functions::cost::{matching, traversal};
+use crate::schema::MAX_REQUEST;
 use crate::stack;
 use crate::syntax::{Comprehension, Expr, Literal, Node};
 use crate::types::{Type, UNLIMITED};
@@ -39,22 +40,52 @@ impl Estimate {
     }
 }
 
+/// A call that makes a list.
+const ALLOCATING: Estimate = Estimate::exactly(11);
+
+/// The number that an expression is, where it is one.
+fn literal(expr: &Expr) -> Option<u64> {
+    match &expr.node {
+        Node::Literal(Literal::Int(number)) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
 pub(crate) fn of(expr: &Expr, types: &[Type]) -> Estimate {
     let mut by_node = BTreeMap::new();
+    let mut root = None;
     let mut next = 0;
     expr.walk(&mut |node| {
+        if matches!(&node.node, Node::Ident(name) if name == "self") {
+            root = Some(&types[next]);
+        }
         by_node.insert(std::ptr::from_ref(node).addr(), &types[next]);
         next += 1;
     });
-    Estimator { types: by_node, sizes: BTreeMap::new(), locals: Vec::new() }.cost(expr)
+    Estimator { types: by_node, root, sizes: BTreeMap::new(), locals: Vec::new() }.cost(expr)
 }
 
 struct Estimator<'a> {
     types: BTreeMap<usize, &'a Type>,
+    /// The type of `self`, where the expression names it.
+    root: Option<&'a Type>,
     /// The sizes of what calls and literals give, by their nodes.
     sizes: BTreeMap<usize, Estimate>,
     /// The sizes of variables of comprehensions.
     locals: Vec<(&'a str, Option<Estimate>)>,
+}
+
+/// Whether an expression names a place in the object, so that its schema says
+/// how large it is.
+fn is_place(expr: &Expr) -> bool {
+    match &expr.node {
+        Node::Ident(name) => matches!(&**name, "self" | "oldSelf"),
+        Node::Select { operand, .. } => is_place(operand),
+        Node::Call { function, target: None, args } if &**function == "_[_]" => {
+            args.first().is_some_and(is_place)
+        }
+        _ => false,
+    }
 }
 
 fn address(expr: &Expr) -> usize {
@@ -77,12 +108,27 @@ impl<'a> Estimator<'a> {
             return *size;
         }
         match self.ty(expr) {
-            Type::Dyn | Type::Param(_) => Estimate { min: 0, max: UNLIMITED },
-            ty => match ty.max_size() {
-                Some(max) => Estimate { min: 0, max },
-                None => Estimate::exactly(1),
+            // Of a schema's values only an integer or string is of any type.
+            Type::Dyn if is_place(expr) => Estimate { min: 0, max: MAX_REQUEST - 2 },
+            // Upstream looks up the name of a type as if it were `self`.
+            Type::Kind(_) if matches!(&expr.node, Node::Ident(_)) => match self.root {
+                Some(Type::Dyn) => Estimate { min: 0, max: MAX_REQUEST - 2 },
+                Some(root) => Estimate { min: 0, max: root.max_size().unwrap_or(1) },
+                None => Estimate { min: 0, max: UNLIMITED },
             },
+            Type::Bool
+            | Type::Int
+            | Type::Uint
+            | Type::Double
+            | Type::Duration
+            | Type::Timestamp
+            | Type::Object(_) => Estimate::exactly(1),
+            ty => Estimate { min: 0, max: ty.max_size().unwrap_or(UNLIMITED) },
         }
+    }
+
+    fn may_be_text(&self, expr: &Expr) -> bool {
+        matches!(self.ty(expr), Type::String(_) | Type::Bytes(_) | Type::Dyn | Type::Param(_))
     }
 
     fn cost(&mut self, expr: &'a Expr) -> Estimate {
@@ -190,8 +236,46 @@ impl<'a> Estimator<'a> {
                 result = Some(size(0));
                 size(0).scaled(traversal)
             }
-            "url" | "isURL" | "cidr" | "isIP" | "isCIDR" | "quantity" | "isQuantity" | "strings.quote"
-            | "format" | "validate" => size(0).scaled(traversal),
+            "url" | "isURL" | "cidr" | "isIP" | "isCIDR" | "quantity" | "isQuantity" | "semver"
+            | "isSemver" | "format" => size(0).scaled(traversal),
+            "strings.quote" => {
+                let bare = size(0);
+                let quoted = |size: u64| size.saturating_mul(2).saturating_add(2);
+                result = Some(Estimate { min: bare.min.saturating_add(2), max: quoted(bare.max) });
+                bare.scaled(traversal)
+            }
+            // The longest pattern of a named format has 128 characters.
+            "validate" => size(1).scaled(traversal).scaled(|cost| cost.saturating_mul(32)),
+            "reverse" if matches!(self.ty(parts[0]), Type::List(_)) => {
+                result = Some(size(0));
+                size(0).plus(ALLOCATING)
+            }
+            "lists.range" => {
+                result =
+                    Some(literal(parts[0]).map_or(Estimate { min: 0, max: UNLIMITED }, Estimate::exactly));
+                result.unwrap_or_default().plus(ALLOCATING)
+            }
+            "slice" => {
+                let from = parts.get(1).and_then(|part| literal(part)).unwrap_or(0);
+                let to = parts.get(2).and_then(|part| literal(part)).unwrap_or(size(0).max);
+                let left = Estimate::exactly(to.saturating_sub(from));
+                result = Some(left);
+                left.plus(ALLOCATING)
+            }
+            "flatten" => {
+                result = Some(size(0));
+                let depth = parts.get(1).map_or(1, |part| literal(part).unwrap_or(UNLIMITED));
+                size(0).scaled(|size| size.saturating_mul(depth)).plus(ALLOCATING)
+            }
+            "distinct" | "sort" | "@sortByAssociatedKeys" => {
+                let list = parts[usize::from(function == "@sortByAssociatedKeys")];
+                let squared = self.size(list).times(self.size(list));
+                result = Some(squared);
+                let of_texts = function != "distinct"
+                    && matches!(self.ty(list), Type::List(list) if matches!(list.element, Type::String(_) | Type::Bytes(_)));
+                let factor = if of_texts { 2.1 } else { 2.0 };
+                squared.scaled(|size| (size as f64 * factor).ceil() as u64).plus(ALLOCATING)
+            }
             "ip" if is_text(0) => size(0).scaled(traversal),
             "ip.isCanonical" => size(0).scaled(double),
             "replace" => {
@@ -229,20 +313,21 @@ impl<'a> Estimator<'a> {
             "startsWith" | "endsWith" => size(1).scaled(traversal),
             "containsIP" => Estimate { min: 1, max: 4 },
             "containsCIDR" => Estimate { min: 3, max: 7 },
-            "sets.contains" | "sets.equivalent" | "sets.intersects" => size(0).times(size(1)),
+            "sets.contains" | "sets.equivalent" | "sets.intersects" => {
+                let times = if function == "sets.equivalent" { 2 } else { 1 };
+                size(0).times(size(1)).times(Estimate::exactly(times)).plus(Estimate::exactly(1))
+            }
             "@in" => match self.ty(parts[1]) {
                 Type::List(_) | Type::Dyn => size(1),
                 _ => Estimate::exactly(1),
             },
             "_==_" | "_!=_" => {
-                let (a, b) = (size(0), size(1));
-                Estimate { min: 0, max: a.max.min(b.max) }
-                    .scaled(traversal)
-                    .plus(Estimate { min: traversal(a.min.min(b.min)), max: 0 })
+                let max = size(0).max.min(size(1).max);
+                Estimate { min: max.min(1), max }.scaled(traversal)
             }
-            "_<_" | "_<=_" | "_>_" | "_>=_" if is_text(0) => {
-                let (a, b) = (size(0), size(1));
-                Estimate { min: a.min.min(b.min), max: a.max.min(b.max) }.scaled(traversal)
+            "_<_" | "_<=_" | "_>_" | "_>=_" if self.may_be_text(parts[0]) && self.may_be_text(parts[1]) => {
+                let max = size(0).max.min(size(1).max);
+                Estimate { min: max.min(1), max: max.max(1) }.scaled(traversal)
             }
             "_+_" if is_text(0) => {
                 result = Some(size(0).plus(size(1)));
@@ -252,10 +337,26 @@ impl<'a> Estimator<'a> {
                 result = Some(size(0).plus(size(1)));
                 Estimate::exactly(1)
             }
-            "string" | "bytes" | "dyn" => {
+            "dyn" => {
                 result = Some(size(0));
-                if is_text(0) { size(0).scaled(traversal) } else { Estimate::exactly(1) }
+                Estimate::exactly(1)
             }
+            "bytes" if is_text(0) => {
+                // A character takes four bytes at most.
+                result = Some(Estimate { min: size(0).min, max: size(0).max.saturating_mul(4) });
+                size(0).scaled(traversal)
+            }
+            "string" => match self.ty(parts[0]) {
+                Type::Bytes(_) => {
+                    result = Some(Estimate { min: size(0).min / 4, max: size(0).max });
+                    size(0).scaled(traversal)
+                }
+                Type::Dyn => {
+                    result = Some(size(0));
+                    size(0).scaled(traversal).or(Estimate::exactly(1))
+                }
+                _ => Estimate::exactly(1),
+            },
             _ => Estimate::exactly(1),
         };
         self.sizes.extend(result.map(|size| (address(expr), size)));

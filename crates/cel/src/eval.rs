@@ -354,7 +354,8 @@ fn select<'a>(of: &Val<'a>, field: &str) -> Result<Val<'a>, Error> {
             None => Ok(Val::Optional(None)),
         },
         _ if is_map_like(of) => of.member(field).ok_or_else(|| Error::no_such_key(field)),
-        _ => Err(Error::no_overload()),
+        // What has no members lacks each.
+        _ => Err(Error::no_such_key(field)),
     }
 }
 
@@ -365,7 +366,7 @@ fn optional_select<'a>(of: Val<'a>, field: &str) -> Result<Val<'a>, Error> {
         Val::Optional(Some(inner)) => optional_select((**inner).clone(), field),
         Val::Lazy(fields) => Ok(Val::Optional(fields.field(field)?.map(Rc::new))),
         _ if is_map_like(&of) => Ok(Val::Optional(of.member(field).map(Rc::new))),
-        _ => Err(Error::no_overload()),
+        _ => Ok(Val::Optional(None)),
     }
 }
 
@@ -376,7 +377,7 @@ fn has(of: &Val<'_>, field: &str) -> Result<bool, Error> {
         Val::Optional(None) => Ok(false),
         Val::Optional(Some(inner)) => has(inner, field),
         _ if is_map_like(of) => Ok(of.member(field).is_some()),
-        _ => Err(Error::no_overload()),
+        _ => Ok(false),
     }
 }
 

@@ -9,7 +9,7 @@ use apimachinery::Value;
 use crate::types::{FieldType, ListKind, ListType, MapType, ObjectType, Type, escape};
 
 /// The longest request that is served, in bytes: nothing in it is larger.
-const MAX_REQUEST: u64 = 3 * 1024 * 1024;
+pub(crate) const MAX_REQUEST: u64 = 3 * 1024 * 1024;
 /// The longest duration as JSON writes it: its digits and quotes.
 const MAX_DURATION: u64 = 32;
 /// RFC 3339 with a full date and time and a zone.

@@ -172,7 +172,7 @@ impl<'a> Val<'a> {
             (Value::Float(number), Type::Int) => Val::Int(*number as i64),
             (Value::Float(number), _) => Val::Double(*number),
             (Value::String(text), Type::Timestamp) => {
-                time::parse_timestamp(text).map_or(Val::string(text.as_str()), Val::Timestamp)
+                time::parse_moment(text).map_or(Val::string(text.as_str()), Val::Timestamp)
             }
             (Value::String(text), Type::Duration) => {
                 time::parse_duration(text).map_or(Val::string(text.as_str()), Val::Duration)

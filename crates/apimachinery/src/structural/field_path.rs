@@ -48,7 +48,7 @@ pub fn field_path<'a>(
         let (Part::Name(name) | Part::Key(name)) = &part;
         at = match (&at.kind, &at.additional) {
             (Kind::Array, _) => return Err(nowhere()),
-            (_, Additional::Schema(inner)) if matches!(part, Part::Key(_)) => inner,
+            (_, Additional::Schema(inner)) if allows_brackets => inner,
             _ => at.property(name).ok_or_else(nowhere)?,
         };
         parts.push(part);

@@ -40,6 +40,7 @@ pub(crate) fn check(
         substitution: Substitution::default(),
         problems: Vec::new(),
         found: BTreeMap::new(),
+        formats: 0,
     };
     let result = checker.expr(expr);
     let mut problems = checker.problems;
@@ -69,6 +70,8 @@ struct Checker<'a> {
     problems: Vec<(u32, String)>,
     /// The type of each node, by its address: nodes stay where they are.
     found: BTreeMap<usize, Type>,
+    /// How many calls of `format` are around: literals in one may mix types.
+    formats: usize,
 }
 
 impl Checker<'_> {
@@ -173,6 +176,9 @@ impl Checker<'_> {
             let [so_far, next] = both;
             return if so_far.is_dyn() || !next.is_dyn() { so_far } else { next };
         }
+        if self.formats > 0 {
+            return Type::Dyn;
+        }
         let [so_far, next] = [so_far, next].map(|ty| self.substitution.resolve(&ty, false));
         self.refuse(at, format!("expected type '{so_far}' but found '{next}'"))
     }
@@ -231,12 +237,16 @@ impl Checker<'_> {
             && !self.is_local(&namespace)
         {
             let qualified = format!("{}.{function}", namespace.trim_start_matches('.'));
-            if overloads(&qualified).is_some() {
+            let is_here =
+                qualified != "jsonpatch.escapeKey" || self.environment.named_struct("JSONPatch").is_some();
+            if is_here && overloads(&qualified).is_some() {
                 *function = qualified;
                 *target = None;
             }
         }
         let is_member = target.is_some();
+        let formats = usize::from(function == "format");
+        self.formats += formats;
         let mut types: Vec<Type> = Vec::with_capacity(args.len() + 1);
         if let Some(target) = target {
             types.push(self.expr(target));
@@ -244,6 +254,7 @@ impl Checker<'_> {
         for arg in args.iter_mut() {
             types.push(self.expr(arg));
         }
+        self.formats -= formats;
         let name = function.trim_start_matches('.').to_owned();
         *function = name.clone();
         let Some(known) = overloads(&name) else {
@@ -291,9 +302,6 @@ impl Checker<'_> {
                 Some(_) => format!("'{name}' is not a message type"),
                 None => format!("undeclared reference to '{name}' (in container '')"),
             };
-            for field in fields {
-                self.expr(&mut field.value);
-            }
             return self.refuse(at, message);
         };
         for field in fields {

@@ -5,6 +5,8 @@ use crate::value::Val;
 
 const TRAVERSAL: f64 = 0.1;
 const REGEX: f64 = 0.25;
+/// A call that makes a list.
+const ALLOCATING: u64 = 11;
 
 pub(crate) fn traversal(size: u64) -> u64 {
     scaled(size, TRAVERSAL)
@@ -33,7 +35,17 @@ pub(crate) fn before(function: &str, values: &[Val<'_>]) -> Option<u64> {
         "check" => 350_000,
         "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" => traversed(values.first()),
         "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "cidr" | "isIP" | "isCIDR"
-        | "quantity" | "isQuantity" | "strings.quote" | "format" | "validate" => traversal(first()),
+        | "quantity" | "isQuantity" | "semver" | "isSemver" | "strings.quote" | "format" => {
+            traversal(first())
+        }
+        // The longest pattern of a named format has 128 characters.
+        "validate" => traversal(second().saturating_add(1)).saturating_mul(32),
+        "reverse" if matches!(values.first(), Some(value) if value.items().is_some()) => {
+            first().saturating_add(ALLOCATING)
+        }
+        "flatten" => first().saturating_add(ALLOCATING),
+        "distinct" | "sort" => compared(values.first()),
+        "@sortByAssociatedKeys" => compared(values.get(1)),
         "startsWith" | "endsWith" => traversal(second()),
         "replace" | "split" | "ip.isCanonical" => scaled(first(), 2.0 * TRAVERSAL),
         "join" => return None,
@@ -58,7 +70,8 @@ pub(crate) fn before(function: &str, values: &[Val<'_>]) -> Option<u64> {
         "_==_" | "_!=_" => traversal(first().min(second())),
         "_<_" | "_<=_" | "_>_" | "_>=_" if are_text() => traversal(first().min(second())),
         "_+_" if are_text() => traversal(first().saturating_add(second())),
-        "sets.contains" | "sets.equivalent" | "sets.intersects" => first().saturating_mul(second()),
+        "sets.equivalent" => first().saturating_mul(second()).saturating_mul(2).saturating_add(1),
+        "sets.contains" | "sets.intersects" => first().saturating_mul(second()).saturating_add(1),
         _ => 1,
     })
 }
@@ -66,6 +79,14 @@ pub(crate) fn before(function: &str, values: &[Val<'_>]) -> Option<u64> {
 /// The cost that the result decides.
 pub(crate) fn after(result: &Val<'_>) -> u64 {
     scaled(result.size(), 2.0 * TRAVERSAL)
+}
+
+/// Each item of a list compared with each.
+fn compared(list: Option<&Val<'_>>) -> u64 {
+    let size = list.map_or(1, Val::size);
+    let first = list.and_then(|list| list.items()?.into_iter().next());
+    let factor = if matches!(first, Some(Val::String(_) | Val::Bytes(_))) { 2.1 } else { 2.0 };
+    ((size.saturating_mul(size) as f64 * factor) as u64).saturating_add(ALLOCATING)
 }
 
 /// One pass over a list, its texts included, or over a text.

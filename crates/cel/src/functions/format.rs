@@ -79,12 +79,6 @@ pub(super) fn format(text: &str, values: &[Val<'_>]) -> Result<String, Error> {
         next += 1;
         one(&mut out, verb, precision, value)?;
     }
-    if next < values.len() {
-        return Err(Error::failed(format!(
-            "too many arguments supplied to string.format (expected {next}, got {})",
-            values.len()
-        )));
-    }
     Ok(out)
 }
 
@@ -214,11 +208,11 @@ static FORMATS: [NamedFormat; 13] = [
     NamedFormat { name: "byte", check: |text| refused(is_base64(text), "invalid base64") },
     NamedFormat {
         name: "date",
-        check: |text| refused(text.len() == 10 && time::parse_timestamp(text).is_ok(), "invalid date"),
+        check: |text| refused(text.len() == 10 && time::parse_moment(text).is_ok(), "invalid date"),
     },
     NamedFormat {
         name: "datetime",
-        check: |text| refused(text.len() > 10 && time::parse_timestamp(text).is_ok(), "invalid datetime"),
+        check: |text| refused(text.len() > 10 && time::parse_moment(text).is_ok(), "invalid datetime"),
     },
 ];
 

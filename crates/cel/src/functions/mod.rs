@@ -55,7 +55,7 @@ pub(crate) fn call<'a>(function: &str, args: Vec<Val<'a>>) -> Result<Val<'a>, Er
             String(_) | Val::Bytes(_) | Val::List(_) | Val::Map(_) | Val::Tree(..) => {
                 Ok(Int(of.size() as i64))
             }
-            _ => Err(Error::no_overload()),
+            _ => Err(Error::failed("no such overload: size")),
         },
         ("type", [of]) => Ok(Val::Type(of.type_name())),
         ("dyn", [of]) => Ok(of.clone()),

@@ -101,13 +101,13 @@ fn split<'a>(text: &str, by: &str, most: i64) -> Val<'a> {
 
 fn substring<'a>(text: &str, from: i64, to: i64) -> Result<Val<'a>, Error> {
     let count = text.chars().count() as i64;
-    if from > to {
-        return Err(Error::failed(format!("invalid substring range. start: {from}, end: {to}")));
-    }
     for index in [from, to] {
         if index < 0 || index > count {
             return Err(Error::failed(format!("index out of range: {index}")));
         }
+    }
+    if from > to {
+        return Err(Error::failed(format!("invalid substring range. start: {from}, end: {to}")));
     }
     let part: String = text.chars().skip(from as usize).take((to - from) as usize).collect();
     Ok(Val::string(part))

@@ -12,12 +12,16 @@ pub(crate) fn parse_duration(text: &str) -> Result<i64, Error> {
         .map_err(|_| Error::failed("type conversion error from 'string' to 'google.protobuf.Duration'"))
 }
 
-/// RFC 3339, or a date alone.
+/// RFC 3339.
 pub(crate) fn parse_timestamp(text: &str) -> Result<Timestamp, Error> {
-    let refuse = || Error::failed("type conversion error from 'string' to 'google.protobuf.Timestamp'");
+    text.parse()
+        .map_err(|_| Error::failed("type conversion error from 'string' to 'google.protobuf.Timestamp'"))
+}
+
+/// The value of a field that is a moment or a date.
+pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, Error> {
     let is_date = text.len() == 10 && text.as_bytes().get(4) == Some(&b'-');
-    let full = if is_date { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    full.parse().map_err(|_| refuse())
+    if is_date { parse_timestamp(&format!("{text}T00:00:00Z")) } else { parse_timestamp(text) }
 }
 
 /// `5400s`.

@@ -306,7 +306,14 @@ fn mutations(path: &Path<'_>, spec: &Value, environments: &Environments, errors:
         } else if source.trim().is_empty() {
             errors.required(&here.child("expression"), "");
         } else {
-            expression(&here.child("expression"), source, source, &environment, &[result], errors);
+            expression(
+                &here.child("expression"),
+                source.trim(),
+                source.trim(),
+                &environment,
+                &[result],
+                errors,
+            );
         }
         if !mutation[other].is_null() {
             let why = format!("must not be specified when patchType is {patch_type}");

@@ -468,7 +468,7 @@ impl Walk {
         } else if breaks(message) {
             errors.invalid(&path.child("message"), text("message"), "must not contain line breaks");
         } else if breaks(expression) && message.is_empty() {
-            errors.required(&path.child("message"), "must be specified if rule contains line breaks");
+            errors.required(&path.child("message"), "message must be specified if rule contains line breaks");
         }
         if !text("messageExpression").is_empty() && text("messageExpression").trim().is_empty() {
             errors.required(&path.child("messageExpression"), "must be non-empty if specified");
