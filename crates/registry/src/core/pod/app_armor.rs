@@ -3,9 +3,9 @@
 
 use apimachinery::{Value, value};
 
+use super::validation::APP_ARMOR;
 use crate::changes::items;
 
-const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
 /// Gives containers the profile that their annotation names, where they have none of their own.
@@ -53,11 +53,11 @@ pub(super) fn warnings(pod: &Value) -> Vec<String> {
 /// Nothing to do: no such annotation, or a system without AppArmor.
 fn is_exempt(pod: &Value) -> bool {
     pod["spec"]["os"]["name"].text() == "windows"
-        || !pod["metadata"]["annotations"].members().any(|(name, _)| name.starts_with(ANNOTATION))
+        || !pod["metadata"]["annotations"].members().any(|(name, _)| name.starts_with(APP_ARMOR))
 }
 
 fn key(container: &Value) -> String {
-    format!("{ANNOTATION}{}", container["name"].text())
+    format!("{APP_ARMOR}{}", container["name"].text())
 }
 
 /// The profile that the container's annotation names; None where it names none that is valid.
@@ -66,7 +66,8 @@ fn named(annotations: &Value, container: &Value) -> Option<Value> {
         "unconfined" => Some(value!({"type": "Unconfined"})),
         "runtime/default" => Some(value!({"type": "RuntimeDefault"})),
         text => {
-            let name = text.strip_prefix("localhost/").filter(|name| !name.is_empty())?;
+            let name =
+                text.strip_prefix("localhost/").filter(|name| !name.is_empty() && name.trim() == *name)?;
             Some(value!({"type": "Localhost", "localhostProfile": name}))
         }
     }
@@ -78,7 +79,7 @@ mod tests {
 
     fn pod(annotation: &str, context: Value) -> Value {
         let mut pod = value!({"metadata": {"annotations": {}}, "spec": {"containers": [{"name": "c"}]}});
-        let key = format!("{ANNOTATION}c");
+        let key = format!("{APP_ARMOR}c");
         pod.entry("metadata").entry("annotations").set(key, annotation);
         if !context.is_null() {
             items(pod.entry("spec"), "containers")[0].set("securityContext", context);
@@ -92,6 +93,7 @@ mod tests {
             ("unconfined", Value::Null, value!({"type": "Unconfined"}), 1),
             ("localhost/x", Value::Null, value!({"type": "Localhost", "localhostProfile": "x"}), 1),
             ("odd", Value::Null, Value::Null, 1),
+            ("localhost/ x", Value::Null, Value::Null, 1),
             (
                 "unconfined",
                 value!({"appArmorProfile": {"type": "RuntimeDefault"}}),

@@ -15,7 +15,6 @@ use apimachinery::{Value, meta, value};
 use apiserver::{Context, DeleteOptions, Grace, Strategy, Version};
 use jiff::Timestamp;
 
-use self::validation::APP_ARMOR;
 use crate::changes::{keep, keep_in};
 
 /// Pod.
@@ -46,7 +45,6 @@ impl Strategy for Pod {
             gated::drop_from(spec, &Value::Null);
         }
         label_keys::merge(object);
-        share_profiles(object);
         let now = apimachinery::time::format(context.now);
         let status = defaults::first_status(&object["spec"], &now);
         object.set("status", status);
@@ -203,64 +201,6 @@ impl Strategy for Resize {
     }
 }
 
-/// What AppArmor annotations and fields say of a new pod's containers, each
-/// where only the other says it (KEP-24).
-fn share_profiles(pod: &mut Value) {
-    if pod["spec"]["os"]["name"].text() == "windows" {
-        return;
-    }
-    let annotated = pod["metadata"]["annotations"].members().any(|(key, _)| key.starts_with(APP_ARMOR));
-    let own = pod["spec"]["securityContext"]["appArmorProfile"].clone();
-    let lists = ["initContainers", "containers", "ephemeralContainers"];
-    let with_field = !own.is_null()
-        || lists.iter().any(|list| {
-            let containers = pod["spec"][*list].items();
-            containers.iter().any(|container| !container["securityContext"]["appArmorProfile"].is_null())
-        });
-    if !annotated && !with_field {
-        return;
-    }
-    let mut annotations = pod["metadata"]["annotations"].clone();
-    let Some(spec) = pod.get_mut("spec") else { return };
-    for list in lists {
-        for container in crate::changes::items(spec, list) {
-            let key = format!("{APP_ARMOR}{}", container["name"].text());
-            let field = &container["securityContext"]["appArmorProfile"];
-            match annotations[key.as_str()].as_str() {
-                None => {
-                    let profile = if field.is_null() { &own } else { field };
-                    if let Some(text) = annotation_of(profile) {
-                        if annotations.is_null() {
-                            annotations = Value::object();
-                        }
-                        annotations.set(key, text);
-                    }
-                }
-                Some(text) if field.is_null() => {
-                    let profile = validation::app_armor_profile(text);
-                    if !profile.is_null() && profile != own {
-                        container.entry("securityContext").set("appArmorProfile", profile);
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-    }
-    if annotations.members().next().is_some() {
-        pod.entry("metadata").set("annotations", annotations);
-    }
-}
-
-/// The annotation that stands for a profile.
-fn annotation_of(profile: &Value) -> Option<String> {
-    match profile["type"].text() {
-        "Unconfined" => Some("unconfined".to_owned()),
-        "RuntimeDefault" => Some("runtime/default".to_owned()),
-        "Localhost" => profile["localhostProfile"].as_str().map(|name| format!("localhost/{name}")),
-        _ => None,
-    }
-}
-
 /// Who writes a status without generations does not take them back.
 fn keep_observed_generations(object: &mut Value, old: &Value) {
     const FIELD: &str = "observedGeneration";
@@ -342,20 +282,5 @@ mod tests {
             new["status"]["conditions"],
             value!([{"type": "B"}, {"type": "A", "observedGeneration": 1}])
         );
-    }
-
-    #[test]
-    fn profiles_of_app_armor_are_shared() {
-        let key = format!("{APP_ARMOR}a");
-        let mut annotations = value!({});
-        annotations.set(key, "localhost/p");
-        let mut pod = value!({"metadata": {"annotations": annotations}, "spec": {"containers": [
-            {"name": "a"}, {"name": "b", "securityContext": {"appArmorProfile": {"type": "Unconfined"}}}
-        ]}});
-        share_profiles(&mut pod);
-        let profile = &pod["spec"]["containers"][0]["securityContext"]["appArmorProfile"];
-        assert_eq!(*profile, value!({"type": "Localhost", "localhostProfile": "p"}));
-        let key = format!("{APP_ARMOR}b");
-        assert_eq!(pod["metadata"]["annotations"][key.as_str()].text(), "unconfined");
     }
 }

@@ -159,20 +159,6 @@ pub(super) fn unchanged(new: &Value, old: &Value, path: &Path<'_>, errors: &mut 
     }
 }
 
-/// The field that an AppArmor annotation stands for; null for what is none.
-pub fn profile(annotation: &str) -> Value {
-    match annotation {
-        "runtime/default" => apimachinery::value!({"type": "RuntimeDefault"}),
-        "unconfined" => apimachinery::value!({"type": "Unconfined"}),
-        other => match other.strip_prefix(LOCALHOST) {
-            Some(file) if !file.is_empty() && file.trim() == file => {
-                apimachinery::value!({"type": "Localhost", "localhostProfile": file})
-            }
-            _ => Value::Null,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use apimachinery::value;

@@ -25,7 +25,7 @@ mod warnings;
 mod windows;
 
 pub use affinity::node_selector;
-pub use annotations::{APP_ARMOR, profile as app_armor_profile};
+pub use annotations::APP_ARMOR;
 pub use network::hostname_rule;
 pub use pod::{create, template};
 pub use scheduling::{TAINT_EFFECTS, spread_constraints, tolerations};
