@@ -41,6 +41,10 @@ impl Strategy for DaemonSet {
         set_template_generation(object, template_generation(old) + i64::from(changed));
     }
 
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        set_template_generation(object, template_generation(old));
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         super::validation::daemon_set(object)
     }

@@ -2,10 +2,11 @@
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::quantity::Quantity;
-use apimachinery::{Object, Value, validation};
+use apimachinery::{Object, Value, meta, validation};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
+use super::service_account::uuid;
 use crate::changes::items;
 use crate::rules::qualified;
 use crate::rules::resources::{self, amount};
@@ -23,6 +24,17 @@ impl Strategy for LimitRange {
                 fill(limit, "defaultRequest", "default");
                 fill(limit, "defaultRequest", "min");
             }
+        }
+    }
+
+    fn creates_on_update(&self) -> bool {
+        true
+    }
+
+    /// One without a name is called by a uid.
+    fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {
+        if meta::name(object).is_empty() {
+            object.set_at(&["metadata", "name"], uuid(context.random));
         }
     }
 

@@ -44,6 +44,10 @@ impl Strategy for PodTemplate {
         }
     }
 
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::pod::template(object, now)
     }

@@ -22,15 +22,20 @@ impl Strategy for RuntimeClass {
         false
     }
 
+    fn creates_on_update(&self) -> bool {
+        true
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         validate(object)
     }
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = validate(object);
+        let mut errors = written(object);
         if object["handler"] != old["handler"] {
             errors.invalid(&Path::Root.child("handler"), Value::Null, "field is immutable");
         }
+        declared(object, &mut errors);
         errors
     }
 
@@ -47,6 +52,13 @@ impl Strategy for RuntimeClass {
 }
 
 fn validate(object: &Value) -> Errors {
+    let mut errors = written(object);
+    declared(object, &mut errors);
+    errors
+}
+
+/// The written rules.
+fn written(object: &Value) -> Errors {
     let mut errors = Errors::new();
     let fixed = &object["overhead"]["podFixed"];
     if !fixed.is_null() {
@@ -65,14 +77,17 @@ fn validate(object: &Value) -> Errors {
             errors.duplicate(&list.index(at), internal::of("Toleration", toleration));
         }
     }
-    // A declaration of the type, which comes last.
+    errors
+}
+
+/// The generated rules, which come last.
+fn declared(object: &Value, errors: &mut Errors) {
     let (handler, place) = (object["handler"].text(), Path::Root.child("handler"));
     if handler.is_empty() {
         errors.required(&place, "");
     } else {
         errors.check(&place, handler, in_bytes(dns1123_label(handler)));
     }
-    errors
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ impl Strategy for Binding {
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
         let mut errors = written(object, context.definition.is_namespaced());
+        errors.append(declared(object, Some(old)));
         let reference = &object["roleRef"];
         if *reference != old["roleRef"] {
             // Go's field names, since upstream writes the internal type.
@@ -48,7 +49,6 @@ impl Strategy for Binding {
             });
             errors.invalid(&Path::Root.child("roleRef"), told, "field is immutable");
         }
-        errors.append(declared(object, Some(old)));
         errors
     }
 

@@ -40,6 +40,10 @@ impl Strategy for DeviceClass {
         errors
     }
 
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::config::name_and_age(object, now)
     }

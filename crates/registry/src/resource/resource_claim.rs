@@ -67,6 +67,10 @@ impl Strategy for ResourceClaim {
         status::validate(object, old)
     }
 
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::cluster::resource_claim(object, now)
     }
@@ -103,6 +107,10 @@ impl Strategy for ResourceClaimTemplate {
             errors.invalid(&Path::Root.child("spec"), told, "field is immutable");
         }
         errors
+    }
+
+    fn returns_deleted(&self) -> bool {
+        true
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {

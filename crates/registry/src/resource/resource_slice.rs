@@ -57,8 +57,8 @@ impl Strategy for ResourceSlice {
         slice::validate(&object["spec"], Some(&old["spec"]))
     }
 
-    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
-        crate::printers::cluster::resource_slice(object, now)
+    fn returns_deleted(&self) -> bool {
+        true
     }
 }
 

@@ -45,7 +45,8 @@ pub fn decide(authorizers: &[Arc<dyn Authorizer>], action: &Action<'_>, view: &V
 #[async_trait]
 impl Handler for AccessReview {
     async fn call(&self, mut call: Call<'_>) -> Result<Answer, Status> {
-        let errors = validate(&call.body, self.about, call.namespace);
+        let mut errors = validate(&call.body, self.about, call.namespace);
+        is_bare(&call.body["metadata"], self.about, &mut errors);
         if !errors.is_empty() {
             return Err(invalid(&errors));
         }
@@ -140,6 +141,16 @@ fn selector(selector: &Value) -> String {
 /// Path attributes as upstream's internal type writes them.
 fn told(path: &Value) -> Value {
     value!({"Path": path["path"].text(), "Verb": path["verb"].text()})
+}
+
+/// A question is no object: it has no metadata but who asked, and where.
+fn is_bare(metadata: &Value, about: About, errors: &mut Errors) {
+    let here = about == About::AnybodyHere;
+    let told = |name: &str| name != "managedFields" && !(here && name == "namespace");
+    if metadata.members().any(|(name, value)| told(name) && !value.is_null()) {
+        let except = if here { "must be empty except for namespace" } else { "must be empty" };
+        errors.invalid(&Path::Root.child("metadata"), metadata.clone(), except);
+    }
 }
 
 fn validate(review: &Value, about: About, namespace: &str) -> Errors {

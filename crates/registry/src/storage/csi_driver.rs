@@ -63,6 +63,10 @@ impl Strategy for CsiDriver {
         vec![why.to_owned()]
     }
 
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::storage::driver(object, now)
     }

@@ -37,6 +37,10 @@ impl Strategy for CsiNode {
         errors
     }
 
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::storage::csi_node(object, now)
     }

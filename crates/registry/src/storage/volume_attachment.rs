@@ -50,6 +50,10 @@ impl Strategy for VolumeAttachment {
         self.validate_update(context, object, old)
     }
 
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::storage::attachment(object, now)
     }

@@ -27,6 +27,10 @@ impl Strategy for VolumeAttributesClass {
         errors
     }
 
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::storage::attributes_class(object, now)
     }

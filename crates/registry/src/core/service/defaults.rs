@@ -10,6 +10,11 @@ pub fn needs_cluster_ip(service: &Value) -> bool {
     matches!(spec["type"].text(), "" | "ClusterIP" | "NodePort" | "LoadBalancer")
 }
 
+/// What an update takes for such a type: one that is none is refused later.
+fn has_cluster_ip(service: &Value) -> bool {
+    service["spec"]["type"].text() != "ExternalName"
+}
+
 /// Without an address of its own, by choice.
 pub fn is_headless(service: &Value) -> bool {
     service["spec"]["clusterIP"].text() == "None"
@@ -110,7 +115,7 @@ pub fn agree_on_cluster_ips(new: &mut Value, old: Option<&Value>) {
 
 /// Keeps what was allocated where an update leaves it out.
 pub fn keep_allocated(new: &mut Value, old: &Value) {
-    if needs_cluster_ip(new) && needs_cluster_ip(old) {
+    if has_cluster_ip(new) && has_cluster_ip(old) {
         if new["spec"]["clusterIP"].text().is_empty() && !old["spec"]["clusterIP"].is_null() {
             let one = old["spec"]["clusterIP"].clone();
             new.entry("spec").set("clusterIP", one);
@@ -164,7 +169,7 @@ pub fn node_ports(service: &Value) -> impl Iterator<Item = i64> {
 /// validation says that it may not be set).
 pub fn drop_unused(new: &mut Value, old: &Value) {
     let same = |new: &Value, field: &str| new["spec"][field] == old["spec"][field];
-    if needs_cluster_ip(old) && !needs_cluster_ip(new) {
+    if has_cluster_ip(old) && !has_cluster_ip(new) {
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
             if same(new, field) {
                 new.entry("spec").remove(field);

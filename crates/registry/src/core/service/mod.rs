@@ -28,6 +28,10 @@ impl Strategy for Service {
         apimachinery::validation::dns1123_label
     }
 
+    fn creates_on_update(&self) -> bool {
+        true
+    }
+
     fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
         defaults::agree_on_cluster_ips(object, None);
     }
