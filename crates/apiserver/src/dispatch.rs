@@ -109,21 +109,21 @@ impl ApiServer {
                 let (kind, body) = patch.ok_or_else(Status::unsupported_media_type)?;
                 let is_apply = matches!(kind, PatchKind::Apply { .. });
                 let options = options_of("PatchOptions", is_apply)?;
-                if is_scale {
-                    return self
-                        .rescale(&target, &caller, Sent::Patch(body.read(kind)?), &options, warnings)
-                        .await;
-                }
                 let patch = body.read(kind)?;
+                if is_scale {
+                    return self.rescale(&target, &caller, Sent::Patch(patch), &options, warnings).await;
+                }
                 self.patch(&target, &caller, patch, &options, warnings).await
             }
             "delete" => {
                 let options = delete_options(&query, input)?;
+                warn_of_deletion(&target, &options, warnings);
                 self.delete(&target, &caller, &options, warnings).await
             }
             "deletecollection" => {
                 let options = delete_options(&query, input)?;
                 let selection = self.selection(&target, &query, false)?;
+                warn_of_deletion(&target, &options, warnings);
                 self.delete_collection(&target, &caller, &selection, &options, warnings).await
             }
             _ => Err(Status::method_not_allowed()),
@@ -230,6 +230,10 @@ impl ApiServer {
         warnings.append(&mut answer.warnings);
         Ok(Outcome::Tree { code: answer.code, value: answer.object })
     }
+}
+
+fn warn_of_deletion(target: &Target, options: &DeleteOptions, warnings: &mut Vec<String>) {
+    warnings.extend(target.resource.strategy.delete_warnings(options).into_iter().map(str::to_owned));
 }
 
 pub(crate) fn handler(target: &Target) -> Option<Arc<dyn Handler>> {
@@ -339,11 +343,6 @@ fn decode_delete_options(input: Input) -> Result<Value, Status> {
     let Some(schema) = types.by_name("apimachinery/pkg/apis/meta/v1.DeleteOptions") else {
         return Err(Status::internal("the facts have no DeleteOptions"));
     };
-    let bad = |why: String| {
-        Status::bad_request(format!(
-            "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {why}"
-        ))
-    };
     match input {
         Input::Tree(tree) => Ok(tree),
         Input::Nothing => Ok(Value::Null),
@@ -359,18 +358,19 @@ fn decode_delete_options(input: Input) -> Result<Value, Status> {
             }
             schema::decode_json(types, schema, &bytes, Strictness::Ignore)
                 .map(|decoded| decoded.value)
-                .map_err(|error| bad(error.to_string()))
+                .map_err(|error| Status::bad_request(error.to_string()))
         }
         Input::Yaml(bytes) => {
             let converted = apimachinery::yaml::to_json(&bytes)
                 .map_err(|error| Status::bad_request(error.to_string()))?;
             schema::decode_json(types, schema, &converted.json, Strictness::Ignore)
                 .map(|decoded| decoded.value)
-                .map_err(|error| bad(error.to_string()))
+                .map_err(|error| Status::bad_request(error.to_string()))
         }
         Input::Protobuf(bytes) => {
             let envelope = protobuf::open(&bytes).map_err(|error| Status::bad_request(error.to_string()))?;
-            protobuf::decode(types, schema, envelope.raw).map_err(|error| bad(error.to_string()))
+            protobuf::decode(types, schema, envelope.raw)
+                .map_err(|error| Status::bad_request(error.to_string()))
         }
     }
 }

@@ -150,6 +150,7 @@ fn decode_json(
     let meta = json::type_meta(bytes).map_err(|error| {
         expected.unrecognized(&format!("couldn't get version/kind; json parse error: {error}"), bytes)
     })?;
+    check_group_version(&meta.api_version).map_err(|why| expected.unrecognized(&why, bytes))?;
     check_kind(&meta.api_version, &meta.kind, expected)?;
     match decoded {
         Ok(decoded) => Ok((decoded.value, decoded.problems)),
@@ -246,6 +247,14 @@ fn is_expected(value: &Value, expected: &Expected<'_>) -> bool {
             Some((group, version)) => group == expected.group && version == expected.version,
             None => expected.group.is_empty() && api_version == expected.version,
         }
+    }
+}
+
+/// Whether an apiVersion is a group and a version.
+fn check_group_version(api_version: &str) -> Result<(), String> {
+    match api_version.matches('/').count() {
+        0 | 1 => Ok(()),
+        _ => Err(format!("unexpected GroupVersion string: {api_version}")),
     }
 }
 

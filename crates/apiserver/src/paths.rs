@@ -39,11 +39,20 @@ impl ApiServer {
         if let [endpoint @ ("healthz" | "livez" | "readyz"), check @ ..] = parts.as_slice() {
             return self.health(head, endpoint, check);
         }
-        if !reads && matches!(parts.first(), Some(&("version" | "metrics" | "openapi" | "api" | "apis"))) {
+        if let ["api" | "apis", ..] = parts.as_slice() {
+            return self.serve_discovery(head, &parts);
+        }
+        // A slash at the end makes another path of these.
+        match path {
+            "/openapi" | "/openapi/" | "/openapi/v2/" => return respond::no_such_page(),
+            "/openapi/v3/" => return self.serve_openapi(head, &["v3", ""]),
+            _ => {}
+        }
+        if !reads && matches!(parts.first(), Some(&("version" | "metrics" | "openapi"))) {
             return respond::status(&Status::method_not_allowed(), Wanted::JSON);
         }
         match parts.as_slice() {
-            [] => self.list_paths(),
+            [] | ["index.html"] => self.list_paths(),
             ["version"] => {
                 let body = serde_json::to_string_pretty(&facts::version()).unwrap_or_default();
                 respond::plain(200, "application/json", body)
@@ -54,7 +63,6 @@ impl ApiServer {
                 self.metrics.write(&self.stored_objects()),
             ),
             ["openapi", ..] => self.serve_openapi(head, &parts[1..]),
-            ["api" | "apis", ..] => self.discover(path, &head.headers).unwrap_or_else(respond::no_such_page),
             _ => match self.pages.iter().find(|(page, _)| *page == path.trim_end_matches('/')) {
                 Some((_, page)) => {
                     let (media_type, body) = page(&self.view());
@@ -66,6 +74,32 @@ impl ApiServer {
                 None => respond::no_such_page(),
             },
         }
+    }
+
+    /// What is there below `/api` and `/apis`. The router takes GET alone; what
+    /// the aggregator and the definitions of custom resources answer comes for
+    /// any method.
+    fn serve_discovery(&self, head: &Head, parts: &[&str]) -> Response<Body> {
+        let response = self.discover(&head.path, &head.headers).unwrap_or_else(respond::no_such_page);
+        let catalogue = self.catalogue.load();
+        let is_custom = |group: &str| {
+            catalogue
+                .resources()
+                .iter()
+                .filter(|resource| resource.group == group)
+                .all(|found| found.is_custom())
+        };
+        let takes_any = match parts {
+            ["apis"] => true,
+            ["apis", group] => *group != "apiregistration.k8s.io",
+            ["apis", group, _] => is_custom(group),
+            _ => false,
+        };
+        let is_there = response.status() != http::StatusCode::NOT_FOUND;
+        if is_there && !takes_any && head.method != Method::GET {
+            return respond::status(&Status::method_not_allowed(), Wanted::JSON);
+        }
+        response
     }
 
     /// Group, resource and count of everything that is stored.
@@ -85,9 +119,13 @@ impl ApiServer {
         match self.health_report(endpoint, &check.join("/"), verbose, &exclude) {
             Some((code, text)) => {
                 let mut response = respond::plain(code, TEXT, text);
-                response
-                    .headers_mut()
-                    .insert(http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
+                // A check that is asked for alone says less of its answer.
+                if check.is_empty() {
+                    response.headers_mut().insert(
+                        http::header::X_CONTENT_TYPE_OPTIONS,
+                        http::HeaderValue::from_static("nosniff"),
+                    );
+                }
                 response
             }
             None => respond::no_such_page(),

@@ -359,6 +359,16 @@ impl ApiServer {
         }
         let kind = target.subresource().map(|subresource| &subresource.kind);
         if matches!(kind, Some(SubresourceKind::PodStream | SubresourceKind::Proxy)) {
+            let refused = if !connects_by(&target, &head.method) {
+                Some(Status::method_not_allowed())
+            } else if &*target.subresource != "log" && head.query.get("dryRun").is_some() {
+                Some(Status::bad_request("dryRun is not supported"))
+            } else {
+                None
+            };
+            if let Some(status) = refused {
+                return respond::status(&status, self.wanted_or_json(&head));
+            }
             return self.connect(head, &route, &target, user, body).await;
         }
         let answer = match verb {
@@ -567,10 +577,11 @@ fn check_served(target: &Target, route: &Route, verb: &str) -> Result<(), Status
             return Ok(());
         }
         // A path exists where any method does.
-        let of_path: &[&str] = if target.name.is_empty() {
-            &["create", "list", "deletecollection"]
-        } else {
-            &["get", "update", "patch", "delete"]
+        let of_path: &[&str] = match (target.name.is_empty(), in_namespace) {
+            (true, true) => &["create", "list", "deletecollection"],
+            (true, false) => &["list"],
+            (false, true) => &["get", "update", "patch", "delete"],
+            (false, false) => &[],
         };
         if !of_path.iter().any(|verb| target.resource.has_verb(verb)) {
             return Err(Status::no_such_resource());
@@ -583,6 +594,24 @@ fn check_served(target: &Target, route: &Route, verb: &str) -> Result<(), Status
         return Ok(());
     }
     Err(Status::method_not_allowed())
+}
+
+/// Whether a stream or a proxy is asked for by this method.
+fn connects_by(target: &Target, method: &Method) -> bool {
+    match &*target.subresource {
+        "log" => method == Method::GET,
+        "exec" | "attach" | "portforward" => matches!(*method, Method::GET | Method::POST),
+        _ => matches!(
+            *method,
+            Method::GET
+                | Method::POST
+                | Method::PUT
+                | Method::PATCH
+                | Method::DELETE
+                | Method::HEAD
+                | Method::OPTIONS
+        ),
+    }
 }
 
 /// How the patch of this request is written.

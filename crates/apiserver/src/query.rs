@@ -92,7 +92,7 @@ impl Query {
     pub fn timeout(&self) -> Result<Option<Duration>, Status> {
         let Some(text) = self.get("timeout").filter(|text| !text.is_empty()) else { return Ok(None) };
         let nanos = time::parse_duration(text).map_err(|why| {
-            Status::bad_request(format!("invalid timeout specified in the request URI - {why}"))
+            Status::bad_request(format!("invalid timeout specified in the request URL - {why}"))
         })?;
         Ok(u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos))
     }

@@ -102,6 +102,8 @@ pub fn apply(
 /// `apps/v1, Kind=Deployment`, as upstream writes it also where a part lacks.
 fn group_version_kind(api_version: &str, kind: &str) -> String {
     match api_version.split_once('/') {
+        // What is no group and version says nothing.
+        Some((_, version)) if version.contains('/') => "/, Kind=".to_owned(),
         Some(_) => format!("{api_version}, Kind={kind}"),
         None => format!("/{api_version}, Kind={kind}"),
     }

@@ -15,7 +15,7 @@ pub enum Scalar {
     /// Whole or not.
     Number,
     Bool,
-    /// Any of them: times.
+    /// Any of them: times, quantities.
     Any,
 }
 
@@ -187,11 +187,9 @@ fn of_type(types: &Types, ty: Type) -> Shape<'_> {
         Type::String | Type::Bytes | Type::Duration => Shape::Scalar(Scalar::String),
         Type::Bool => Shape::Scalar(Scalar::Bool),
         Type::Int32 | Type::Int64 | Type::Float => Shape::Scalar(Scalar::Number),
-        Type::Time | Type::MicroTime => Shape::Scalar(Scalar::Any),
+        Type::Time | Type::MicroTime | Type::Quantity | Type::IntOrString => Shape::Scalar(Scalar::Any),
         Type::RawExtension => Shape::Whole,
-        Type::Quantity | Type::IntOrString | Type::FieldsV1 | Type::Json | Type::Any | Type::SchemaOr(..) => {
-            Shape::Deduced
-        }
+        Type::FieldsV1 | Type::Json | Type::Any | Type::SchemaOr(..) => Shape::Deduced,
         Type::Struct(id) => {
             Shape::Struct(types, id, if types.get(id).atomic { Atomic::Yes } else { Atomic::No })
         }

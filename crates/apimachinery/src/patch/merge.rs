@@ -27,12 +27,31 @@ pub fn apply(target: &mut Value, patch: Value) {
         *target = Value::object();
     }
     let Value::Object(target) = target else { return };
-    for (name, change) in patch {
+    for (name, mut change) in patch {
+        let is_object = matches!(target.get(&name), Some(Value::Object(_)));
         match change {
             Value::Null => _ = target.remove(&name),
-            Value::Object(_) => apply(target.entry(name), change),
-            change => _ = target.insert(name, change),
+            Value::Object(_) if is_object => apply(target.entry(name), change),
+            // What replaces no object is rid of the nulls in it; what replaces one is not.
+            _ => {
+                if !is_object {
+                    prune_nulls(&mut change);
+                }
+                target.insert(name, change);
+            }
         }
+    }
+}
+
+/// Removes members that are null, wherever they are; items of lists stay.
+fn prune_nulls(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.raw_mut().retain(|(_, member)| !member.is_null());
+            object.raw_mut().iter_mut().for_each(|(_, member)| prune_nulls(member));
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune_nulls),
+        _ => {}
     }
 }
 
@@ -72,6 +91,8 @@ mod tests {
             (value!({"a": ["b"]}), value!({"a": "c"}), value!({"a": "c"})),
             (value!({"a": {"b": "c"}}), value!({"a": {"b": "d", "c": null}}), value!({"a": {"b": "d"}})),
             (value!({"a": [{"b": "c"}]}), value!({"a": [1]}), value!({"a": [1]})),
+            (value!({"a": [1]}), value!({"a": [{"b": null, "c": [null]}]}), value!({"a": [{"c": [null]}]})),
+            (value!({"a": {"b": 1}}), value!({"a": [{"b": null}]}), value!({"a": [{"b": null}]})),
             (value!({"e": null}), value!({"a": 1}), value!({"e": null, "a": 1})),
             (value!({}), value!({"a": {"bb": {"ccc": null}}}), value!({"a": {"bb": {}}})),
             (value!([1, 2]), value!({"a": "b", "c": null}), value!({"a": "b"})),

@@ -22,7 +22,7 @@ pub use load::LoadError;
 pub(crate) use normalize::{Empties, Members, assemble, finish, item_or_zero};
 pub use normalize::{forget_empties, normalize, normalize_stored, zero};
 pub use scalar::ScalarError;
-pub use unstructured::why_not;
+pub use unstructured::{narrow, why_not};
 
 /// A struct type: an index into [`Types`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -148,6 +148,8 @@ pub(crate) fn finish(field: &Field, value: Value, empties: Empties) -> Option<Va
 /// An item of a list or map: null is the zero value.
 pub(crate) fn item_or_zero(types: &Types, ty: Type, value: Value) -> Value {
     match value {
+        // Storage knows no bytes that are not there.
+        Value::Null if ty == Type::Bytes => Value::String(String::new()),
         Value::Null => zero(types, ty),
         Value::Array(items) if items.is_empty() && matches!(ty, Type::List(_)) => Value::Null,
         Value::Object(object) if object.is_empty() && matches!(ty, Type::Map(_)) => Value::Null,

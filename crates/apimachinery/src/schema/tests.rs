@@ -92,7 +92,7 @@ fn members_come_in_gos_order_and_zero_values_by_gos_rules() {
         canonical(
             r#"{"spec":{"items":[null],"tags":[null],"limits":{"a":null},"sub":{}},"data":{"b":null}}"#
         ),
-        r#"{"spec":{"name":"","items":[{}],"limits":{"a":"0"},"when":null,"port":0,"sub":{},"tags":[""],"raw":null},"data":{"b":null}}"#
+        r#"{"spec":{"name":"","items":[{}],"limits":{"a":"0"},"when":null,"port":0,"sub":{},"tags":[""],"raw":null},"data":{"b":""}}"#
     );
 }
 

@@ -34,10 +34,40 @@ fn wrong(types: &Types, ty: Type, go_type: &'static str, value: &Value) -> Optio
             items.iter().find_map(|each| wrong(types, *item, inner, each))
         }
         (Type::List(_), _) => Some(format!("cannot restore slice from {}", kind(value))),
+        (Type::Bytes, Value::String(text)) => super::scalar::canonical_base64(text)
+            .err()
+            .map(|error| format!("error decoding from json: {error}")),
+        (Type::Bytes, _) => Some(format!("cannot restore slice from {}", kind(value))),
         (Type::String | Type::Bool | Type::Int32 | Type::Int64 | Type::Float, _) => {
             scalar(ty, go_type, value)
         }
         _ => None,
+    }
+}
+
+/// Brings whole numbers into the width of their fields, as the converter does:
+/// of what is too large the upper bits go.
+pub fn narrow(types: &Types, ty: TypeId, value: &mut Value) {
+    narrowed(types, Type::Struct(ty), value);
+}
+
+fn narrowed(types: &Types, ty: Type, value: &mut Value) {
+    match (ty, value) {
+        (Type::Struct(id), Value::Object(members)) => {
+            for (name, member) in members.raw_mut() {
+                if let Some(field) = types.get(id).field(name) {
+                    narrowed(types, field.ty, member);
+                }
+            }
+        }
+        (Type::Map(item), Value::Object(members)) => {
+            members.raw_mut().iter_mut().for_each(|(_, member)| narrowed(types, *item, member));
+        }
+        (Type::List(item), Value::Array(items)) => {
+            items.iter_mut().for_each(|each| narrowed(types, *item, each));
+        }
+        (Type::Int32, Value::Int(number)) => *number = i64::from(*number as i32),
+        _ => {}
     }
 }
 
@@ -95,6 +125,7 @@ F\treplicas\t*int32\t1
 F\tpolicy\tstring\t2\tg=v1.Policy
 F\tlabels\tmap[string]string\t3
 F\titems\t[]a.Item\t4
+F\tdata\tbytes\t5
 S\ta.Item
 F\ton\tbool\t1
 ";
@@ -112,12 +143,27 @@ F\ton\tbool\t1
             (value!({"items": {}}), "cannot restore slice from map"),
             (value!({"items": ["x"]}), "cannot restore struct from: string"),
             (value!({"items": [{"on": "x"}]}), "unrecognized type: bool"),
+            (value!({"data": "YW!j"}), "error decoding from json: illegal base64 data at input byte 2"),
+            (value!({"data": 1}), "cannot restore slice from int64"),
             (value!({"replicas": "x", "labels": 1}), "unrecognized type: int32"),
             (value!({"replicas": 1.5}), "cannot convert float64 to int32"),
             (value!({"policy": 7}), "cannot convert int64 to v1.Policy"),
         ] {
             let told = why_not(&types, ty, &value!({"spec": spec.clone()})).unwrap_or_default();
             assert_eq!(told, expected, "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_loses_its_upper_bits() {
+        let types = Types::load(TYPES).unwrap();
+        let ty = types.kind("", "v1", "Thing").unwrap();
+        for (replicas, kept) in
+            [(3, 3), (4_294_967_296i64, 0), (4_294_967_299, 3), (2_147_483_648, -2_147_483_648)]
+        {
+            let mut object = value!({"spec": {"replicas": replicas}});
+            narrow(&types, ty, &mut object);
+            assert_eq!(object["spec"]["replicas"].as_i64(), Some(kept), "{replicas}");
         }
     }
 }

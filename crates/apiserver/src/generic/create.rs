@@ -125,7 +125,9 @@ impl ApiServer {
     ) -> Result<Published, CommitError> {
         let attempt = Attempt::new(self, target, caller, options.dry_run);
         let mut notes = Notes::default();
-        self.prepare_new(&attempt, object, &mut notes, warnings).await.map_err(CommitError::Refused)?;
+        let prepared = self.prepare_new(&attempt, object, &mut notes, warnings).await;
+        warnings.append(&mut notes.warnings);
+        prepared.map_err(CommitError::Refused)?;
         let resource = &target.resource;
         // Upstream's storage says this, which a dry run does not ask.
         let sent = meta::resource_version(object);
@@ -211,7 +213,6 @@ impl ApiServer {
         let admission = Admission { name: &name, ..admission };
         self.validate(&admission, object, notes).await?;
         strategy.allocate(&context, object, None, &mut notes.companions)?;
-        warnings.append(&mut notes.warnings);
         Ok(())
     }
 }

@@ -34,7 +34,6 @@ impl ApiServer {
         warnings: &mut Vec<String>,
     ) -> Result<Outcome, Status> {
         let key = target.key(&target.name);
-        warnings.extend(target.resource.strategy.delete_warnings(options).into_iter().map(str::to_owned));
         for _ in 0..TRIES {
             let attempt = Attempt::new(self, target, caller, options.dry_run);
             let Some(entry) = attempt.view.snapshot().get(&key).cloned() else {

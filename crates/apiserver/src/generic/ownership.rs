@@ -167,15 +167,22 @@ pub(crate) fn normalize_applied(
         json::sort_deep(object);
         return Ok(());
     };
-    let api_version = config["apiVersion"].text().to_owned();
-    schema::normalize(facts::types(), schema, object, Strictness::Ignore).map(drop).map_err(|error| {
+    let unconverted = |why: String| {
+        let described = managed_fields::describe(config);
+        let kind = described.rsplit("; ").next().unwrap_or_default();
         Status::unknown(format!(
-            "failed to convert new object ({}) to proper version ({api_version}): unable to convert unstructured \
-             object to {api_version}, Kind={}: {error}",
-            managed_fields::describe(config),
-            config["kind"].text()
+            "failed to convert new object ({described}) to proper version: unable to convert unstructured object to \
+             {kind}: {why}"
         ))
-    })
+    };
+    let types = facts::types();
+    if let Some(why) = schema::why_not(types, schema, object) {
+        return Err(unconverted(why));
+    }
+    schema::narrow(types, schema, object);
+    schema::normalize(types, schema, object, Strictness::Ignore)
+        .map(drop)
+        .map_err(|error| unconverted(error.to_string()))
 }
 
 /// The fields that a write of the target resets to what they were.

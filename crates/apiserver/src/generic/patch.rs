@@ -17,22 +17,31 @@ use super::{Caller, FieldValidation, Outcome, Target, WriteOptions, metadata};
 use crate::ApiServer;
 use crate::input::{self, Expected};
 
-/// A patch that was read once.
+/// A patch that was read once. What is wrong with it, unless it is no JSON, is
+/// told when it is needed: an object that is not there is told first.
 pub(crate) enum Patch {
     Json(JsonPatch),
     Merge(Parsed),
     Strategic(Parsed),
     Apply(Configuration),
+    Unreadable(Status),
 }
 
 impl Patch {
+    /// # Errors
+    /// 400 for what is no JSON.
     pub fn parse(kind: PatchKind, body: &Bytes) -> Result<Self, Status> {
-        Ok(match kind {
-            PatchKind::Json => Patch::Json(JsonPatch::parse(body).map_err(refused)?),
-            PatchKind::Merge => Patch::Merge(patch::merge::parse(body).map_err(refused)?),
-            PatchKind::Strategic => Patch::Strategic(patch::strategic::parse(body).map_err(refused)?),
-            PatchKind::Apply { force } => Patch::Apply(Configuration::parse(body, force)),
-        })
+        let read = match kind {
+            PatchKind::Json => JsonPatch::parse(body).map(Patch::Json),
+            PatchKind::Merge => patch::merge::parse(body).map(Patch::Merge),
+            PatchKind::Strategic => patch::strategic::parse(body).map(Patch::Strategic),
+            PatchKind::Apply { force } => Ok(Patch::Apply(Configuration::parse(body, force))),
+        };
+        match read {
+            Err(error @ patch::Error::Syntax) => Err(refused(error)),
+            Err(error) => Ok(Patch::Unreadable(refused(error))),
+            Ok(patch) => Ok(patch),
+        }
     }
 
     /// From a tree, in process.
@@ -75,6 +84,7 @@ impl Patch {
             },
             // Merged by its owners' sets, see `Configuration`.
             Patch::Apply(_) => return Err(Status::unsupported_media_type()),
+            Patch::Unreadable(status) => return Err(status.clone()),
         };
         let strictness = match validation {
             FieldValidation::Ignore => Strictness::Ignore,
@@ -86,6 +96,8 @@ impl Patch {
                     input::check_patched(&patched, expected).map_err(|why| self.invalid(live, &why))?;
                 } else if let Some(why) = schema::why_not(facts::types(), schema, &patched) {
                     return Err(self.invalid(live, &why));
+                } else {
+                    schema::narrow(facts::types(), schema, &mut patched);
                 }
                 let found = schema::normalize(facts::types(), schema, &mut patched, strictness)
                     .map_err(|error| self.invalid(live, &error.to_string()))?;
@@ -127,7 +139,7 @@ impl Patch {
                 json::to_string(&patched)
             }
             Patch::Strategic(patch) => go_map(&patch.value),
-            Patch::Apply(_) => String::new(),
+            Patch::Apply(_) | Patch::Unreadable(_) => String::new(),
         };
         let mut errors = Errors::new();
         errors.invalid(&Path::child(&Path::Root, "patch"), shown, why);

@@ -72,28 +72,28 @@ impl ApiServer {
                 if !may_create {
                     return Err(target.not_found());
                 }
+                if !uid.is_empty() {
+                    return Err(other_uid(target, &key, options.dry_run, uid, ""));
+                }
                 let mut make_new = |said: &mut Vec<String>| {
                     let mut made = make(None, said)?;
                     self.check_new(target, caller, &mut made)?;
                     Ok(made)
                 };
-                match self.insert(target, caller, &mut make_new, options, &mut said).await {
-                    Err(status) if status.is("AlreadyExists") => continue,
-                    Err(status) => return Err(status),
-                    Ok(object) => {
-                        warnings.append(&mut said);
-                        return Ok(Outcome::Object { code: 201, object });
-                    }
+                let inserted = self.insert(target, caller, &mut make_new, options, &mut said).await;
+                if inserted.as_ref().is_err_and(|status| status.is("AlreadyExists")) {
+                    continue;
                 }
+                warnings.append(&mut said);
+                return inserted.map(|object| Outcome::Object { code: 201, object });
             };
-            match self.change_once(&attempt, options, &mut said, uid, &entry, make).await {
-                Ok(object) => {
-                    warnings.append(&mut said);
-                    return Ok(Outcome::Object { code: 200, object });
-                }
-                Err(CommitError::Refused(status)) => return Err(status),
-                Err(CommitError::Moved | CommitError::CompanionMoved) => {}
-            }
+            let changed = match self.change_once(&attempt, options, &mut said, uid, &entry, make).await {
+                Ok(object) => Ok(Outcome::Object { code: 200, object }),
+                Err(CommitError::Refused(status)) => Err(status),
+                Err(CommitError::Moved | CommitError::CompanionMoved) => continue,
+            };
+            warnings.append(&mut said);
+            return changed;
         }
         Err(Status::conflict(resource.group_resource(), &target.name, STALE))
     }
@@ -148,10 +148,9 @@ impl ApiServer {
             conversion.from_storage(&mut old).map_err(CommitError::Refused)?;
         }
         let mut notes = Notes::default();
-        let mut object = self
-            .prepare_change(attempt, options, warnings, uid, entry, &old, make, &mut notes)
-            .await
-            .map_err(CommitError::Refused)?;
+        let made = self.prepare_change(attempt, options, warnings, uid, entry, &old, make, &mut notes).await;
+        warnings.append(&mut notes.warnings);
+        let mut object = made.map_err(CommitError::Refused)?;
         ownership::keep_times(&mut object, &old);
 
         let ends = ends_by_update(resource.strategy.as_ref(), &object, &old);
@@ -196,15 +195,7 @@ impl ApiServer {
         let resource = &target.resource;
         let live_uid = meta::uid(old);
         if !uid.is_empty() && uid != live_uid {
-            return Err(Status::conflict(
-                resource.group_resource(),
-                &target.name,
-                &format!(
-                    "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
-                     Precondition failed: UID in precondition: {uid}, UID in object meta: {live_uid}",
-                    entry.key
-                ),
-            ));
+            return Err(other_uid(target, &entry.key, options.dry_run, uid, live_uid));
         }
         let converted;
         let live = match target.early_conversion() {
@@ -270,7 +261,6 @@ impl ApiServer {
         if target.subresource.is_empty() {
             strategy.allocate(&context, &mut object, Some(old), &mut notes.companions)?;
         }
-        warnings.append(&mut notes.warnings);
         Ok(object)
     }
 
@@ -327,6 +317,18 @@ impl ApiServer {
         }
         Ok(())
     }
+}
+
+/// The refusal of a uid that is not the object's. A dry run knows nothing of
+/// where upstream's storage begins.
+fn other_uid(target: &Target, key: &store::Key, dry_run: bool, sent: &str, live: &str) -> Status {
+    let key = key.as_str();
+    let key = if dry_run { key.strip_prefix("/registry").unwrap_or(key) } else { key };
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+         failed: UID in precondition: {sent}, UID in object meta: {live}"
+    );
+    Status::conflict(target.resource.group_resource(), &target.name, &why)
 }
 
 /// As Go's strconv.ParseUint, with its words.

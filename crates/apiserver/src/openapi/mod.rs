@@ -123,7 +123,6 @@ impl ApiServer {
                 let index = json::to_string(&v3::index(&Facts::with_custom(&view, false), &hash));
                 respond::plain(200, "text/plain; charset=utf-8", index)
             }
-            ["v3", ..] if negotiate::preferred(&head.headers, &V3_FORMS).is_none() => not_acceptable(),
             ["v3", document @ ..] => {
                 let name = document.join("/");
                 let view = self.view();
@@ -134,6 +133,7 @@ impl ApiServer {
                     v3::document(&facts, &name, hash.is_some()).map(|document| encoded(&document))
                 };
                 match self.cached(&key, make) {
+                    Some(_) if negotiate::preferred(&head.headers, &V3_FORMS).is_none() => not_acceptable(),
                     Some(body) => answer(&head.headers, JSON, &body, hash.as_deref().unwrap_or(&HASH)),
                     None => {
                         let mut response = respond::plain(404, "text/plain", Vec::new());

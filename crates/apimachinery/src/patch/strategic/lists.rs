@@ -1,7 +1,7 @@
 //! Merging lists: of objects by their key, of scalars as sets, and the order
 //! of what comes out.
 
-use super::{DIRECTIVE, Meta, Scope, bad_directive, drop_directives, merge_map, no_merge_key};
+use super::{DIRECTIVE, Meta, Scope, bad_directive, drop_directives, go_print, merge_map, no_merge_key};
 use crate::patch::Error;
 use crate::{Object, Value};
 
@@ -49,7 +49,11 @@ pub(super) fn of_objects(object: &[Value], patch: &[Value]) -> Result<bool, Erro
         return Err(Error::DoesNotApply("lists of lists are not supported".into()));
     }
     if first.is_null() || items.any(|item| std::mem::discriminant(item) != std::mem::discriminant(first)) {
-        return Err(Error::Unmergeable("list element types are not identical".into()));
+        let lists: Vec<String> = [object, patch]
+            .map(|list| format!("[{}]", list.iter().map(go_print).collect::<Vec<_>>().join(" ")))
+            .into();
+        let why = format!("list element types are not identical: [{}]", lists.join(" "));
+        return Err(Error::Unmergeable(why));
     }
     Ok(matches!(first, Value::Object(_)))
 }

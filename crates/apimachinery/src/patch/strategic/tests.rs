@@ -174,6 +174,11 @@ fn errors_are_upstreams() {
             "merging lists cannot yet be specified in the patch",
         ),
         (
+            value!({"items": [{"name": "b"}, null]}),
+            500,
+            "list element types are not identical: [[map[name:a]] [map[name:b] <nil>]]",
+        ),
+        (
             value!({"strategy": {"$retainKeys": ["type"], "step": {}}}),
             400,
             "invalid patch format of retainKeys",
