@@ -47,7 +47,7 @@ impl ApiServer {
             }
         }
         if looked && !object.is_null() && admission.subresource.is_empty() {
-            default_in_storage(resource, object);
+            default_in_storage(resource, object, self.edge.clock.now());
         }
         Ok(())
     }

@@ -140,7 +140,7 @@ impl Admission<'_> {
             object.set("apiVersion", api_version.as_ref());
         }
         if self.subresource.is_empty() {
-            default_in_storage(self.definition, &mut object);
+            default_in_storage(self.definition, &mut object, self.now);
         }
         Ok(object)
     }

@@ -68,6 +68,9 @@ pub trait Strategy: Send + Sync + 'static {
     /// after each change by admission.
     fn default(&self, _version: &str, _object: &mut Value) {}
 
+    /// Defaults that are the present time, after [`Strategy::default`].
+    fn default_times(&self, _version: &str, _object: &mut Value, _now: Timestamp) {}
+
     /// Brings a tree that was stored under an earlier definition of the kind
     /// into the form of the present one ([`Definition::since`]).
     fn upgrade(&self, _stored: &mut Value) {}

@@ -297,7 +297,7 @@ impl ApiServer {
                 Status::internal(format!("{} {}: {error}", resource.kind, meta::name(object)))
             })?;
         }
-        super::metadata::default_in_storage(resource, object);
+        super::metadata::default_in_storage(resource, object, self.edge.clock.now());
         Ok(())
     }
 }

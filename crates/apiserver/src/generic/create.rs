@@ -29,7 +29,7 @@ impl ApiServer {
             metadata::match_namespace(&mut object, &target.resource, &target.namespace)?;
             metadata::deduplicate_owners(&mut object, said);
             metadata::drop_system_fields(&mut object);
-            metadata::default(&target.resource, version, &mut object);
+            metadata::default(&target.resource, version, &mut object, self.edge.clock.now());
             Ok(Made::Plain(object))
         };
         let object = self.insert(target, caller, &mut make, options, warnings).await?;

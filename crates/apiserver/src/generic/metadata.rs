@@ -23,8 +23,9 @@ pub(crate) fn age(object: &Value, now: Timestamp) -> String {
 
 /// Defaults of a served version: the strategy's, which depend on the object,
 /// then those of the table, which find the rest.
-pub(crate) fn default(resource: &Resource, version: &Version, object: &mut Value) {
+pub(crate) fn default(resource: &Resource, version: &Version, object: &mut Value, now: Timestamp) {
     resource.strategy.default(&version.name, object);
+    resource.strategy.default_times(&version.name, object, now);
     if let Some(schema) = version.schema
         && let Some(defaults) = facts::defaults(schema)
     {
@@ -33,10 +34,11 @@ pub(crate) fn default(resource: &Resource, version: &Version, object: &mut Value
 }
 
 /// Defaults of the stored version.
-pub(crate) fn default_in_storage(resource: &Definition, object: &mut Value) {
+pub(crate) fn default_in_storage(resource: &Definition, object: &mut Value, now: Timestamp) {
     let Storage::Stored { api_version, schema, .. } = &resource.storage else { return };
     let version = api_version.rsplit('/').next().unwrap_or(api_version);
     resource.strategy.default(version, object);
+    resource.strategy.default_times(version, object, now);
     if let Some(schema) = schema
         && let Some(defaults) = facts::defaults(*schema)
     {

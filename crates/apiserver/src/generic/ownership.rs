@@ -136,7 +136,7 @@ impl ApiServer {
             managed_fields::apply(&self.served(target), live, request, &write)?;
         if changed {
             normalize_applied(&mut object, target.version().schema, config)?;
-            metadata::default(&target.resource, target.version(), &mut object);
+            metadata::default(&target.resource, target.version(), &mut object, self.edge.clock.now());
         }
         Ok(object)
     }

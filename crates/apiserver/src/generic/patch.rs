@@ -215,7 +215,7 @@ impl ApiServer {
             metadata::match_namespace(&mut patched, &resource, &target.namespace)?;
             check_name(&patched, &target.name)?;
             metadata::deduplicate_owners(&mut patched, warnings);
-            metadata::default(&resource, version, &mut patched);
+            metadata::default(&resource, version, &mut patched, self.edge.clock.now());
             Ok(Made::Plain(patched))
         };
         self.change(target, caller, options, warnings, "", may_create, &mut make).await

@@ -44,7 +44,7 @@ impl ApiServer {
         check_name(&sent, &target.name)?;
         metadata::match_namespace(&mut sent, &target.resource, &target.namespace)?;
         metadata::deduplicate_owners(&mut sent, warnings);
-        metadata::default(&target.resource, version, &mut sent);
+        metadata::default(&target.resource, version, &mut sent, self.edge.clock.now());
         let uid = meta::uid(&sent).to_owned();
         let may_create = target.subresource.is_empty() && target.resource.strategy.creates_on_update();
         let mut make = |_: Option<&Value>, _: &mut Vec<String>| Ok(Made::Plain(sent.clone()));

@@ -1,8 +1,8 @@
 //! DeviceTaintRule: a taint for all devices that a selector finds.
 
-use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::dns1123_label;
+use apimachinery::{Value, time};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
@@ -20,12 +20,17 @@ impl Strategy for DeviceTaintRule {
         true
     }
 
-    fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {
-        date_taint(object.entry("spec").entry("taint"), None, context);
+    fn default_times(&self, _: &str, object: &mut Value, now: Timestamp) {
+        date_taint(object.entry("spec").entry("taint"), now);
     }
 
+    /// Another effect begins now, unless the client says when.
     fn prepare_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
-        date_taint(object.entry("spec").entry("taint"), Some(&old["spec"]["taint"]), context);
+        let before = &old["spec"]["taint"];
+        let taint = object.entry("spec").entry("taint");
+        if taint["effect"] != before["effect"] && taint["timeAdded"] == before["timeAdded"] {
+            taint.set("timeAdded", time::format(context.now));
+        }
     }
 
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {

@@ -7,16 +7,11 @@ pub mod resource_slice;
 mod validation;
 
 use apimachinery::{Value, time};
-use apiserver::Context;
+use jiff::Timestamp;
 
-/// Writes when a taint began: now, unless `old` is the same taint.
-fn date_taint(taint: &mut Value, old: Option<&Value>, context: &Context<'_>) {
-    let same = |old: &&Value| ["key", "value", "effect"].iter().all(|field| old[*field] == taint[*field]);
-    if !taint["timeAdded"].is_null() {
-        return;
-    }
-    match old.filter(same).map(|old| old["timeAdded"].clone()) {
-        Some(moment) if !moment.is_null() => taint.set("timeAdded", moment),
-        _ => taint.set("timeAdded", time::format(context.now)),
+/// A taint begins when nobody says when.
+fn date_taint(taint: &mut Value, now: Timestamp) {
+    if taint["timeAdded"].is_null() {
+        taint.set("timeAdded", time::format(now));
     }
 }

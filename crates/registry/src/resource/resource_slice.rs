@@ -39,14 +39,26 @@ impl Strategy for ResourceSlice {
         format!("field label not supported for {group}/{}, Kind={kind}: {field}", version.name)
     }
 
-    fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {
-        drop_disabled(object, &Value::Null);
-        date_taints(context, object, None);
+    fn default_times(&self, version: &str, object: &mut Value, now: Timestamp) {
+        for device in items(object.entry("spec"), "devices") {
+            // The oldest version keeps them a level further down.
+            let holder = match version {
+                "v1beta1" => device.get_mut("basic"),
+                _ => Some(device),
+            };
+            holder
+                .into_iter()
+                .flat_map(|holder| items(holder, "taints"))
+                .for_each(|taint| date_taint(taint, now));
+        }
     }
 
-    fn prepare_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_disabled(object, &Value::Null);
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         drop_disabled(object, old);
-        date_taints(context, object, Some(old));
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
@@ -60,21 +72,8 @@ impl Strategy for ResourceSlice {
     fn returns_deleted(&self) -> bool {
         true
     }
-}
 
-/// A taint that a device had already began when it began.
-fn date_taints(context: &Context<'_>, object: &mut Value, old: Option<&Value>) {
-    for device in items(object.entry("spec"), "devices") {
-        let name = device["name"].clone();
-        let before =
-            old.and_then(|old| old["spec"]["devices"].items().iter().find(|device| device["name"] == name));
-        for taint in items(device, "taints") {
-            let same = before.and_then(|device| {
-                let fields = ["key", "value", "effect"];
-                let all = device["taints"].items().iter();
-                all.into_iter().find(|old| fields.iter().all(|field| old[*field] == taint[*field]))
-            });
-            date_taint(taint, same, context);
-        }
+    fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
+        crate::printers::cluster::resource_slice(object, now)
     }
 }
