@@ -45,7 +45,7 @@ pub use extend::admission::{
     Admission, AdmissionPlugin, Notes, Operation, Plugin, Reinvocation, RemotePlugin,
 };
 pub use extend::authorization::{Action, Authorizer, Decision, Verdict};
-pub use extend::companion::{Change, Companion};
+pub use extend::companion::{Change, Companion, OWN_MANAGER};
 pub use extend::conversion::Conversion;
 pub use extend::definition::{
     Column, Definition, Ineffective, Scale, ScaleSelector, Scope, Selectable, Storage, Subresource,

@@ -116,6 +116,7 @@ fn charge(
         resource: "resourcequotas".into(),
         namespace: stored.namespace().to_owned(),
         name: stored.name().to_owned(),
+        manager: "",
         change: Change::Update { revision: stored.revision(), object: charged },
     }))
 }

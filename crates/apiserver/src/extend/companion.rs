@@ -14,8 +14,13 @@ pub struct Companion {
     /// "" for cluster-scoped ones.
     pub namespace: String,
     pub name: String,
+    /// Whose the fields of a new object are; "" where it says nothing of owners.
+    pub manager: &'static str,
     pub change: Change,
 }
+
+/// Whose the fields are that the API server itself sets.
+pub const OWN_MANAGER: &str = "kube-apiserver";
 
 #[derive(Clone, Debug)]
 pub enum Change {

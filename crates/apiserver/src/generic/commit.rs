@@ -9,6 +9,7 @@ use apimachinery::{Key as Name, Status, Value, meta, time};
 use bytes::Bytes;
 use store::{Compare, Entry, Indexed, Key, Op, Txn};
 
+use super::Target;
 use crate::catalogue::Resource;
 use crate::header::{self, Header};
 use crate::{ApiServer, Change, Companion, Storage};
@@ -213,6 +214,16 @@ impl ApiServer {
         let key = Key::from(key);
         match companion.change {
             Change::Create(mut object) => {
+                if !companion.manager.is_empty() {
+                    let target = Target {
+                        resource: resource.clone(),
+                        version: 0,
+                        namespace: companion.namespace,
+                        name: companion.name,
+                        subresource: String::new(),
+                    };
+                    self.own_new(&target, companion.manager, &mut object);
+                }
                 self.fill_system_fields(&mut object);
                 let draft = Draft::of(&resource, &mut object)?;
                 txn.compares.push(Compare::Absent(key.clone()));

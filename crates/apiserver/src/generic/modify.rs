@@ -15,6 +15,38 @@ const TRIES: usize = 64;
 /// What a handler makes of the stored tree, and what is committed with it.
 pub type Modify<'a> = &'a mut (dyn FnMut(&mut Value, &View) -> Result<Vec<Companion>, Status> + Send);
 
+/// Who comes to own what a change sets.
+#[derive(Clone, Copy)]
+enum Owner<'a> {
+    Nobody,
+    Updates(&'a str),
+    Applies(&'a str),
+}
+
+impl<'a> Owner<'a> {
+    fn manager(self) -> Option<&'a str> {
+        match self {
+            Owner::Nobody => None,
+            Owner::Updates(manager) | Owner::Applies(manager) => Some(manager),
+        }
+    }
+}
+
+/// The status of an object as a configuration to apply.
+fn status_of(object: &Value) -> Value {
+    let mut config = Value::object();
+    for member in ["apiVersion", "kind"] {
+        config.set(member, object[member].clone());
+    }
+    for member in ["name", "namespace"] {
+        if !object["metadata"][member].is_null() {
+            config.set_at(&["metadata", member], object["metadata"][member].clone());
+        }
+    }
+    config.set("status", object["status"].clone());
+    config
+}
+
 impl ApiServer {
     /// Reads a stored object, lets `change` write on it and commits; again on
     /// the newer one where somebody came between. Neither admission nor
@@ -29,7 +61,7 @@ impl ApiServer {
         dry_run: bool,
         change: Modify<'_>,
     ) -> Result<Value, Status> {
-        self.modify_owned((group, plural), (namespace, name), dry_run, None, change).await
+        self.modify_owned((group, plural), (namespace, name), dry_run, Owner::Nobody, change).await
     }
 
     /// As [`Self::modify`], for a loop that writes the status of an object in
@@ -44,7 +76,21 @@ impl ApiServer {
         manager: &str,
         change: Modify<'_>,
     ) -> Result<Value, Status> {
-        self.modify_owned(kind, place, false, Some(manager), change).await
+        self.modify_owned(kind, place, false, Owner::Updates(manager), change).await
+    }
+
+    /// As [`Self::modify_status`], for a loop that applies the status it makes.
+    ///
+    /// # Errors
+    /// As [`Self::modify`].
+    pub async fn apply_status(
+        &self,
+        kind: (&str, &str),
+        place: (&str, &str),
+        manager: &str,
+        change: Modify<'_>,
+    ) -> Result<Value, Status> {
+        self.modify_owned(kind, place, false, Owner::Applies(manager), change).await
     }
 
     async fn modify_owned(
@@ -52,7 +98,7 @@ impl ApiServer {
         (group, plural): (&str, &str),
         (namespace, name): (&str, &str),
         dry_run: bool,
-        manager: Option<&str>,
+        owner: Owner<'_>,
         change: Modify<'_>,
     ) -> Result<Value, Status> {
         let catalogue = self.catalogue();
@@ -66,9 +112,9 @@ impl ApiServer {
                 return Err(Status::not_found(resource.group_resource(), name));
             };
             let mut object = tree_of(resource, &entry.value, entry.revision);
-            let before = manager.map(|_| object.clone());
+            let before = owner.manager().map(|_| object.clone());
             let companions = change(&mut object, &view)?;
-            if let (Some(manager), Some(before)) = (manager, before)
+            if let (Some(manager), Some(before)) = (owner.manager(), before)
                 && before != object
             {
                 let target = Target {
@@ -80,7 +126,13 @@ impl ApiServer {
                 };
                 let caller = Caller { user: Arc::new(UserInfo::new("", &[])), agent: manager.into() };
                 let (options, now) = (WriteOptions::default(), self.edge.clock.now());
-                self.own_fields(&target, &caller, &options, now, &before, &mut object);
+                match owner {
+                    Owner::Applies(_) => {
+                        let config = status_of(&object);
+                        object = self.apply(&target, &caller, &options, &before, (&config, true))?;
+                    }
+                    _ => self.own_fields(&target, &caller, &options, now, &before, &mut object),
+                }
             }
             if dry_run {
                 return Ok(object);

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{Caller, Target, WriteOptions, metadata};
 use crate::catalogue::{Catalogue, Resource};
-use crate::{ApiServer, Definition, Storage, Version};
+use crate::{ApiServer, Definition, Storage, UserInfo, Version};
 
 /// What is served of the kind of a request, and of those that share its storage.
 struct Served<'a> {
@@ -109,6 +109,14 @@ impl ApiServer {
             forget: false,
         };
         managed_fields::update(&self.served(target), live, object, &write);
+    }
+
+    /// As [`Self::own_fields`], of a new object that the server itself makes.
+    pub(crate) fn own_new(&self, target: &Target, manager: &str, object: &mut Value) {
+        let caller = Caller { user: Arc::new(UserInfo::new("", &[])), agent: manager.into() };
+        let (options, now) = (WriteOptions::default(), self.edge.clock.now());
+        let zero = target.resource.zero(target.version);
+        self.own_fields(target, &caller, &options, now, zero, object);
     }
 
     /// `config` applied to `live`, or to nothing where the kind's zero value is

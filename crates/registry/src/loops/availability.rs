@@ -84,7 +84,10 @@ async fn pass(server: &ApiServer) -> Result<bool, Status> {
             Ok(Vec::new())
         };
         ignore_absent(
-            server.modify_status(API_SERVICES, ("", &name), super::MANAGER, &mut change).await.map(drop),
+            server
+                .modify_status(API_SERVICES, ("", &name), apiserver::OWN_MANAGER, &mut change)
+                .await
+                .map(drop),
         )?;
     }
     Ok(has_remote)

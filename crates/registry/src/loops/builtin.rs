@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use api::facts;
 use apimachinery::{Value, meta, time};
-use apiserver::{Change, Companion, View};
+use apiserver::{Change, Companion, OWN_MANAGER, View};
 use auth::rbac::Rule;
 use jiff::Timestamp;
 
-use super::{create_missing, rbac};
+use super::{create_missing, flow_schemas, rbac};
 use crate::metrics;
 
 /// Paths whose objects depend on the cluster and are made elsewhere.
 const OWN: [&str; 3] =
     ["/api/v1/services", "/apis/networking.k8s.io/v1/ipaddresses", "/apis/networking.k8s.io/v1/servicecidrs"];
+
+/// Whose the fields of flow control's built-in objects are.
+const FLOW_MANAGER: &str = "api-priority-and-fairness-config-producer-v1";
 
 pub(super) fn plan(view: &View, now: Timestamp) -> Vec<Companion> {
     let mut changes = Vec::new();
@@ -30,7 +33,19 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Vec<Companion> {
             date_conditions(&mut object, now);
             let stored = view.get(group, resource, meta::namespace(&object), meta::name(&object));
             match stored {
-                None => changes.extend(create_missing(view, group, resource, object)),
+                None => {
+                    // What follows from other objects, loops write.
+                    if !object["aggregationRule"].is_null() {
+                        object.set("rules", Value::Null);
+                    }
+                    let mut manager = OWN_MANAGER;
+                    if group == flow_schemas::GROUP {
+                        manager = FLOW_MANAGER;
+                        object.remove("status");
+                    }
+                    let made = create_missing(view, group, resource, object);
+                    changes.extend(made.map(|made| Companion { manager, ..made }));
+                }
                 Some(stored) if group == auth::rbac::GROUP => {
                     if let Some(updated) = rbac::reconcile(&stored.tree(), &object) {
                         changes.push(Companion {
@@ -38,6 +53,7 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Vec<Companion> {
                             resource: resource.to_owned(),
                             namespace: stored.namespace().to_owned(),
                             name: stored.name().to_owned(),
+                            manager: OWN_MANAGER,
                             change: Change::Update { revision: stored.revision(), object: updated },
                         });
                     }

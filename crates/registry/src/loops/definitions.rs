@@ -10,11 +10,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use apimachinery::{Status, Value, json, meta, value};
-use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, View};
+use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, OWN_MANAGER, View};
 use edge::Task;
 use jiff::Timestamp;
 
-use super::{MANAGER, ignore_absent, own_user};
+use super::{ignore_absent, own_user};
 use crate::apiextensions::custom_resource_definition::CLEANUP;
 use crate::apiextensions::{approval, names, served};
 use crate::conditions::{self, Told};
@@ -210,7 +210,9 @@ impl Definitions {
             approval(tree, now);
             Ok(Vec::new())
         };
-        ignore_absent(server.modify_status(DEFINITIONS, ("", name), MANAGER, &mut change).await.map(|_| ()))
+        ignore_absent(
+            server.modify_status(DEFINITIONS, ("", name), OWN_MANAGER, &mut change).await.map(|_| ()),
+        )
     }
 
     /// An API service for each served version, and none for others.
@@ -297,6 +299,7 @@ fn api_service(group: &str, version: &str, now: Timestamp) -> Companion {
         resource: SERVICES.1.into(),
         namespace: String::new(),
         name,
+        manager: OWN_MANAGER,
         change: Change::Create(object),
     }
 }

@@ -11,7 +11,7 @@ use apiserver::{ApiServer, Changes, View};
 use super::ignore_absent;
 use crate::conditions::{self, Told};
 
-const GROUP: &str = "flowcontrol.apiserver.k8s.io";
+pub(super) const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 const SCHEMAS: (&str, &str) = (GROUP, "flowschemas");
 const LEVELS: &str = "prioritylevelconfigurations";
 
@@ -62,11 +62,13 @@ async fn pass(server: &ApiServer) -> Result<(), Status> {
             conditions::set(tree, Told { kind: DANGLING, status, reason, message: &message }, now);
             Ok(Vec::new())
         };
-        ignore_absent(server.modify(SCHEMAS, ("", &name), false, &mut change).await.map(drop))?;
+        ignore_absent(server.apply_status(SCHEMAS, ("", &name), MANAGER, &mut change).await.map(drop))?;
     }
     Ok(())
 }
 
+/// As whom the conditions are applied.
+const MANAGER: &str = "api-priority-and-fairness-config-consumer-v1";
 const DANGLING: &str = "Dangling";
 const NOT_FOUND: &str = "NotFound";
 

@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use apimachinery::{Value, time, value};
-use apiserver::{Change, Companion, View};
-use jiff::Timestamp;
+use apimachinery::{Status, Value, time, value};
+use apiserver::{ApiServer, Change, Companion, OWN_MANAGER, View};
 
 use super::{Cluster, create_missing};
 use crate::core::service::addresses::AddressRange;
@@ -12,11 +11,12 @@ use crate::core::service::allocation::take_address;
 
 const NAME: &str = "kubernetes";
 const NAMESPACE: &str = "default";
+const RANGES: (&str, &str) = ("networking.k8s.io", "servicecidrs");
 
-pub(super) fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Companion> {
+pub(super) fn plan(view: &View, cluster: &Cluster) -> Vec<Companion> {
     let mut changes = Vec::new();
     let Some(primary) = cluster.service_ranges.first() else { return changes };
-    changes.extend(create_missing(view, "networking.k8s.io", "servicecidrs", service_cidr(cluster, now)));
+    changes.extend(create_missing(view, RANGES.0, RANGES.1, service_cidr(cluster)));
     let first = AddressRange::new(*primary).first();
     if view.get("", "services", NAMESPACE, NAME).is_none() {
         let service = service(first, cluster.port);
@@ -40,18 +40,32 @@ pub(super) fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Compan
     changes
 }
 
-fn service_cidr(cluster: &Cluster, now: Timestamp) -> Value {
+fn service_cidr(cluster: &Cluster) -> Value {
     let cidrs: Vec<Value> = cluster.service_ranges.iter().map(|net| net.to_string().into()).collect();
     value!({
         "kind": "ServiceCIDR",
         "apiVersion": "networking.k8s.io/v1",
-        "metadata": {"name": NAME, "finalizers": ["networking.k8s.io/service-cidr-finalizer"]},
-        "spec": {"cidrs": cidrs},
-        "status": {"conditions": [{
-            "type": "Ready", "status": "True", "lastTransitionTime": time::format(now), "reason": "",
-            "message": "Kubernetes Service CIDR is ready"
-        }]}
+        "metadata": {"name": NAME},
+        "spec": {"cidrs": cidrs}
     })
+}
+
+/// Tells that the range is ready, unless somebody told before.
+pub(super) async fn tell_range(server: &ApiServer) -> Result<(), Status> {
+    let now = time::format(server.edge().clock.now());
+    let mut change = |range: &mut Value, _: &View| {
+        if range["status"]["conditions"].items().is_empty() {
+            let ready = value!({
+                "type": "Ready", "status": "True", "lastTransitionTime": now.as_str(), "reason": "",
+                "message": "Kubernetes default Service CIDR is ready"
+            });
+            range.set_at(&["status", "conditions"], vec![ready]);
+        }
+        Ok(Vec::new())
+    };
+    let told =
+        server.apply_status(RANGES, ("", NAME), "kubernetes-service-cidr-controller", &mut change).await;
+    super::ignore_absent(told.map(drop))
 }
 
 fn service(address: IpAddr, port: u16) -> Value {
@@ -140,6 +154,7 @@ fn publish(
         resource: resource.to_owned(),
         namespace: NAMESPACE.to_owned(),
         name: NAME.to_owned(),
+        manager: OWN_MANAGER,
         change: Change::Update { revision: stored.revision(), object: updated },
     })
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use apimachinery::{Status, Value, meta, value};
-use apiserver::{ApiServer, Change, Companion, View};
+use apiserver::{ApiServer, Change, Companion, OWN_MANAGER, View};
 use auth::ServiceAccountTokens;
 use auth::tokens::{LAST_USED, UsedSecret, date};
 use jiff::Timestamp;
@@ -38,6 +38,7 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Option<Companion> {
         resource: "configmaps".into(),
         namespace: NAMESPACE.into(),
         name: NAME.into(),
+        manager: OWN_MANAGER,
         change: Change::Update { revision: stored.revision(), object },
     })
 }

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use apimachinery::{Status, Value, meta};
-use apiserver::{ApiServer, Change, Companion, UserInfo, View};
+use apiserver::{ApiServer, Change, Companion, OWN_MANAGER, UserInfo, View};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -59,6 +59,7 @@ pub async fn bootstrap(server: &Arc<ApiServer>, cluster: &Cluster) -> Result<(),
     let view = server.view();
     let changes = plan(&view, cluster, server.edge().clock.now());
     server.seed(changes).await?;
+    kubernetes_service::tell_range(server).await?;
     let mut definitions = definitions::Definitions::new(server);
     definitions.pass(server).await?;
     let tasks = &server.edge().tasks;
@@ -88,13 +89,10 @@ pub fn track_legacy_tokens(server: &Arc<ApiServer>, tokens: &auth::ServiceAccoun
 fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Companion> {
     let mut changes = namespaces::plan(view);
     changes.extend(builtin::plan(view, now));
-    changes.extend(kubernetes_service::plan(view, cluster, now));
+    changes.extend(kubernetes_service::plan(view, cluster));
     changes.extend(legacy_tokens::plan(view, now));
     changes
 }
-
-/// Whose the fields are that the API's own loops set.
-const MANAGER: &str = "kube-apiserver";
 
 /// As whom the API's own loops write.
 fn own_user() -> Arc<UserInfo> {
@@ -120,6 +118,7 @@ fn create_missing(view: &View, group: &str, resource: &str, object: Value) -> Op
         resource: resource.into(),
         namespace,
         name,
+        manager: OWN_MANAGER,
         change: Change::Create(object),
     })
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use apimachinery::field::{Errors, Path, quote};
 use apimachinery::validation::parse_ip_sloppy;
 use apimachinery::{Status, Value, meta, value};
-use apiserver::{Change, Companion, Context, View};
+use apiserver::{Change, Companion, Context, OWN_MANAGER, View};
 
 use super::addresses::AddressRange;
 use super::defaults::{is_headless, needs_cluster_ip, needs_health_check_port, needs_node_ports, node_ports};
@@ -231,6 +231,7 @@ pub fn take_address(service: &Value, namespace: &str, address: &IpAddr) -> Compa
         resource: "ipaddresses".into(),
         namespace: String::new(),
         name: address.to_string(),
+        manager: OWN_MANAGER,
         change: Change::Create(value!({
             "kind": "IPAddress",
             "apiVersion": "networking.k8s.io/v1",
@@ -253,6 +254,7 @@ fn release_address(view: &View, address: &str, companions: &mut Vec<Companion>) 
             resource: "ipaddresses".into(),
             namespace: String::new(),
             name: address.to_owned(),
+            manager: OWN_MANAGER,
             change: Change::Delete { revision: held.revision() },
         });
     }
@@ -323,6 +325,7 @@ impl Table {
             resource: "rangeallocations".into(),
             namespace: String::new(),
             name: NODE_PORTS.into(),
+            manager: "",
             change,
         }
     }
