@@ -1,5 +1,5 @@
 //! The macros beside the standard ones, which the parser expands itself:
-//! comprehensions of two variables, `sortBy`, and those of optionals.
+//! comprehensions of two variables, `cel.bind`, `sortBy`, and those of optionals.
 
 use crate::syntax::{Comprehension, Expr, Literal, Lowering, Node};
 
@@ -16,8 +16,11 @@ pub(crate) fn expand(
     target: Option<Box<Expr>>,
     mut args: Vec<Expr>,
 ) -> Expr {
+    let is_bind = lowering.binds
+        && matches!(target.as_deref(), Some(Expr { node: Node::Ident(name), .. }) if name == "cel");
     let Some(target) = target else { return call_at(at, &function, None, args) };
     match (&*function, args.len()) {
+        ("bind", 3) if is_bind => bind(lowering, at, args),
         ("all" | "exists" | "existsOne" | "exists_one", 3) => {
             let Some((variable, second)) = two_names(lowering, &args) else { return nothing(at) };
             let predicate = args.remove(2);
@@ -119,6 +122,17 @@ pub(crate) fn expand(
         }
         _ => call_at(at, &function, Some(target), args),
     }
+}
+
+fn bind(lowering: &mut Lowering<'_>, at: u32, mut args: Vec<Expr>) -> Expr {
+    let Node::Ident(variable) = &args[0].node else {
+        lowering.refuse(args[0].at, "cel.bind() variable names must be simple identifiers");
+        return nothing(at);
+    };
+    let variable = variable.clone();
+    let body = args.remove(2);
+    let value = args.remove(1);
+    bound_to(at, variable, value, body)
 }
 
 /// `body` with `variable` bound to `value`: a comprehension over nothing.

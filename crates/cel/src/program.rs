@@ -35,7 +35,7 @@ impl Program {
         let shown = |problems: Vec<Problem>| {
             CompileError(problems.iter().map(|problem| problem.show(source)).collect())
         };
-        let mut expr = syntax::parse(source).map_err(shown)?;
+        let mut expr = syntax::parse(source, environment.binds).map_err(shown)?;
         let checked = check::check(source, &mut expr, environment).map_err(shown)?;
         Ok(Self { source: source.to_owned(), expr, result: checked.result, types: checked.types })
     }

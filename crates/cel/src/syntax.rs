@@ -134,7 +134,7 @@ impl Problem {
 ///
 /// # Errors
 /// Everything that is wrong with its syntax, in the order of the text.
-pub(crate) fn parse(source: &str) -> Result<Expr, Vec<Problem>> {
+pub(crate) fn parse(source: &str, binds: bool) -> Result<Expr, Vec<Problem>> {
     let whole = |message: String| vec![Problem { line: 0, column: 0, message }];
     let size = source.chars().count();
     if size > MAX_SIZE {
@@ -160,7 +160,7 @@ pub(crate) fn parse(source: &str) -> Result<Expr, Vec<Problem>> {
         errors.errors.into_iter().map(of).collect::<Vec<_>>()
     })?;
     let mut lowering =
-        Lowering { info: &info, source, problems: Vec::new(), open: [0; 4], is_too_deep: false };
+        Lowering { info: &info, source, problems: Vec::new(), open: [0; 4], is_too_deep: false, binds };
     let expr = lowering.expr(parsed);
     if lowering.is_too_deep {
         return Err(too_deep());
@@ -175,6 +175,8 @@ pub(crate) struct Lowering<'a> {
     /// How many nodes of each [`Chain`] are around the present one.
     open: [u16; 4],
     is_too_deep: bool,
+    /// Whether there is `cel.bind`.
+    pub binds: bool,
 }
 
 /// What the parser makes deep trees of though the text is flat: `a.b.c`,

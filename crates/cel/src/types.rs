@@ -236,6 +236,8 @@ pub struct Environment {
     /// any name that begins with `Object` will do, unchecked.
     structs: Vec<Arc<ObjectType>>,
     open_structs: bool,
+    /// Whether there is `cel.bind`.
+    pub(crate) binds: bool,
 }
 
 impl Environment {
@@ -263,6 +265,12 @@ impl Environment {
     /// Lets expressions make `Object{…}`, `Object.spec{…}` and so on of any fields.
     pub fn with_open_objects(mut self) -> Self {
         self.open_structs = true;
+        self
+    }
+
+    /// Lets expressions name values (`cel.bind`), as those that choose devices may.
+    pub fn with_bindings(mut self) -> Self {
+        self.binds = true;
         self
     }
 

@@ -27,7 +27,7 @@ static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
             ("driver", Type::String(DRIVER_MAX)),
         ],
     );
-    Environment::new().with("device", device)
+    Environment::new().with("device", device).with_bindings()
 });
 
 /// Whether an expression is of a fit length, compiles, tells yes or no, and
