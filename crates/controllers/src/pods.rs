@@ -101,8 +101,8 @@ impl PodView {
     /// The pod as events speak of it.
     pub fn reference(&self) -> Reference {
         Reference {
-            api_version: "v1",
-            kind: "Pod",
+            api_version: "v1".into(),
+            kind: "Pod".into(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
             uid: self.uid.clone(),

@@ -4,6 +4,7 @@
 //! that a loop cannot flood the API (client-go's `tools/record`). The decision
 //! is [`Correlator`]'s, which does no I/O.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,8 +32,8 @@ const REMEMBERED: usize = 4096;
 /// The object that an event is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
-    pub api_version: &'static str,
-    pub kind: &'static str,
+    pub api_version: Cow<'static, str>,
+    pub kind: Cow<'static, str>,
     /// "" for cluster-scoped objects, whose events lie in `default`.
     pub namespace: String,
     pub name: String,
@@ -46,8 +47,8 @@ impl Reference {
     pub fn to<K: k8s_openapi::Resource + Metadata<Ty = ObjectMeta>>(object: &K) -> Self {
         let metadata = object.metadata();
         Self {
-            api_version: K::API_VERSION,
-            kind: K::KIND,
+            api_version: K::API_VERSION.into(),
+            kind: K::KIND.into(),
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -65,8 +66,8 @@ impl Reference {
     fn object_reference(&self) -> ObjectReference {
         let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         ObjectReference {
-            api_version: Some(self.api_version.into()),
-            kind: Some(self.kind.into()),
+            api_version: Some(self.api_version.clone().into_owned()),
+            kind: Some(self.kind.clone().into_owned()),
             namespace: some(&self.namespace),
             name: some(&self.name),
             uid: some(&self.uid),
@@ -313,7 +314,7 @@ mod tests {
 
     fn occurrence(message: &str, second: i64) -> Occurrence {
         Occurrence {
-            about: Reference { kind: "Pod", name: "web".into(), ..Reference::default() },
+            about: Reference { kind: "Pod".into(), name: "web".into(), ..Reference::default() },
             kind: EventType::Warning,
             reason: "BackOff",
             message: message.into(),

@@ -152,8 +152,8 @@ impl PodInfo {
 
     pub fn reference(&self) -> Reference {
         Reference {
-            api_version: "v1",
-            kind: "Pod",
+            api_version: "v1".into(),
+            kind: "Pod".into(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
             uid: self.uid.clone(),

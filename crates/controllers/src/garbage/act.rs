@@ -70,6 +70,9 @@ impl Collector {
         let mut owners = Vec::new();
         if !live.node.terminating {
             for owner in &live.node.owners {
+                if self.graph.lock().is_elsewhere(Uid::of(&owner.uid), &live.node.namespace) {
+                    self.tell_elsewhere(&live, owner);
+                }
                 owners.push((owner.clone(), self.owner_state(&live, owner).await?));
             }
         }
@@ -124,20 +127,35 @@ impl Collector {
         })
     }
 
+    /// Its owner is of another namespace, so that it is none.
+    fn tell_elsewhere(&self, live: &Live, owner: &OwnerReference) {
+        let Live { kind, node, .. } = live;
+        let about = Reference {
+            api_version: match &*kind.resource.group {
+                "" => kind.resource.version.clone(),
+                group => format!("{group}/{}", kind.resource.version).into(),
+            },
+            kind: kind.kind.clone().into(),
+            namespace: node.namespace.clone(),
+            name: node.name.clone(),
+            uid: node.uid.clone(),
+            ..Reference::default()
+        };
+        let message = format!(
+            "ownerRef [{}/{}, namespace: {namespace}, name: {}, uid: {}] does not exist in namespace {namespace:?}",
+            owner.api_version,
+            owner.kind,
+            owner.name,
+            owner.uid,
+            namespace = node.namespace
+        );
+        self.recorder.event(&about, EventType::Warning, "OwnerRefInvalidNamespace", message);
+    }
+
     async fn carry_out(&self, uid: Uid, live: &Live, action: Action) -> Result<Outcome, Error> {
         match action {
             Action::Nothing => {}
             Action::Later => return Ok(Outcome::Again(UNKNOWN_PAUSE)),
-            Action::TellInvalid => {
-                let about = Reference {
-                    name: live.node.name.clone(),
-                    uid: live.node.uid.clone(),
-                    ..Reference::default()
-                };
-                let message = "an owner reference names a namespaced kind, which cannot own a \
-                               cluster-scoped object";
-                self.recorder.event(&about, EventType::Warning, "OwnerRefInvalidNamespace", message);
-            }
             Action::KeepOwners(owners) => self.set_owners(live, &owners).await?,
             Action::Delete { propagation, unblock } => {
                 if unblock {

@@ -1,6 +1,6 @@
 //! Who owns whom, over all kinds. Pure.
 //!
-//! Of most objects only the uid and a hash of their coordinates are kept (40
+//! Of most objects only the uid and hashes of their coordinates are kept (40
 //! bytes or so); whole entries only of those that have owners or are being
 //! deleted.
 
@@ -64,10 +64,27 @@ pub struct Entry {
     pub state: State,
 }
 
+/// Where an object is: hashes of its namespace and of its kind and name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    namespace: u32,
+    name: u32,
+}
+
+impl Place {
+    fn of(group: &str, kind: &str, namespace: &str, name: &str) -> Self {
+        Self { namespace: hash([namespace]), name: hash([group, kind, name]) }
+    }
+
+    fn is_elsewhere(self, namespace: &str) -> bool {
+        self.namespace != hash([""]) && self.namespace != hash([namespace])
+    }
+}
+
 #[derive(Default)]
 pub struct Graph {
-    /// Every object, with a hash of its coordinates.
-    present: BTreeMap<Uid, u64>,
+    /// Every object, and where it is.
+    present: BTreeMap<Uid, Place>,
     entries: BTreeMap<Uid, Entry>,
     dependents: BTreeMap<Uid, BTreeSet<Uid>>,
 }
@@ -89,7 +106,13 @@ impl Graph {
     fn put(&mut self, kind: &Arc<Kind>, node: &Node, wake: &mut Vec<Uid>) {
         let uid = Uid::of(&node.uid);
         let namespace = node.namespace.as_str();
-        self.present.insert(uid, coordinates(&kind.resource.group, &kind.kind, namespace, &node.name));
+        let place = Place::of(&kind.resource.group, &kind.kind, namespace, &node.name);
+        if self.present.insert(uid, place).is_none() {
+            // Those that it can never own are told so.
+            let deluded = self.dependents(uid).into_iter();
+            let deluded = deluded.filter(|(_, entry)| place.is_elsewhere(&entry.namespace));
+            wake.extend(deluded.map(|(uid, _)| uid));
+        }
         let before = self.unlink(uid);
         let state = State::of(node.terminating, &node.finalizers);
         if node.owners.is_empty() && state == State::Living {
@@ -161,10 +184,15 @@ impl Graph {
         let uid = Uid::of(&owner.uid);
         let Some(known) = self.present.get(&uid) else { return false };
         let group = owner.api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        let cluster = coordinates(group, &owner.kind, "", &owner.name);
-        let beside = coordinates(group, &owner.kind, namespace, &owner.name);
+        let cluster = Place::of(group, &owner.kind, "", &owner.name);
+        let beside = Place::of(group, &owner.kind, namespace, &owner.name);
         let waits = self.entries.get(&uid).is_some_and(|entry| entry.state == State::Foreground);
         (*known == cluster || (namespaced && *known == beside)) && !waits
+    }
+
+    /// Whether the object is of a namespace, and not of this one ("" is none).
+    pub fn is_elsewhere(&self, uid: Uid, namespace: &str) -> bool {
+        self.present.get(&uid).is_some_and(|place| place.is_elsewhere(namespace))
     }
 
     pub fn entry(&self, uid: Uid) -> Option<&Entry> {
@@ -177,10 +205,10 @@ impl Graph {
     }
 }
 
-/// FNV-1a, 64 bits, of where an object is.
-fn coordinates(group: &str, kind: &str, namespace: &str, name: &str) -> u64 {
-    [group, kind, namespace, name].iter().fold(0xcbf2_9ce4_8422_2325, |hash, part| {
+/// FNV-1a, 32 bits.
+fn hash<const N: usize>(parts: [&str; N]) -> u32 {
+    parts.iter().fold(0x811c_9dc5, |hash, part| {
         let bytes = part.bytes().chain([0]);
-        bytes.fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        bytes.fold(hash, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
     })
 }

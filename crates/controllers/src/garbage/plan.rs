@@ -39,8 +39,6 @@ pub enum Action {
     Nothing,
     /// An owner's kind is unknown: ask again later.
     Later,
-    /// A reference can never hold; tell so.
-    TellInvalid,
     /// Keep the object with these owners only.
     KeepOwners(Vec<OwnerReference>),
     Delete {
@@ -78,8 +76,9 @@ fn living(observed: &Observed<'_>) -> Action {
     if observed.owners.is_empty() {
         return Action::Nothing;
     }
+    // Nothing can be said of it, now or later.
     if count(OwnerState::Invalid) > 0 {
-        return Action::TellInvalid;
+        return Action::Nothing;
     }
     if count(OwnerState::Unknown) > 0 {
         return Action::Later;

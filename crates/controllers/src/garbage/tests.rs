@@ -44,7 +44,7 @@ fn what_owners_mean() {
             Action::Delete { propagation: Propagation::Foreground, unblock: true },
         ),
         (vec![Absent, Unknown], vec![], vec![], Action::Later),
-        (vec![Absent, Invalid], vec![], vec![], Action::TellInvalid),
+        (vec![Absent, Invalid], vec![], vec![], Action::Nothing),
     ] {
         let owners: Vec<_> =
             owners.into_iter().enumerate().map(|(at, state)| (owner(&at.to_string()), state)).collect();
@@ -101,6 +101,8 @@ fn the_graph_wakes_those_concerned() {
     let across = node("b", "across", &["owner"]);
     assert_eq!(graph.apply(&kind, None, Some(&across)), [uid("across")], "of another namespace");
     assert_eq!(graph.dependents(uid("owner")).len(), 2);
+    assert!(graph.is_elsewhere(uid("owner"), "b") && graph.is_elsewhere(uid("owner"), ""));
+    assert!(!graph.is_elsewhere(uid("owner"), "a") && !graph.is_elsewhere(uid("nobody"), "b"));
 
     // A foreground deletion waits, and is woken when a dependent goes.
     let waiting =
@@ -111,6 +113,17 @@ fn the_graph_wakes_those_concerned() {
     assert_eq!(graph.apply(&kind, Some(&waiting), None), [uid("child")]);
     assert!(graph.apply(&kind, Some(&child), None).contains(&uid("owner")));
     assert!(graph.dependents(uid("owner")).is_empty());
+}
+
+#[test]
+fn an_owner_that_turns_up_elsewhere_wakes_its_dependents() {
+    let (kind, mut graph) = (maps(), Graph::default());
+    for (namespace, name) in [("a", "beside"), ("b", "across"), ("", "above")] {
+        graph.apply(&kind, None, Some(&node(namespace, name, &["late"])));
+    }
+    let woken = graph.apply(&kind, None, Some(&node("a", "late", &[])));
+    assert_eq!(woken, [Uid::of("above"), Uid::of("across")]);
+    assert_eq!(graph.apply(&kind, None, Some(&node("a", "late", &[]))), [], "it is known");
 }
 
 #[test]

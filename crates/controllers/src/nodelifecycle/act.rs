@@ -145,8 +145,8 @@ impl Reconciler<String> for Nodes {
 impl Nodes {
     fn tell(&self, name: &str, uid: &str, reason: &'static str, message: String) {
         let about = Reference {
-            api_version: "v1",
-            kind: "Node",
+            api_version: "v1".into(),
+            kind: "Node".into(),
             name: name.to_owned(),
             uid: uid.to_owned(),
             ..Reference::default()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use apimachinery::{Value, value};
 use client::{DeleteOptions, Propagation};
 
-use crate::cluster::{CONFIG_MAPS, Cluster, DEPLOYMENTS, PODS, REPLICA_SETS, deployment};
+use crate::cluster::{CONFIG_MAPS, Cluster, DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, deployment};
 
 async fn with_web(seed: u64) -> Cluster {
     let cluster = Cluster::start(seed, &["n1"]).await;
@@ -103,6 +103,19 @@ async fn absent_owners_are_verified() {
     assert!(admin.get(&CONFIG_MAPS, "default", "owned").await.is_ok());
     assert!(admin.get(&CONFIG_MAPS, "default", "lost").await.is_err());
     assert!(admin.get(&CONFIG_MAPS, "kube-public", "across").await.is_err());
+    let events = admin.list(&EVENTS, "kube-public").await;
+    let told = events.iter().find(|event| event["reason"].text() == "OwnerRefInvalidNamespace");
+    let told = told.expect("its writer is told");
+    assert_eq!(told["involvedObject"]["kind"].text(), "ConfigMap");
+    assert_eq!(told["involvedObject"]["apiVersion"].text(), "v1");
+    assert_eq!(told["involvedObject"]["name"].text(), "across");
+    assert_eq!(
+        told["message"].text(),
+        format!(
+            "ownerRef [v1/ConfigMap, namespace: kube-public, name: owner, uid: {uid}] does not exist in namespace \
+             \"kube-public\""
+        )
+    );
     let both = admin.get(&CONFIG_MAPS, "default", "both").await.unwrap();
     assert_eq!(both["metadata"]["ownerReferences"].items().len(), 1);
     assert_eq!(both["metadata"]["ownerReferences"][0]["name"].text(), "owner");
