@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use apimachinery::Value;
 use apimachinery::labels::Selector;
 use apimachinery::quantity::Quantity;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use crate::node::{self, NodeView};
@@ -31,6 +31,19 @@ pub fn class_of_volume(volume: &PersistentVolume) -> String {
     let annotation = volume.metadata.annotations.as_ref().and_then(|all| all.get(CLASS));
     let field = volume.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref());
     annotation.or(field).cloned().unwrap_or_default()
+}
+
+/// What a volume that is tied to the claim says of it.
+pub fn reference_to(claim: &PersistentVolumeClaim) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".into()),
+        kind: Some("PersistentVolumeClaim".into()),
+        namespace: claim.metadata.namespace.clone(),
+        name: claim.metadata.name.clone(),
+        uid: claim.metadata.uid.clone(),
+        resource_version: claim.metadata.resource_version.clone(),
+        field_path: None,
+    }
 }
 
 /// Whether the volume is the claim's, or kept for it.

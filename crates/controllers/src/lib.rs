@@ -4,6 +4,7 @@
 //! Controllers are ordinary API users: none touches the store or `apiserver`.
 //! [`table::CONTROLLERS`] lists them in order.
 
+mod aging;
 mod batch;
 mod bootstrap_tokens;
 mod bootstrapsigner;

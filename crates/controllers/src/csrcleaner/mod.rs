@@ -2,35 +2,15 @@
 //!
 //! Watches CertificateSigningRequests; owns none, and deletes them by their age.
 
-mod act;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-use client::Resource;
-use informer::{ObjectKey, Options};
+use crate::{Context, aging};
 
-use crate::Context;
-
-/// Starts the controller's watches and workers.
+/// Starts the controller's watch and worker.
 pub fn start(context: &Context) {
-    let queue = context.queue::<ObjectKey>("certificate");
-    let requests = context.informer::<plan::Aged>(
-        Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests"),
-        Options::default(),
-    );
-
-    let changed = queue.clone();
-    requests.on_change(move |change| {
-        if change.new.is_some() {
-            changed.add(change.key.clone());
-        }
-    });
-
-    let reconciler = act::Cleaner {
-        edge: context.edge.clone(),
-        transport: context.transport("certificate-controller"),
-        requests: requests.clone(),
-    };
-    context.run(queue, reconciler, 1, async move { requests.synced().await });
+    let names =
+        aging::Names { loop_name: "csrcleaner", queue: "certificate", identity: "certificate-controller" };
+    aging::start::<plan::Request>(context, &names);
 }

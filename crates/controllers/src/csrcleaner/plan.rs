@@ -5,6 +5,8 @@ use informer::{ObjectKey, Projection};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 
+use crate::aging::Aged;
+
 /// After an answer that is final.
 const ANSWERED: SignedDuration = SignedDuration::from_hours(1);
 /// Without one.
@@ -12,7 +14,7 @@ const PENDING: SignedDuration = SignedDuration::from_hours(24);
 
 /// What of a request tells its end.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Aged {
+pub struct Request {
     pub name: String,
     pub uid: String,
     pub created: Timestamp,
@@ -21,7 +23,7 @@ pub struct Aged {
     pub conditions: Vec<(String, Option<Timestamp>)>,
 }
 
-impl Projection for Aged {
+impl Projection for Request {
     fn project(document: &Document) -> Result<Self, Error> {
         document.decode().map(Self::of)
     }
@@ -31,7 +33,7 @@ impl Projection for Aged {
     }
 }
 
-impl Aged {
+impl Request {
     pub fn of(request: CertificateSigningRequest) -> Self {
         let status = request.status.unwrap_or_default();
         let conditions = status.conditions.into_iter().flatten();
@@ -45,18 +47,25 @@ impl Aged {
     }
 }
 
-/// When the request is to be deleted; None while nothing decides it.
-pub fn due(request: &Aged) -> Option<Timestamp> {
-    if request.conditions.is_empty() {
-        return Some(request.created + PENDING);
+impl Aged for Request {
+    type Object = CertificateSigningRequest;
+
+    fn uid(&self) -> &str {
+        &self.uid
     }
-    let of = |(kind, at): &(String, Option<Timestamp>)| {
-        let patience = match kind.as_str() {
-            "Approved" if !request.issued => PENDING,
-            "Approved" | "Denied" | "Failed" => ANSWERED,
-            _ => return None,
+
+    fn due(&self) -> Option<Timestamp> {
+        if self.conditions.is_empty() {
+            return Some(self.created + PENDING);
+        }
+        let of = |(kind, at): &(String, Option<Timestamp>)| {
+            let patience = match kind.as_str() {
+                "Approved" if !self.issued => PENDING,
+                "Approved" | "Denied" | "Failed" => ANSWERED,
+                _ => return None,
+            };
+            at.map(|at| at + patience)
         };
-        at.map(|at| at + patience)
-    };
-    request.conditions.iter().filter_map(of).min()
+        self.conditions.iter().filter_map(of).min()
+    }
 }

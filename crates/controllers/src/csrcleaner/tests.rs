@@ -2,7 +2,8 @@
 
 use apimachinery::value;
 
-use super::plan::{Aged, due};
+use super::plan::Request;
+use crate::aging::Aged;
 
 #[test]
 fn requests_go_when_they_are_done_with() {
@@ -21,7 +22,7 @@ fn requests_go_when_they_are_done_with() {
             "spec": {"request": "", "signerName": "x"},
             "status": {"conditions": (apimachinery::Value::from(conditions)), "certificate": certificate}
         });
-        let request = Aged::of(request.decode().unwrap());
-        assert_eq!(due(&request), expected.map(|text| text.parse().unwrap()), "{request:?}");
+        let request = Request::of(request.decode().unwrap());
+        assert_eq!(request.due(), expected.map(|text| text.parse().unwrap()), "{request:?}");
     }
 }

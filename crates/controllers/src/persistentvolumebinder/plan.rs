@@ -1,10 +1,10 @@
 //! What a claim and a volume need next. Pure.
 
-use api::volume::{Binding, best, class_of_claim, is_bound_to, modes_differ, names_class, objection};
-use informer::EventType;
-use k8s_openapi::api::core::v1::{
-    ObjectReference, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimStatus,
+use api::volume::{
+    Binding, best, class_of_claim, is_bound_to, modes_differ, names_class, objection, reference_to,
 };
+use informer::EventType;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimStatus};
 use k8s_openapi::api::storage::v1::StorageClass;
 
 pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
@@ -247,15 +247,7 @@ fn bind(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Plan {
     let uid = spec.claim_ref.as_ref().and_then(|reference| reference.uid.as_ref());
     if uid.is_none() || uid != claim.metadata.uid.as_ref() {
         let was_kept = is_bound_to(volume, claim);
-        spec.claim_ref = Some(ObjectReference {
-            api_version: Some("v1".into()),
-            kind: Some("PersistentVolumeClaim".into()),
-            namespace: claim.metadata.namespace.clone(),
-            name: claim.metadata.name.clone(),
-            uid: claim.metadata.uid.clone(),
-            resource_version: claim.metadata.resource_version.clone(),
-            field_path: None,
-        });
+        spec.claim_ref = Some(reference_to(claim));
         if !was_kept {
             let annotations = bound.metadata.annotations.get_or_insert_default();
             annotations.insert(BOUND_BY_CONTROLLER.into(), "yes".into());

@@ -5,18 +5,20 @@ use informer::{ObjectKey, Projection};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::certificates::v1::PodCertificateRequest;
 
+use crate::aging::Aged;
+
 /// Every flow of a request ends sooner.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// What of a request tells its end.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Aged {
+pub struct Request {
     pub key: ObjectKey,
     pub uid: String,
     pub created: Timestamp,
 }
 
-impl Projection for Aged {
+impl Projection for Request {
     fn project(document: &Document) -> Result<Self, Error> {
         document.decode().map(Self::of)
     }
@@ -26,7 +28,7 @@ impl Projection for Aged {
     }
 }
 
-impl Aged {
+impl Request {
     pub fn of(request: PodCertificateRequest) -> Self {
         Self {
             key: ObjectKey::of(&request.metadata),
@@ -36,7 +38,15 @@ impl Aged {
     }
 }
 
-/// When the request is to be deleted, whatever was answered.
-pub fn due(request: &Aged) -> Timestamp {
-    request.created.saturating_add(PATIENCE).unwrap_or(Timestamp::MAX)
+impl Aged for Request {
+    type Object = PodCertificateRequest;
+
+    fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// Whatever was answered.
+    fn due(&self) -> Option<Timestamp> {
+        Some(self.created.saturating_add(PATIENCE).unwrap_or(Timestamp::MAX))
+    }
 }

@@ -2,7 +2,8 @@
 
 use apimachinery::value;
 
-use super::plan::{Aged, due};
+use super::plan::Request;
+use crate::aging::Aged;
 
 #[test]
 fn requests_go_after_a_quarter_of_an_hour() {
@@ -18,7 +19,7 @@ fn requests_go_after_a_quarter_of_an_hour() {
                 "serviceAccountUID": "2", "nodeName": "n", "nodeUID": "3"
             }
         });
-        let request = Aged::of(request.decode().unwrap());
-        assert_eq!(due(&request), expected.parse().unwrap(), "{request:?}");
+        let request = Request::of(request.decode().unwrap());
+        assert_eq!(request.due(), Some(expected.parse().unwrap()), "{request:?}");
     }
 }

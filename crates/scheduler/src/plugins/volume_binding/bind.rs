@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use client::{Api, Error, ListOptions, Object, Transport, WatchKind};
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 
 use super::Chosen;
 use super::facts::{SELECTED_NODE, bound_volume, selected_node};
@@ -86,20 +86,8 @@ pub fn tied(
             annotations.insert(BOUND_BY_CONTROLLER.to_owned(), "yes".to_owned());
         }
     }
-    volume.spec.get_or_insert_default().claim_ref = Some(reference_to(claim));
+    volume.spec.get_or_insert_default().claim_ref = Some(api::volume::reference_to(claim));
     Ok(Some(volume))
-}
-
-fn reference_to(claim: &PersistentVolumeClaim) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("v1".into()),
-        kind: Some("PersistentVolumeClaim".into()),
-        namespace: claim.metadata.namespace.clone(),
-        name: claim.metadata.name.clone(),
-        uid: claim.metadata.uid.clone(),
-        resource_version: claim.metadata.resource_version.clone(),
-        field_path: None,
-    }
 }
 
 /// The claim with the node for which a volume is to be made; None where it
