@@ -14,6 +14,15 @@ use crate::pods::PodView;
 /// as large (`controller.SlowStartInitialBatchSize`).
 const SLOW_START: usize = 1;
 
+/// What became of creations.
+#[derive(Debug, Default)]
+pub struct Made {
+    pub succeeded: usize,
+    pub failed: usize,
+    /// The first, unless the namespace ends.
+    pub error: Option<Error>,
+}
+
 /// The owner that creates or deletes.
 pub struct Batch<'a> {
     pub transport: Arc<dyn Transport>,
@@ -29,8 +38,9 @@ impl Batch<'_> {
     }
 
     /// Creates in batches that double while all goes well, so that a quota or
-    /// a webhook that refuses is asked few times. Gives the first error.
-    pub async fn create(&self, pods: &[Pod]) -> Option<Error> {
+    /// a webhook that refuses is asked few times.
+    pub async fn create(&self, pods: &[Pod]) -> Made {
+        let mut made = Made::default();
         let api = self.api();
         self.expectations.expect_creations(self.owner, pods.len());
         let (mut done, mut batch) = (0, SLOW_START.min(pods.len()));
@@ -41,11 +51,13 @@ impl Batch<'_> {
             for result in results {
                 match result {
                     Ok(pod) => {
+                        made.succeeded += 1;
                         let name = pod.metadata.name.unwrap_or_default();
                         let message = format!("Created pod: {name}");
                         self.recorder.event(&self.about, EventType::Normal, "SuccessfulCreate", message);
                     }
                     Err(error) => {
+                        made.failed += 1;
                         self.expectations.creation_seen(self.owner);
                         first_error.get_or_insert(error);
                     }
@@ -54,15 +66,16 @@ impl Batch<'_> {
             if let Some(error) = first_error {
                 (done..pods.len()).for_each(|_| self.expectations.creation_seen(self.owner));
                 if crate::namespace_ends(&error) {
-                    return None;
+                    return made;
                 }
                 let message = format!("Error creating: {error}");
                 self.recorder.event(&self.about, EventType::Warning, "FailedCreate", message);
-                return Some(error);
+                made.error = Some(error);
+                return made;
             }
             batch = (batch * 2).min(pods.len() - done);
         }
-        None
+        made
     }
 
     /// Deletes all at once. Gives the first error; a pod that is gone is none.

@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{Namespace, ReplicationController, Service};
+use serve::families::Families;
 
 use crate::csrsigning::Signer;
 use crate::everything::Everything;
@@ -33,7 +34,8 @@ pub struct Context {
     root_ca: Option<Arc<str>>,
     signer: Option<Arc<dyn Signer>>,
     token_signer: Option<Arc<dyn TokenSigner>>,
-    metrics: QueueMetrics,
+    metrics: Families,
+    queues: QueueMetrics,
     pods: OnceLock<Informer<PodView>>,
     nodes: OnceLock<Informer<NodeView>>,
     services: OnceLock<Informer<Whole<Service>>>,
@@ -50,13 +52,15 @@ pub struct Context {
 
 impl Context {
     pub fn new(edge: Edge, identities: Identities) -> Self {
+        let metrics = Families::default();
         Self {
             edge,
             identities,
             root_ca: None,
             signer: None,
             token_signer: None,
-            metrics: QueueMetrics::default(),
+            queues: QueueMetrics::among(&metrics),
+            metrics,
             pods: OnceLock::new(),
             nodes: OnceLock::new(),
             services: OnceLock::new(),
@@ -120,14 +124,19 @@ impl Context {
         Recorder::start(&self.edge, self.transport(identity), component, "")
     }
 
-    /// What the controllers' queues count.
-    pub fn metrics(&self) -> &QueueMetrics {
+    /// What the controllers count, their queues too.
+    pub fn metrics(&self) -> &Families {
         &self.metrics
+    }
+
+    /// What the controllers' queues count.
+    pub fn queues(&self) -> &QueueMetrics {
+        &self.queues
     }
 
     /// A work queue under upstream's name for it.
     pub(crate) fn queue<K: Ord + Clone + Send + Sync + 'static>(&self, name: &'static str) -> Queue<K> {
-        Queue::named(name, &self.metrics)
+        Queue::named(name, &self.queues)
     }
 
     /// Starts `workers` workers on `queue` once every view in `synced` shows

@@ -167,8 +167,8 @@ fn start_loops(control_plane: &ControlPlane, edges: &Edges) {
         }))
         .with_token_signer(Arc::new(TokenSigner(control_plane.pki.clone())));
     controllers::start_all(&context);
-    let queues = context.metrics().clone();
-    control_plane.server.metrics().publish(move |out| queues.write(out));
+    let counted = context.metrics().clone();
+    control_plane.server.metrics().publish(move |out| counted.write(out));
     registry::loops::check_policy_types(&control_plane.server);
     let user = UserInfo::new(SCHEDULER_USER, &[]);
     Scheduler::start(&edges.loops, control_plane.transport(user, "kube-scheduler"), Placement::OwnThread);

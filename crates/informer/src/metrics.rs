@@ -1,55 +1,34 @@
-//! What work queues count, under upstream's names (`workqueue_…`), in the
-//! Prometheus text format.
+//! What work queues count, under upstream's names (`workqueue_…`).
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serve::families::{Families, Float, Observations, exponential, head, line};
 use tokio::time::Instant;
 
-/// Upper bounds in seconds, each with its text as upstream's client writes it.
-const BOUNDS: [(f64, &str); 10] = [
-    (1e-8, "1e-08"),
-    (1e-7, "1e-07"),
-    (1e-6, "1e-06"),
-    (1e-5, "9.999999999999999e-06"),
-    (1e-4, "9.999999999999999e-05"),
-    (1e-3, "0.001"),
-    (1e-2, "0.01"),
-    (1e-1, "0.1"),
-    (1.0, "1"),
-    (10.0, "10"),
-];
+/// Upper bounds of upstream's durations, in seconds.
+static BOUNDS: LazyLock<Vec<f64>> = LazyLock::new(|| exponential(1e-8, 10.0, 10));
 
 /// How many durations lay below each bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Durations {
-    buckets: [u64; BOUNDS.len()],
-    count: u64,
-    sum: f64,
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Durations(Observations);
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self(Observations::new(&BOUNDS))
+    }
 }
 
 impl Durations {
     pub fn observe(&mut self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        self.count += 1;
-        self.sum += seconds;
-        if let Some(at) = BOUNDS.iter().position(|(bound, _)| seconds <= *bound) {
-            self.buckets[at] += 1;
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.count += other.count;
-        self.sum += other.sum;
-        self.buckets.iter_mut().zip(other.buckets).for_each(|(own, other)| *own += other);
+        self.0.observe(&BOUNDS, duration.as_secs_f64());
     }
 }
 
 /// What a queue counted so far, and what is under way in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Measures {
     pub adds: u64,
     pub retries: u64,
@@ -67,8 +46,8 @@ impl Measures {
         self.adds += other.adds;
         self.retries += other.retries;
         self.depth += other.depth;
-        self.waited.add(&other.waited);
-        self.worked.add(&other.worked);
+        self.waited.0.add(&other.waited.0);
+        self.worked.0.add(&other.worked.0);
         self.unfinished += other.unfinished;
         self.longest = self.longest.max(other.longest);
     }
@@ -86,6 +65,14 @@ type Queues = Vec<(&'static str, Arc<dyn Measured>)>;
 pub struct QueueMetrics(Arc<Mutex<Queues>>);
 
 impl QueueMetrics {
+    /// Queues that `families` tell of too.
+    pub fn among(families: &Families) -> Self {
+        let queues = Self::default();
+        let told = queues.clone();
+        families.written("workqueue", move |out| told.write(out));
+        queues
+    }
+
     pub(crate) fn register(&self, name: &'static str, queue: Arc<dyn Measured>) {
         self.0.lock().push((name, queue));
     }
@@ -111,12 +98,13 @@ impl QueueMetrics {
     }
 
     /// Appends every family.
-    pub fn write(&self, out: &mut String) {
+    fn write(&self, out: &mut String) {
         let all = self.measure();
         let mut family = |name: &str, kind: &str, help: &str, of: &dyn Fn(&Measures) -> f64| {
-            head(out, name, kind, help);
+            begin(out, name, kind, help);
             for (queue, measures) in &all {
-                line(out, format_args!("workqueue_{name}{{name=\"{queue}\"}} {}", of(measures)));
+                let number = Float(of(measures));
+                line(out, format_args!("workqueue_{name}{{name=\"{queue}\"}} {number}"));
             }
         };
         family("depth", "gauge", "Current depth of workqueue", &|one| one.depth as f64);
@@ -138,45 +126,28 @@ impl QueueMetrics {
             "How many seconds has the longest running processor for workqueue been running.",
             &|one| one.longest.as_secs_f64(),
         );
-        let mut family = |name: &str, help: &str, of: &dyn Fn(&Measures) -> Durations| {
-            head(out, name, "histogram", help);
+        let mut family = |name: &str, help: &str, of: &dyn Fn(&Measures) -> &Durations| {
+            begin(out, name, "histogram", help);
             for (queue, measures) in &all {
-                let durations = of(measures);
-                let mut sum = 0;
-                for ((_, bound), count) in BOUNDS.iter().zip(durations.buckets) {
-                    sum += count;
-                    line(
-                        out,
-                        format_args!("workqueue_{name}_bucket{{name=\"{queue}\",le=\"{bound}\"}} {sum}"),
-                    );
-                }
-                let count = durations.count;
-                line(out, format_args!("workqueue_{name}_bucket{{name=\"{queue}\",le=\"+Inf\"}} {count}"));
-                line(out, format_args!("workqueue_{name}_sum{{name=\"{queue}\"}} {}", durations.sum));
-                line(out, format_args!("workqueue_{name}_count{{name=\"{queue}\"}} {count}"));
+                let (name, labels) = (format!("workqueue_{name}"), format!("name=\"{queue}\""));
+                of(measures).0.write(&name, &labels, &BOUNDS, out);
             }
         };
         family(
             "queue_duration_seconds",
             "How long in seconds an item stays in workqueue before being requested.",
-            &|one| one.waited,
+            &|one| &one.waited,
         );
         family(
             "work_duration_seconds",
             "How long in seconds processing an item from workqueue takes.",
-            &|one| one.worked,
+            &|one| &one.worked,
         );
     }
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    line(out, format_args!("# HELP workqueue_{name} [BETA] {help}\n# TYPE workqueue_{name} {kind}"));
-}
-
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a text cannot fail.
-    let _ = out.write_fmt(text);
-    out.push('\n');
+fn begin(out: &mut String, name: &str, kind: &str, help: &str) {
+    head(out, &format!("workqueue_{name}"), kind, &format!("[BETA] {help}"));
 }
 
 #[cfg(test)]

@@ -176,8 +176,8 @@ impl<K: Ord + Send + Sync> Measured for Inner<K> {
             adds: state.adds,
             retries: state.retries,
             depth: state.dirty.len(),
-            waited: state.waited,
-            worked: state.worked,
+            waited: state.waited.clone(),
+            worked: state.worked.clone(),
             unfinished: running().sum(),
             longest: running().max().unwrap_or_default(),
         }

@@ -1,10 +1,12 @@
 //! Serving HTTP over TLS: the listener with its limits, certificates that can
 //! be changed while it runs, and draining when it stops; and the client that
-//! verifies no server.
+//! verifies no server. And metric families, as they are served.
 //!
-//! It knows connections and certificates; it never knows a resource or a user.
+//! It knows connections, certificates and numbers; it never knows a resource or
+//! a user.
 
 mod certificate;
+pub mod families;
 mod gathered;
 mod limits;
 mod listener;

@@ -6,13 +6,16 @@ use async_trait::async_trait;
 use client::{Api, DeleteOptions, Error, Transport};
 use informer::{Informer, Outcome, Reconciler, Whole};
 use k8s_openapi::api::certificates::v1::ClusterTrustBundle;
+use tokio::time::Instant;
 
 use super::plan::{Action, plan};
+use crate::publishing::Metrics;
 
 pub(super) struct Publisher {
     pub transport: Arc<dyn Transport>,
     pub bundles: Informer<Whole<ClusterTrustBundle>>,
     pub authority: Arc<str>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -22,6 +25,15 @@ impl Reconciler<()> for Publisher {
     }
 
     async fn reconcile(&self, (): &()) -> Result<Outcome, Error> {
+        let since = Instant::now();
+        let result = self.publish().await;
+        self.metrics.synced(&result, since);
+        result.map(|()| Outcome::Done)
+    }
+}
+
+impl Publisher {
+    async fn publish(&self) -> Result<(), Error> {
         let bundles = self.bundles.list();
         let api = Api::<ClusterTrustBundle>::all(self.transport.clone());
         for action in plan(bundles.iter().map(|bundle| &bundle.0), &self.authority) {
@@ -36,6 +48,6 @@ impl Reconciler<()> for Publisher {
                 other => other?,
             }
         }
-        Ok(Outcome::Done)
+        Ok(())
     }
 }

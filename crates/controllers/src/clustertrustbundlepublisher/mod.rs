@@ -14,6 +14,7 @@ use informer::{Options, Whole};
 use k8s_openapi::api::certificates::v1::ClusterTrustBundle;
 
 use crate::Context;
+use crate::publishing::Metrics;
 
 /// Starts the controller's watch and worker, where there is an authority to
 /// publish.
@@ -33,6 +34,21 @@ pub fn start(context: &Context) {
         transport: context.transport("kube-apiserver-serving-clustertrustbundle-publisher"),
         bundles: bundles.clone(),
         authority,
+        metrics: metrics(context),
     };
     context.run(queue, reconciler, 1, async move { bundles.synced().await });
+}
+
+fn metrics(context: &Context) -> Metrics {
+    Metrics::among(
+        context.metrics(),
+        [
+            "clustertrustbundle_publisher_sync_total",
+            "[ALPHA] Number of syncs that occurred in cluster trust bundle publisher.",
+        ],
+        [
+            "clustertrustbundle_publisher_sync_duration_seconds",
+            "[ALPHA] The time it took to sync a cluster trust bundle.",
+        ],
+    )
 }

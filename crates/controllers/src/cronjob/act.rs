@@ -9,6 +9,7 @@ use edge::Edge;
 use informer::{EventType, Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference, Whole};
 use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job};
 
+use super::metrics::Metrics;
 use super::plan::{Observed, Plan, Scheduled, Zones, finished, forget, is_active, note_created, plan};
 use crate::context::OWNER;
 
@@ -19,6 +20,7 @@ pub(super) struct CronJobs {
     pub crons: Informer<Whole<CronJob>>,
     pub jobs: Informer<Whole<Job>>,
     pub zones: Zones,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -123,6 +125,9 @@ impl CronJobs {
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let job = match self.jobs_api(key).create(&job).await {
             Ok(created) => {
+                if let Some(at) = &created.metadata.creation_timestamp {
+                    self.metrics.created(time, at.0);
+                }
                 let message = format!("Created job {name}");
                 self.recorder.event(about, EventType::Normal, "SuccessfulCreate", message);
                 created

@@ -6,6 +6,7 @@
 
 mod act;
 mod due;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ pub fn start(context: &Context) {
         crons: crons.clone(),
         jobs: jobs.clone(),
         zones,
+        metrics: metrics::Metrics::among(context.metrics()),
     };
     context.run(queue, reconciler, 5, async move {
         crons.synced().await;

@@ -151,7 +151,7 @@ impl DaemonSets {
         let mut error = None;
         if !plan.create.is_empty() {
             let pods: Vec<_> = plan.create.iter().map(|node| pod_for(set, node, hash)).collect();
-            error = batch.create(&pods).await;
+            error = batch.create(&pods).await.error;
         }
         if !plan.delete.is_empty() {
             error = error.or(batch.delete(&plan.delete).await);

@@ -8,11 +8,12 @@ use informer::{Informer, ObjectKey, Outcome, Reconciler, Whole};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
+use super::metrics::Metrics;
 use super::plan::{Observed, plan};
 use crate::nodes::NodeView;
 use crate::pods::PodView;
 use crate::services;
-use crate::slices::{SERVICE, Tracker};
+use crate::slices::{SERVICE, Tracker, tally};
 
 pub(super) struct EndpointSlices {
     pub transport: Arc<dyn Transport>,
@@ -21,6 +22,7 @@ pub(super) struct EndpointSlices {
     pub nodes: Informer<NodeView>,
     pub slices: Informer<Whole<EndpointSlice>>,
     pub tracker: Arc<Tracker>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -33,6 +35,7 @@ impl Reconciler<ObjectKey> for EndpointSlices {
         // The garbage collector removes the slices of a Service that is gone.
         let Some(service) = self.services.get(key) else {
             self.tracker.forget(key);
+            self.metrics.forget(key);
             return Ok(Outcome::Done);
         };
         if services::selector(&service.0).is_none() || service.metadata.deletion_timestamp.is_some() {
@@ -41,6 +44,7 @@ impl Reconciler<ObjectKey> for EndpointSlices {
         let slices = self.slices.by_index(SERVICE, &key.to_string());
         if !self.tracker.is_shown(key, &slices) {
             // The view's next change brings the key back.
+            self.metrics.ended("stale");
             return Ok(Outcome::Done);
         }
         let mut pods = self.pods.namespace(&key.namespace);
@@ -53,9 +57,14 @@ impl Reconciler<ObjectKey> for EndpointSlices {
             zones: nodes.iter().map(|node| (node.name.as_str(), node.zone())).collect(),
             slices: slices.iter().map(|slice| &slice.0).collect(),
         };
-        for action in plan(&observed) {
-            self.tracker.carry_out(&self.transport, key, action).await?;
+        let actions = plan(&observed);
+        let tally = tally(&observed.slices, &actions);
+        self.metrics.planned(key, &service.0, &tally, actions.len());
+        for action in actions {
+            let done = self.tracker.carry_out(&self.transport, key, action).await;
+            done.inspect_err(|_| self.metrics.ended("error"))?;
         }
+        self.metrics.ended("success");
         Ok(Outcome::Done)
     }
 }

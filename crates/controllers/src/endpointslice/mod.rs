@@ -6,6 +6,7 @@
 //! those of others, nor Services without a selector.
 
 mod act;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ pub fn start(context: &Context) {
     let pods = context.pods().clone();
     let nodes = context.nodes().clone();
     let slices = slices::managed(context, plan::MANAGER);
-    let tracker = Arc::new(slices::Tracker::default());
+    let tracker = Arc::new(slices::Tracker::new(metrics::Metrics::changes(context.metrics())));
 
     let changed = queue.clone();
     all.on_change(move |change| changed.add(change.key.clone()));
@@ -57,6 +58,7 @@ pub fn start(context: &Context) {
         nodes: nodes.clone(),
         slices: slices.clone(),
         tracker,
+        metrics: metrics::Metrics::among(context.metrics()),
     };
     context.run(queue, reconciler, 5, async move {
         all.synced().await;

@@ -16,7 +16,7 @@ pub const MANAGER: &str = "endpointslice-controller.k8s.io";
 /// When what the slice shows last changed its readiness.
 pub const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// `--max-endpoints-per-slice`.
-const MOST: usize = 100;
+pub const MOST: usize = 100;
 
 /// What was seen of a Service.
 pub struct Observed<'a> {

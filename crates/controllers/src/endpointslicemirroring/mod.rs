@@ -5,6 +5,7 @@
 //! its name as `endpointslice.kubernetes.io/managed-by`.
 
 mod act;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ pub fn start(context: &Context) {
     let services = context.services().clone();
     let endpoints = context.informer::<Whole<Endpoints>>(Resource::of::<Endpoints>(), Options::default());
     let slices = slices::managed(context, plan::MANAGER);
-    let tracker = Arc::new(slices::Tracker::default());
+    let tracker = Arc::new(slices::Tracker::new(metrics::Metrics::changes(context.metrics())));
 
     let changed = queue.clone();
     endpoints.on_change(move |change| changed.add(change.key.clone()));
@@ -47,6 +48,7 @@ pub fn start(context: &Context) {
         endpoints: endpoints.clone(),
         slices: slices.clone(),
         tracker,
+        metrics: metrics::Metrics::among(context.metrics()),
     };
     context.run(queue, reconciler, 5, async move {
         services.synced().await;

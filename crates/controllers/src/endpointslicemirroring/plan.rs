@@ -19,7 +19,7 @@ const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 const OWN_ANNOTATIONS: [&str; 2] =
     ["endpoints.kubernetes.io/last-change-trigger-time", "kubectl.kubernetes.io/last-applied-configuration"];
 /// Addresses of one subset at most (`--mirroring-max-endpoints-per-subset`).
-const MOST: usize = 1000;
+pub const MOST: usize = 1000;
 
 /// What was seen of a name.
 pub struct Observed<'a> {
@@ -34,6 +34,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Reason and message of warnings about the Endpoints.
     pub warnings: Vec<(&'static str, String)>,
+    /// Addresses that are not mirrored.
+    pub skipped: usize,
 }
 
 /// Address type and ports: what one slice has in common.
@@ -116,6 +118,7 @@ fn wanted(endpoints: &Endpoints, plan: &mut Plan) -> BTreeMap<Shape, Vec<Endpoin
             }
         }
     }
+    plan.skipped = invalid + skipped;
     if invalid > 0 {
         let message = format!("Skipped {invalid} invalid IP addresses when mirroring to EndpointSlices");
         plan.warnings.push(("InvalidIPAddress", message));

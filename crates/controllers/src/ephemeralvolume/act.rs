@@ -8,6 +8,7 @@ use client::{Api, Error, Transport};
 use informer::{EventType, Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
+use super::metrics::Metrics;
 use super::plan::{Step, plan};
 use crate::pods::PodView;
 use crate::volume_claims::{ClaimView, ephemeral_claim};
@@ -20,6 +21,7 @@ pub(super) struct Claims {
     pub recorder: Recorder,
     pub pods: Informer<PodView>,
     pub claims: Informer<ClaimView>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -44,8 +46,11 @@ impl Reconciler<ObjectKey> for Claims {
                     self.tell(&pod, &volume, &why);
                     return Ok(Outcome::Done);
                 }
-                Ok(claim) => match api.create(&claim).await {
-                    Ok(_) => continue,
+                Ok(claim) => match api.create(&claim).await.inspect_err(|_| self.metrics.asked(true)) {
+                    Ok(_) => {
+                        self.metrics.asked(false);
+                        continue;
+                    }
                     // The view shows in a moment whose it is.
                     Err(error) if error.is_already_exists() => {
                         again = Outcome::Again(MOMENT);

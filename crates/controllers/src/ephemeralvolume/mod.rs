@@ -3,6 +3,7 @@
 //! Watches pods and claims; owns the claims it creates, which go with their pod.
 
 mod act;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub fn start(context: &Context) {
         recorder: context.recorder_as("ephemeral-volume-controller", "ephemeral_volume"),
         pods: pods.clone(),
         claims: claims.clone(),
+        metrics: metrics::Metrics::among(context.metrics()),
     };
     context.run(queue, reconciler, 2, async move {
         pods.synced().await;

@@ -14,11 +14,19 @@ mod tests;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serve::families::Description;
 
 use crate::Context;
 
 /// Starts the controller's watches and workers. Keys are uids.
 pub fn start(context: &Context) {
+    // Resources are known from facts and definitions, so that no look at
+    // discovery can fail: the number stays where it begins.
+    context.metrics().counter(Description {
+        name: "garbagecollector_controller_resources_sync_error_total",
+        help: "[ALPHA] Number of garbage collector resources sync errors",
+        labels: &[],
+    });
     let queue = context.queue::<graph::Uid>("garbage_collector_attempt_to_delete");
     let everything = context.everything().clone();
     let graph = Arc::new(Mutex::new(graph::Graph::default()));

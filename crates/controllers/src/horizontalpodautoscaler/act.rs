@@ -16,8 +16,10 @@ use k8s_openapi::api::autoscaling::v2::{
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::behavior::History;
+use super::metrics::Metrics;
 use super::plan::{Observed, Plan, Scale, needs_metrics, plan, rescaled};
 use super::readings::{self, Reading};
 use crate::everything::{Everything, Kind};
@@ -44,6 +46,7 @@ pub(super) struct Autoscalers {
     pub autoscalers: Informer<Whole<HorizontalPodAutoscaler>>,
     pub everything: Arc<Everything>,
     pub memory: Mutex<Memory>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -57,19 +60,33 @@ impl Reconciler<ObjectKey> for Autoscalers {
             let mut memory = self.memory.lock();
             memory.histories.remove(key);
             memory.selectors.remove(key);
+            self.metrics.forget(key);
             return Ok(Outcome::Done);
         };
-        let autoscaler = &autoscaler.0;
+        let (autoscaler, since) = (&autoscaler.0, Instant::now());
         let found = self.scale(&key.namespace, &autoscaler.spec.scale_target_ref).await;
-        let observed = self.observe(key, autoscaler, &found).await?;
+        let mut times = Vec::new();
+        let observed = self.observe(key, autoscaler, &found, &mut times).await;
+        let observed =
+            observed.inspect_err(|_| self.metrics.reconciled(("none", "internal"), since.elapsed()))?;
         let mut history = self.memory.lock().histories.get(key).cloned().unwrap_or_default();
         let mut plan = plan(&observed, &mut history);
+        for (computed, took) in plan.computed.iter().zip(times) {
+            self.metrics.computed(computed, took);
+        }
         if let (Some(rescale), Ok((kind, _))) = (plan.rescale.clone(), &found) {
             let result = self.rescale(kind, autoscaler, rescale.to).await;
             plan = rescaled(&observed, &mut history, plan, result.map_err(|error| error.to_string()));
         }
         self.memory.lock().histories.insert(key.clone(), history);
-        self.tell(key, autoscaler, plan).await?;
+        let (labels, desired) = (plan.labels(), plan.status.desired_replicas);
+        let told = self.tell(key, autoscaler, plan).await;
+        let labels = if told.is_err() { (labels.0, "internal") } else { labels };
+        if labels.1 == "none" {
+            self.metrics.desired(key, desired);
+        }
+        self.metrics.reconciled(labels, since.elapsed());
+        told?;
         Ok(Outcome::Again(PERIOD))
     }
 }
@@ -80,6 +97,7 @@ impl Autoscalers {
         key: &ObjectKey,
         autoscaler: &'a HorizontalPodAutoscaler,
         found: &Result<(Arc<Kind>, Value), String>,
+        times: &mut Vec<Duration>,
     ) -> Result<Observed<'a>, Error> {
         let scale = found.as_ref().map(|(_, scale)| read(scale)).map_err(Clone::clone);
         let mut observed = Observed {
@@ -108,7 +126,9 @@ impl Autoscalers {
             }
         }
         for metric in autoscaler.spec.metrics.iter().flatten() {
+            let since = Instant::now();
             observed.readings.push(self.read(&key.namespace, &scale.selector, metric).await);
+            times.push(since.elapsed());
         }
         observed.now = self.edge.clock.now();
         Ok(observed)

@@ -6,6 +6,7 @@
 
 mod act;
 mod behavior;
+mod metrics;
 mod plan;
 mod readings;
 mod replicas;
@@ -45,6 +46,7 @@ pub fn start(context: &Context) {
         autoscalers: autoscalers.clone(),
         everything: everything.clone(),
         memory: Default::default(),
+        metrics: metrics::Metrics::among(context.metrics(), autoscalers.clone()),
     };
     context.run(queue, reconciler, 5, async move {
         autoscalers.synced().await;

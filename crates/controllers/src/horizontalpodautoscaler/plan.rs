@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::behavior::{Bounds, History};
+use super::metrics::action;
 use super::readings::Reading;
 use super::replicas::{self, Target, Tolerances};
 
@@ -45,6 +46,26 @@ pub struct Plan {
     pub events: Vec<Told>,
     pub status: HorizontalPodAutoscalerStatus,
     pub rescale: Option<Rescale>,
+    /// What each metric called for, in their order.
+    pub computed: Vec<Computed>,
+    /// It could not be done.
+    pub failed: bool,
+}
+
+/// What came of one metric, as the labels of its count say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Computed {
+    pub metric: String,
+    pub action: &'static str,
+    pub error: &'static str,
+}
+
+impl Plan {
+    /// Action and error, as the labels of the reconcile's count say.
+    pub fn labels(&self) -> (&'static str, &'static str) {
+        let action = self.rescale.as_ref().map_or("none", |rescale| action(rescale.from, rescale.to));
+        if self.failed { ("none", "internal") } else { (action, "none") }
+    }
 }
 
 /// The target's new size, and why.
@@ -130,6 +151,7 @@ struct Called {
     /// Err where nothing may be done: what is told at last.
     replicas: Result<(i32, String), String>,
     statuses: Vec<MetricStatus>,
+    computed: Vec<Computed>,
 }
 
 /// See the module. `history` goes along.
@@ -144,7 +166,13 @@ pub fn plan(observed: &Observed<'_>, history: &mut History) -> Plan {
             events.push((EventType::Warning, "FailedGetScale", why.clone()));
             let message = format!("the HPA controller was unable to get the target's current scale: {why}");
             writing.set("AbleToScale", false, "FailedGetScale", message);
-            return Plan { events, status: writing.status, rescale: None };
+            return Plan {
+                events,
+                status: writing.status,
+                rescale: None,
+                computed: Vec::new(),
+                failed: true,
+            };
         }
     };
     let current = scale.replicas;
@@ -153,18 +181,19 @@ pub fn plan(observed: &Observed<'_>, history: &mut History) -> Plan {
     history.begin(current, observed.now);
 
     let least = least(autoscaler);
-    let mut metrics = Vec::new();
+    let (mut metrics, mut computed) = (Vec::new(), Vec::new());
     let (mut desired, mut reason) = (current, String::new());
     if needs_metrics(autoscaler, current) {
         let called = call(observed, scale, &mut writing, &mut events);
         metrics = called.statuses;
+        computed = called.computed;
         let (wanted, metric) = match called.replicas {
             Ok(found) => found,
             Err(why) => {
                 let desired = writing.status.desired_replicas;
                 writing.count(autoscaler, current, desired, metrics);
                 events.push((EventType::Warning, "FailedComputeMetricsReplicas", why));
-                return Plan { events, status: writing.status, rescale: None };
+                return Plan { events, status: writing.status, rescale: None, computed, failed: true };
             }
         };
         if wanted > current {
@@ -195,14 +224,15 @@ pub fn plan(observed: &Observed<'_>, history: &mut History) -> Plan {
     }
     writing.count(autoscaler, current, desired, metrics);
     let rescale = (desired != current).then_some(Rescale { from: current, to: desired, reason });
-    Plan { events, status: writing.status, rescale }
+    Plan { events, status: writing.status, rescale, computed, failed: false }
 }
 
 /// The most that any metric calls for. Where one fails, nothing is taken away.
 fn call(observed: &Observed<'_>, scale: &Scale, writing: &mut Writing, events: &mut Vec<Told>) -> Called {
     let autoscaler = observed.autoscaler;
     let namespace = autoscaler.metadata.namespace.as_deref().unwrap_or("");
-    let refused = |why: &str| Called { replicas: Err(why.to_owned()), statuses: Vec::new() };
+    let refused =
+        |why: &str| Called { replicas: Err(why.to_owned()), statuses: Vec::new(), computed: Vec::new() };
     if scale.selector.is_empty() {
         let why = "selector is required";
         events.push((EventType::Warning, "SelectorRequired", why.into()));
@@ -240,8 +270,20 @@ fn call(observed: &Observed<'_>, scale: &Scale, writing: &mut Writing, events: &
     };
     let specs = autoscaler.spec.metrics.as_deref().unwrap_or_default();
     let (mut found, mut statuses, mut failures) = (None::<(i32, String)>, Vec::new(), Vec::new());
+    let before = autoscaler.status.as_ref().and_then(|status| status.current_replicas).unwrap_or(0);
+    let mut computed = Vec::new();
     for (spec, reading) in specs.iter().zip(&observed.readings) {
-        match replicas::propose(spec, reading, &target) {
+        let proposed = replicas::propose(spec, reading, &target);
+        computed.push(Computed {
+            metric: spec.type_.clone(),
+            action: proposed.as_ref().map_or("none", |proposal| action(before, proposal.replicas)),
+            error: match &proposed {
+                Ok(_) => "none",
+                Err(failure) if failure.reason == replicas::UNKNOWN_TYPE => "spec",
+                Err(_) => "internal",
+            },
+        });
+        match proposed {
             Ok(proposal) => {
                 statuses.push(proposal.status);
                 if found.as_ref().is_none_or(|(most, _)| *most == 0 || proposal.replicas > *most) {
@@ -277,7 +319,7 @@ fn call(observed: &Observed<'_>, scale: &Scale, writing: &mut Writing, events: &
         (None, Some(failure)) => Err(by_failure(writing, failure)),
         (None, None) => Err("invalid metrics: none is given".into()),
     };
-    Called { replicas, statuses }
+    Called { replicas, statuses, computed }
 }
 
 /// The plan after its rescaling, which may have failed.
@@ -287,14 +329,15 @@ pub fn rescaled(
     plan: Plan,
     result: Result<(), String>,
 ) -> Plan {
-    let Plan { mut events, status, rescale } = plan;
+    let Plan { mut events, status, rescale, computed, mut failed } = plan;
     let Some(Rescale { from, to, reason }) = rescale.clone() else {
-        return Plan { events, status, rescale };
+        return Plan { events, status, rescale, computed, failed };
     };
     let autoscaler = observed.autoscaler;
     let mut writing = Writing { status, now: observed.now };
     match result {
         Err(why) => {
+            failed = true;
             let told = format!("New size: {to}; reason: {reason}; error: {why}");
             events.push((EventType::Warning, "FailedRescale", told));
             let message = format!("the HPA controller was unable to update the target scale: {why}");
@@ -321,5 +364,5 @@ pub fn rescaled(
             writing.status.last_scale_time = Some(Time(observed.now));
         }
     }
-    Plan { events, status: writing.status, rescale }
+    Plan { events, status: writing.status, rescale, computed, failed }
 }

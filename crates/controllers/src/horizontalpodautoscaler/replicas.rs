@@ -67,6 +67,9 @@ pub struct Proposal {
     pub status: MetricStatus,
 }
 
+/// The reason where a metric's type is none that there is.
+pub const UNKNOWN_TYPE: &str = "InvalidMetricSourceType";
+
 /// Why a metric calls for nothing.
 #[derive(Debug, PartialEq)]
 pub struct Failure {
@@ -134,7 +137,7 @@ pub fn propose(
         "External" => external(spec, reading, target),
         other => {
             let cause = format!("unknown metric source type {other:?}");
-            Err(Failure { reason: "InvalidMetricSourceType", told: cause.clone(), cause })
+            Err(Failure { reason: UNKNOWN_TYPE, told: cause.clone(), cause })
         }
     }
 }

@@ -9,12 +9,15 @@ use client::{Api, Error, Patch, Transport};
 use edge::Edge;
 use futures::future::join_all;
 use informer::{EventType, Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference, Whole};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::TRACKING;
-use super::plan::{Observed, Plan, plan};
+use super::failures;
+use super::metrics::{self, Metrics};
+use super::plan::{Observed, Plan, is_finished, plan};
 use super::template;
 use crate::batch::Batch;
 use crate::claims::{self, Owner};
@@ -31,6 +34,7 @@ pub(super) struct Jobs {
     pub expectations: Arc<Expectations>,
     /// The revision that the last status of each Job was written at.
     pub written: Mutex<BTreeMap<ObjectKey, u64>>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -40,6 +44,7 @@ impl Reconciler<ObjectKey> for Jobs {
     }
 
     async fn reconcile(&self, key: &ObjectKey) -> Result<Outcome, Error> {
+        let since = Instant::now();
         let job = self.jobs.get(key);
         self.free_orphans(key, job.as_ref().and_then(|job| job.metadata.uid.as_deref())).await?;
         let Some(job) = job else {
@@ -51,22 +56,42 @@ impl Reconciler<ObjectKey> for Jobs {
         // counted and the Job without the count would have them run again. The
         // event that is on its way brings the key back.
         if revision(&job.0) < self.written.lock().get(key).copied() {
+            self.metrics.skipped();
             return Ok(Outcome::Done);
         }
-        let managed_by = job.spec.as_ref().and_then(|spec| spec.managed_by.as_deref());
-        if managed_by.is_some_and(|manager| manager != "kubernetes.io/job-controller") {
+        if external_manager(&job.0).is_some() {
             return Ok(Outcome::Done);
         }
+        let mut action = "reconciling";
+        let result = self.sync(key, &job.0, &mut action).await;
+        // One that ended before is only let go.
+        if !is_finished(&job.0) {
+            self.metrics.synced(&job.0, action, result.is_err(), since);
+        }
+        result
+    }
+}
+
+/// Who runs the Job, where it is not this controller.
+pub(super) fn external_manager(job: &Job) -> Option<&str> {
+    let manager = job.spec.as_ref()?.managed_by.as_deref()?;
+    (manager != "kubernetes.io/job-controller").then_some(manager)
+}
+
+impl Jobs {
+    /// Plans and carries out; `action` becomes what the plan amounts to.
+    async fn sync(&self, key: &ObjectKey, job: &Job, action: &mut &'static str) -> Result<Outcome, Error> {
         let expectations_met = self.expectations.are_met(key);
         let selector = job.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        let owner = Owner::of(&job.0, selector).with_finalizer(TRACKING);
+        let owner = Owner::of(job, selector).with_finalizer(TRACKING);
         let pods = claims::pods::<Job>(&owner, &self.transport, &key.namespace, &self.pods, |_| true).await?;
-        let observed = Observed { job: &job.0, pods, expectations_met, now: self.edge.clock.now() };
+        let observed = Observed { job, pods, expectations_met, now: self.edge.clock.now() };
         let plan = plan(&observed);
-        let error = self.change_pods(key, &job.0, &plan).await;
+        *action = metrics::action(&plan);
+        let error = self.change_pods(key, job, &plan).await;
         // What follows relies on the status: a conflict begins anew.
-        self.write_status(&job.0, &plan).await?;
-        self.release(&plan.release).await?;
+        self.write_status(job, &plan).await?;
+        self.release(&plan.release, job.spec.as_ref()).await?;
         match (error, plan.again) {
             (Some(error), _) => Err(error),
             (None, Some(after)) => Ok(Outcome::Again(after)),
@@ -75,9 +100,7 @@ impl Reconciler<ObjectKey> for Jobs {
             (None, None) => Ok(Outcome::Done),
         }
     }
-}
 
-impl Jobs {
     /// Pods of a Job of this name that is gone need no counting.
     async fn free_orphans(&self, key: &ObjectKey, living: Option<&str>) -> Result<(), Error> {
         let mut pods = self.pods.by_index(TRACKED, &key.to_string());
@@ -89,7 +112,7 @@ impl Jobs {
         let api = Api::<Job>::namespaced(self.transport.clone(), key.namespace.clone());
         let known = api.find(&key.name).await?.and_then(|job| job.metadata.uid);
         pods.retain(|pod| pod.controller.as_ref().map(|owner| &owner.uid) != known.as_ref());
-        self.release(&pods).await
+        self.release(&pods, None).await
     }
 
     async fn change_pods(&self, key: &ObjectKey, job: &Job, plan: &Plan) -> Option<Error> {
@@ -104,7 +127,14 @@ impl Jobs {
             return batch.delete(&plan.delete).await;
         }
         let pods: Vec<_> = plan.create.iter().filter_map(|slot| template::pod(job, *slot)).collect();
-        if pods.is_empty() { None } else { batch.create(&pods).await }
+        if pods.is_empty() {
+            return None;
+        }
+        let made = batch.create(&pods).await;
+        if let Some(spec) = &job.spec {
+            self.metrics.created(spec, &plan.status, made.succeeded, made.failed);
+        }
+        made.error
     }
 
     async fn write_status(&self, job: &Job, plan: &Plan) -> Result<(), Error> {
@@ -122,8 +152,12 @@ impl Jobs {
                 }
             }
         }
+        self.metrics.counted(job, &plan.status);
         let about = Reference::to(job);
         for (kind, reason, message) in &plan.news {
+            if ["Complete", "Failed"].contains(kind) {
+                self.metrics.ended(job, *kind == "Failed", reason);
+            }
             match *kind {
                 "Complete" => self.recorder.event(&about, EventType::Normal, "Completed", "Job completed"),
                 "Failed" => {
@@ -138,8 +172,9 @@ impl Jobs {
         Ok(())
     }
 
-    /// Removes the finalizer of pods that are accounted for.
-    async fn release(&self, pods: &[Arc<PodView>]) -> Result<(), Error> {
+    /// Removes the finalizer of pods that are accounted for, by the Job's
+    /// `spec` where there still is one.
+    async fn release(&self, pods: &[Arc<PodView>], spec: Option<&JobSpec>) -> Result<(), Error> {
         let releases = pods.iter().map(|pod| async {
             let api = Api::<Pod>::namespaced(self.transport.clone(), pod.namespace.clone());
             if !pod.finalizers.iter().any(|finalizer| finalizer == TRACKING) {
@@ -151,7 +186,13 @@ impl Jobs {
             }});
             match api.patch(&pod.name, Patch::strategic(patch)).await {
                 Err(error) if error.is_not_found() => Ok(()),
-                other => other.map(drop),
+                Err(error) => Err(error),
+                Ok(_) => {
+                    if let Some(action) = spec.and_then(|spec| failures::action(spec, pod)) {
+                        self.metrics.ruled(action);
+                    }
+                    Ok(())
+                }
             }
         });
         join_all(releases).await.into_iter().find(Result::is_err).unwrap_or(Ok(()))

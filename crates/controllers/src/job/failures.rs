@@ -41,19 +41,25 @@ pub fn has_failed(spec: &JobSpec, pod: &PodView) -> bool {
 
 /// The first rule that matches decides.
 pub fn verdict(spec: &JobSpec, pod: &PodView) -> Verdict {
-    let Some(policy) = spec.pod_failure_policy.as_ref().filter(|_| pod.phase == Phase::Failed) else {
-        return Verdict::Count;
-    };
-    for (at, rule) in policy.rules.iter().enumerate() {
-        let Some(why) = matches(rule, pod) else { continue };
-        return match rule.action.as_str() {
-            "Ignore" => Verdict::Ignore,
-            "FailIndex" if spec.backoff_limit_per_index.is_some() => Verdict::FailIndex,
-            "FailJob" => Verdict::FailJob(format!("{why} matching FailJob rule at index {at}")),
-            _ => Verdict::Count,
-        };
+    let Some((at, rule, why)) = rule(spec, pod) else { return Verdict::Count };
+    match rule.action.as_str() {
+        "Ignore" => Verdict::Ignore,
+        "FailIndex" if spec.backoff_limit_per_index.is_some() => Verdict::FailIndex,
+        "FailJob" => Verdict::FailJob(format!("{why} matching FailJob rule at index {at}")),
+        _ => Verdict::Count,
     }
-    Verdict::Count
+}
+
+/// The action of the rule that matches a pod, where one does.
+pub fn action<'a>(spec: &'a JobSpec, pod: &PodView) -> Option<&'a str> {
+    rule(spec, pod).map(|(_, rule, _)| rule.action.as_str())
+}
+
+/// The first rule that matches, its place among all, and why.
+fn rule<'a>(spec: &'a JobSpec, pod: &PodView) -> Option<(usize, &'a PodFailurePolicyRule, String)> {
+    let policy = spec.pod_failure_policy.as_ref().filter(|_| pod.phase == Phase::Failed)?;
+    let mut rules = policy.rules.iter().enumerate();
+    rules.find_map(|(at, rule)| matches(rule, pod).map(|why| (at, rule, why)))
 }
 
 fn matches(rule: &PodFailurePolicyRule, pod: &PodView) -> Option<String> {

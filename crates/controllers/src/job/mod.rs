@@ -8,6 +8,7 @@
 mod act;
 mod failures;
 mod indexes;
+mod metrics;
 mod plan;
 mod template;
 #[cfg(test)]
@@ -29,12 +30,22 @@ pub fn start(context: &Context) {
     let expectations = Arc::new(Expectations::default());
     let jobs = context.jobs().clone();
     let pods = context.pods().clone();
+    let metrics = metrics::Metrics::among(context.metrics());
 
-    let changed = queue.clone();
-    jobs.on_change(move |change| changed.add(change.key.clone()));
+    let (changed, counted) = (queue.clone(), metrics.clone());
+    jobs.on_change(move |change| {
+        if let (None, Some(job)) = (change.old, change.new)
+            && let Some(manager) = act::external_manager(&job.0)
+        {
+            counted.external(manager);
+        }
+        changed.add(change.key.clone());
+    });
 
     let (changed, seen, owners) = (queue.clone(), expectations.clone(), jobs.clone());
+    let counted = metrics.clone();
     pods.on_change(move |change| {
+        counted.note_pod(change.old.map(AsRef::as_ref), change.new.map(AsRef::as_ref));
         for pod in [change.old, change.new].into_iter().flatten() {
             match &pod.controller {
                 Some(owner) if owner.kind == "Job" => {
@@ -57,6 +68,7 @@ pub fn start(context: &Context) {
         pods: pods.clone(),
         expectations,
         written: Default::default(),
+        metrics,
     };
     context.run(queue, reconciler, 5, async move {
         jobs.synced().await;

@@ -37,6 +37,8 @@ pub struct Plan {
     /// Type, reason and message of conditions that became true, for events.
     pub news: Vec<(&'static str, String, String)>,
     pub again: Option<Duration>,
+    /// The number of pods was looked at: nothing stood against it.
+    pub managed: bool,
 }
 
 impl Plan {
@@ -85,7 +87,10 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
         if observed.expectations_met {
             match &ending {
                 Some(_) => plan.delete = active.clone(),
-                None => manage(observed, spec, &counts, active.clone(), terminating, &mut plan),
+                None => {
+                    plan.managed = true;
+                    manage(observed, spec, &counts, active.clone(), terminating, &mut plan);
+                }
             }
             left = active.len() - plan.delete.len();
         }

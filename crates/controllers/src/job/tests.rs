@@ -7,9 +7,9 @@ use apimachinery::{Value, value, yaml};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 
-use super::TRACKING;
 use super::plan::{Observed, Plan, plan};
 use super::template;
+use super::{TRACKING, metrics};
 use crate::pods::{Phase, PodView};
 
 fn now() -> Timestamp {
@@ -336,4 +336,65 @@ fn an_indexed_pod_knows_its_index() {
     let spec = pod.spec.unwrap();
     assert_eq!(spec.hostname.as_deref(), Some("work-1"));
     assert_eq!(spec.containers[0].env.as_ref().unwrap()[0].name, "JOB_COMPLETION_INDEX");
+}
+
+#[test]
+fn what_a_sync_amounts_to() {
+    let spec = || value!({"completions": 2, "parallelism": 2});
+    for (words, status, action) in [
+        ("", value!({}), "pods_created"),
+        ("run run", value!({}), "tracking"),
+        ("run run run", value!({}), "pods_deleted"),
+        ("ok ok", value!({"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}]}), "reconciling"),
+    ] {
+        assert_eq!(metrics::action(&run(&job(spec(), status), words)), action, "{words}");
+    }
+    let stale = plan(&Observed {
+        job: &job(spec(), value!({})),
+        pods: pods(""),
+        expectations_met: false,
+        now: now(),
+    });
+    assert_eq!(metrics::action(&stale), "reconciling");
+}
+
+#[test]
+fn why_pods_are_made() {
+    for (policy, status, reason) in [
+        ("TerminatingOrFailed", value!({}), "new"),
+        ("TerminatingOrFailed", value!({"terminating": 1}), "recreate_terminating_or_failed"),
+        ("TerminatingOrFailed", value!({"failed": 1}), "recreate_terminating_or_failed"),
+        ("Failed", value!({"failed": 1}), "recreate_failed"),
+        ("Failed", value!({"uncountedTerminatedPods": {"failed": ["u"]}}), "recreate_failed"),
+        ("Failed", value!({"terminating": 1}), "recreate_terminating_or_failed"),
+    ] {
+        let job = job(value!({"podReplacementPolicy": policy}), status);
+        let (spec, status) = (job.spec.unwrap(), job.status.unwrap());
+        assert_eq!(metrics::creation_reason(&spec, &status), reason, "{policy} {status:?}");
+    }
+}
+
+#[test]
+fn what_a_status_counts_beyond_the_one_before() {
+    for (mode, before, now, expected) in [
+        ("NonIndexed", value!({"succeeded": 1}), value!({"succeeded": 3, "failed": 1}), [2, 1, 0]),
+        ("NonIndexed", value!({"failed": 1}), value!({"failed": 1}), [0, 0, 0]),
+        (
+            "Indexed",
+            value!({"completedIndexes": "0"}),
+            value!({"completedIndexes": "0-2", "failedIndexes": "3"}),
+            [2, 0, 1],
+        ),
+        // Made smaller: an index out of range is none.
+        ("Indexed", value!({"completedIndexes": "0,9"}), value!({"completedIndexes": "0"}), [0, 0, 0]),
+    ] {
+        let of = |status| job(value!({"completions": 5, "completionMode": mode}), status);
+        let (before, now) = (of(before), of(now));
+        let new = metrics::newly_finished(
+            before.spec.as_ref().unwrap(),
+            before.status.as_ref().unwrap(),
+            now.status.as_ref().unwrap(),
+        );
+        assert_eq!([new.succeeded, new.failed, new.failed_indexes], expected, "{mode} {now:?}");
+    }
 }

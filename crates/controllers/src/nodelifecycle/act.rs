@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use super::metrics::Metrics;
 use super::plan::{Action, Observed, plan, waits_for_turn};
 use super::zones::{paces, zone_of};
 use crate::nodes::NodeView;
@@ -101,6 +102,7 @@ pub(super) struct Nodes {
     /// The pods' index by node.
     pub on_node: &'static str,
     pub disruption: Mutex<Disruption>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -110,6 +112,7 @@ impl Reconciler<String> for Nodes {
     }
 
     async fn reconcile(&self, name: &String) -> Result<Outcome, Error> {
+        let since = Instant::now();
         let Some(node) = self.nodes.get(&ObjectKey::cluster(name.clone())) else {
             if self.disruption.lock().known.remove(name).is_some() {
                 self.tell(
@@ -119,6 +122,7 @@ impl Reconciler<String> for Nodes {
                     format!("Node {name} event: Removing Node {name} from Controller"),
                 );
             }
+            self.metrics.seen(self.nodes.list().iter().map(AsRef::as_ref));
             return Ok(Outcome::Done);
         };
         self.tell_news(&node);
@@ -135,6 +139,7 @@ impl Reconciler<String> for Nodes {
         for action in &plan.actions {
             self.carry_out(&node, action).await?;
         }
+        self.metrics.looked(since);
         match [plan.again, turn].into_iter().flatten().min() {
             Some(after) => Ok(Outcome::Again(after)),
             None => Ok(Outcome::Done),
@@ -175,6 +180,7 @@ impl Nodes {
     /// back, and when its turn may come.
     fn turn(&self, node: &NodeView) -> (bool, bool, Option<Duration>) {
         let nodes = self.nodes.list();
+        self.metrics.seen(nodes.iter().map(AsRef::as_ref));
         let paces = paces(nodes.iter().map(AsRef::as_ref));
         let zone = zone_of(node);
         let mut disruption = self.disruption.lock();
@@ -218,7 +224,11 @@ impl Nodes {
                     "metadata": {"resourceVersion": (node.revision.to_string())},
                     "spec": {"taints": taints}
                 });
-                nodes.patch(&node.name, Patch::merge(patch)).await.map(drop)
+                let written = nodes.patch(&node.name, Patch::merge(patch)).await;
+                if *gives_up && written.is_ok() {
+                    self.metrics.evicted(node);
+                }
+                written.map(drop)
             }
             Action::PodNotReady(pod) => {
                 let now = self.edge.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();

@@ -6,6 +6,7 @@
 //! eviction's matter.
 
 mod act;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,7 @@ pub fn start(context: &Context) {
         queue: queue.clone(),
         on_node: NODE,
         disruption: Default::default(),
+        metrics: metrics::Metrics::among(context.metrics()),
     };
     context.run(queue, reconciler, 1, async move {
         nodes.synced().await;

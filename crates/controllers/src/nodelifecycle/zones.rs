@@ -26,8 +26,11 @@ pub fn zone_of(node: &NodeView) -> String {
     format!("{}:{}", label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"))
 }
 
-/// The pace of every zone. Where every zone is silent none gives up a node.
-pub fn paces<'a>(nodes: impl IntoIterator<Item = &'a NodeView>) -> BTreeMap<String, Pace> {
+/// How many nodes of each zone are ready, and how many are not.
+pub fn sizes<'a>(
+    nodes: impl IntoIterator<Item = &'a NodeView>,
+    zone_of: impl Fn(&NodeView) -> String,
+) -> BTreeMap<String, (usize, usize)> {
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for node in nodes {
         let (ready, not_ready) = counts.entry(zone_of(node)).or_default();
@@ -36,6 +39,12 @@ pub fn paces<'a>(nodes: impl IntoIterator<Item = &'a NodeView>) -> BTreeMap<Stri
             false => *not_ready += 1,
         }
     }
+    counts
+}
+
+/// The pace of every zone. Where every zone is silent none gives up a node.
+pub fn paces<'a>(nodes: impl IntoIterator<Item = &'a NodeView>) -> BTreeMap<String, Pace> {
+    let counts = sizes(nodes, zone_of);
     if counts.values().all(|(ready, _)| *ready == 0) {
         return counts.into_keys().map(|zone| (zone, None)).collect();
     }

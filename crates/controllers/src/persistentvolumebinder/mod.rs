@@ -5,6 +5,7 @@
 //! class come from its provisioner, outside of this program.
 
 mod act;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -89,6 +90,7 @@ pub fn start(context: &Context) {
         }
     });
 
+    metrics::publish(context.metrics(), &volumes, &claims);
     let reconciler = act::Binder {
         transport: context.transport("persistent-volume-binder"),
         recorder: context.recorder_as("persistent-volume-binder", "persistentvolume-controller"),

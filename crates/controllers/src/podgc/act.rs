@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::metrics::Metrics;
 use super::plan::{MOST_ENDED, Observed, QUARANTINE, Why, plan};
 use crate::nodes::NodeView;
 use crate::pods::PodView;
@@ -43,6 +44,7 @@ pub(super) struct Collector {
     pub nodes: Informer<NodeView>,
     /// Since when each node that pods name is missing.
     pub missing: Mutex<BTreeMap<String, Instant>>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -56,7 +58,9 @@ impl Reconciler<()> for Collector {
         let plan = plan(&observed);
         let mut first_error = None;
         for (pod, why) in &plan.delete {
-            if let Err(error) = self.delete(pod, *why).await {
+            let deleted = self.delete(pod, *why).await;
+            self.metrics.deletes(&pod.namespace, *why, deleted.is_err());
+            if let Err(error) = deleted {
                 first_error.get_or_insert(error);
             }
         }

@@ -5,6 +5,7 @@
 //! node answers for.
 
 mod act;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub fn start(context: &Context) {
         pods: pods.clone(),
         nodes: nodes.clone(),
         missing: Default::default(),
+        metrics: metrics::Metrics::among(context.metrics()),
     };
     context.run(queue, reconciler, 1, async move {
         nodes.synced().await;

@@ -10,6 +10,7 @@ use informer::{Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference, Wh
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
 
 use super::kind::Replicated;
+use super::metrics::Metrics;
 use super::plan::{Failure, Observed, plan, status};
 use crate::batch::Batch;
 use crate::claims::{self, Owner};
@@ -24,6 +25,7 @@ pub(super) struct Sets<K> {
     pub sets: Informer<Whole<K>>,
     pub pods: Informer<PodView>,
     pub expectations: Arc<Expectations>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -49,6 +51,7 @@ impl<K: Replicated> Reconciler<ObjectKey> for Sets<K> {
         let now = self.edge.clock.now();
         let mut observed = Observed { set: &set, pods, ranks, expectations_met, failure: None, now };
         let plan = plan(&observed);
+        self.metrics.chosen(&plan.age_ratios);
 
         let batch = Batch {
             transport: self.transport.clone(),
@@ -62,7 +65,7 @@ impl<K: Replicated> Reconciler<ObjectKey> for Sets<K> {
             (0, doomed, _) => (batch.delete(doomed).await, "FailedDelete"),
             (count, _, Some(template)) => {
                 let pods = vec![pod_of_template(&object.0, template); count];
-                (batch.create(&pods).await, "FailedCreate")
+                (batch.create(&pods).await.error, "FailedCreate")
             }
             (_, doomed, None) => (batch.delete(doomed).await, "FailedDelete"),
         };

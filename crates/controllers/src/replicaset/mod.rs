@@ -6,6 +6,7 @@
 
 mod act;
 mod kind;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,7 @@ pub(crate) fn run<K: Replicated>(context: &Context, sets: Informer<Whole<K>>) {
         sets: sets.clone(),
         pods: pods.clone(),
         expectations,
+        metrics: metrics::Metrics::among(context.metrics()),
     };
     context.run(queue, reconciler, 5, async move {
         sets.synced().await;

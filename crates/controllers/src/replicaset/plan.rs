@@ -39,6 +39,8 @@ pub struct Failure {
 pub struct Plan {
     pub create: usize,
     pub delete: Vec<Arc<PodView>>,
+    /// How much older than the youngest the pods are that were chosen from more.
+    pub age_ratios: Vec<f64>,
     /// Pods become available then, which no event tells.
     pub again: Option<Duration>,
 }
@@ -56,12 +58,25 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
     } else {
         let surplus = (active.len() - wanted).min(BURST);
         if surplus > 0 {
-            deletion_order(&mut active, &observed.ranks, observed.now);
+            if surplus < active.len() {
+                deletion_order(&mut active, &observed.ranks, observed.now);
+                plan.age_ratios = age_ratios(&active, surplus, observed.now);
+            }
             active.truncate(surplus);
             plan.delete = active;
         }
     }
     plan
+}
+
+/// The ages of those of the first `chosen` pods that are ready, by that of the
+/// youngest ready pod of all.
+fn age_ratios(pods: &[Arc<PodView>], chosen: usize, now: Timestamp) -> Vec<f64> {
+    let age = |pod: &Arc<PodView>| now.duration_since(pod.created).as_millis();
+    let youngest = pods.iter().filter(|pod| pod.ready).map(age).min().filter(|age| *age > 0);
+    let Some(youngest) = youngest else { return Vec::new() };
+    // Whole numbers, as upstream counts.
+    pods[..chosen].iter().filter(|pod| pod.ready).map(|pod| (age(pod) / youngest) as f64).collect()
 }
 
 fn wanted(set: &ReplicaSet) -> usize {

@@ -113,3 +113,34 @@ fn the_status_counts() {
     let condition = &status.conditions.unwrap()[0];
     assert_eq!(condition.reason.as_deref(), Some("FailedCreate"));
 }
+
+#[test]
+fn the_ages_of_the_chosen_are_told() {
+    let aged = |seconds: i64, ready| {
+        Arc::new(PodView {
+            name: seconds.to_string(),
+            node: "n".into(),
+            ready,
+            phase: Phase::Running,
+            created: now() - SignedDuration::from_secs(seconds),
+            ..PodView::default()
+        })
+    };
+    let set = set(1, 0);
+    let ratios = |pods: Vec<Arc<PodView>>| plan(&Observed { pods, ..observe(&set, "") }).age_ratios;
+    assert_eq!(ratios(vec![aged(10, true), aged(35, true), aged(90, true)]), [1.0, 3.0]);
+    assert_eq!(
+        ratios(vec![aged(10, true), aged(5, false)]),
+        Vec::<f64>::new(),
+        "who is not ready does not count"
+    );
+    assert_eq!(
+        ratios(vec![aged(0, true), aged(5, true)]),
+        Vec::<f64>::new(),
+        "nothing can be said of the newborn"
+    );
+    let mut none = set.clone();
+    none.spec.replicas = Some(0);
+    let all = plan(&Observed { pods: vec![aged(10, true)], ..observe(&none, "") });
+    assert_eq!((all.delete.len(), all.age_ratios), (1, vec![]), "nothing was chosen");
+}

@@ -12,6 +12,7 @@ use k8s_openapi::api::resource::v1::{ResourceClaim, ResourceClaimTemplate};
 use parking_lot::Mutex;
 
 use super::Key;
+use super::metrics::Metrics;
 use super::plan::{
     FINALIZER, Wanted, claim_of, consumer, is_for, is_made_for, is_pod, is_served, needs_reservation,
     owning_pod, plan, still_uses, wanted,
@@ -49,6 +50,7 @@ pub(super) struct Claims {
     pub claims: Informer<Whole<ResourceClaim>>,
     pub templates: Informer<Whole<ResourceClaimTemplate>>,
     pub made: Arc<Made>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -133,7 +135,10 @@ impl Claims {
         }
         let place = ObjectKey::new(pod.namespace.clone(), template);
         let Some(template) = self.templates.get(&place) else { return Err(no_template(template)) };
-        let claim = self.api(&pod.namespace).create(&claim_of(pod, &entry.name, &template.0)).await?;
+        let claim = claim_of(pod, &entry.name, &template.0);
+        let created = self.api(&pod.namespace).create(&claim).await;
+        self.metrics.asked(&claim, created.is_err());
+        let claim = created?;
         let name = claim.metadata.name.unwrap_or_default();
         self.made.note(pod, &entry.name, &name);
         // The view may have been quicker.

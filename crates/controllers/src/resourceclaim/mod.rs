@@ -6,6 +6,7 @@
 //! out of `reservedFor`. It allocates no device.
 
 mod act;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -88,6 +89,7 @@ pub fn start(context: &Context) {
         claims: claims.clone(),
         templates: templates.clone(),
         made,
+        metrics: metrics::Metrics::among(context.metrics(), claims.clone()),
     };
     context.run(queue, reconciler, 10, async move {
         pods.synced().await;

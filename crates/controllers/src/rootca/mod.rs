@@ -14,6 +14,7 @@ use informer::{Options, Whole};
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use crate::Context;
+use crate::publishing::Metrics;
 
 /// Starts the controller's watches and workers, where there is an authority to
 /// publish. Keys are namespaces.
@@ -36,9 +37,19 @@ pub fn start(context: &Context) {
         namespaces: namespaces.clone(),
         maps: maps.clone(),
         authority,
+        metrics: metrics(context),
     };
     context.run(queue, reconciler, 1, async move {
         namespaces.synced().await;
         maps.synced().await;
     });
+}
+
+fn metrics(context: &Context) -> Metrics {
+    let help = "[ALPHA] Number of namespace syncs happened in root ca cert publisher.";
+    Metrics::among(
+        context.metrics(),
+        ["root_ca_cert_publisher_sync_total", help],
+        ["root_ca_cert_publisher_sync_duration_seconds", help],
+    )
 }

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::history::{self, History};
 use super::members::{identity, ordinal, revision_of, set_name, templates, volumes};
+use super::metrics::Metrics;
 use super::plan::{Observed, Plan, Step, plan};
 use crate::claims::{self, Owner};
 use crate::context::OWNER;
@@ -34,6 +35,7 @@ pub(super) struct StatefulSets {
     pub volumes: Informer<ClaimView>,
     pub pods: Informer<PodView>,
     pub expectations: Arc<Expectations>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -45,6 +47,7 @@ impl Reconciler<ObjectKey> for StatefulSets {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Outcome, Error> {
         let Some(set) = self.sets.get(key) else {
             self.expectations.forget(key);
+            self.metrics.forget(key);
             return Ok(Outcome::Done);
         };
         let expectations_met = self.expectations.are_met(key);
@@ -71,6 +74,7 @@ impl Reconciler<ObjectKey> for StatefulSets {
             now: self.edge.clock.now(),
         };
         let plan = plan(&observed);
+        self.metrics.planned(key, &plan);
         let done = self.carry_out(key, &set.0, &plan).await;
         self.write_status(&set.0, plan.status).await?;
         done?;

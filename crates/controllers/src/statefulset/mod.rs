@@ -9,6 +9,7 @@ mod act;
 mod claims;
 mod history;
 mod members;
+mod metrics;
 mod plan;
 mod status;
 #[cfg(test)]
@@ -68,6 +69,7 @@ pub fn start(context: &Context) {
         volumes: volumes.clone(),
         pods: pods.clone(),
         expectations,
+        metrics: metrics::Metrics::among(context.metrics()),
     };
     context.run(queue, reconciler, 5, async move {
         sets.synced().await;

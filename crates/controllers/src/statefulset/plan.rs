@@ -64,6 +64,10 @@ pub struct Plan {
     pub parallel: bool,
     pub status: StatefulSetStatus,
     pub again: Option<Duration>,
+    pub max_unavailable: i32,
+    /// How many of the wanted pods are not available, where a rolling update
+    /// could go on.
+    pub unavailable: Option<i32>,
 }
 
 impl Observed<'_> {
@@ -110,6 +114,7 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
         parallel: observed.is_parallel(),
         status: status(observed),
         again: next_available(observed),
+        max_unavailable: max_unavailable(observed),
         ..Plan::default()
     };
     if observed.expectations_met && observed.set.metadata.deletion_timestamp.is_none() {
@@ -124,6 +129,14 @@ fn next_available(observed: &Observed<'_>) -> Option<Duration> {
     let times = observed.pods.iter().filter_map(|pod| pod.available_at(min_ready));
     let next = times.filter(|at| *at > observed.now).min()?;
     Duration::try_from(next.duration_since(observed.now)).ok()
+}
+
+/// `maxUnavailable` as a number.
+fn max_unavailable(observed: &Observed<'_>) -> i32 {
+    let rolling = observed.set.spec.update_strategy.as_ref().and_then(|one| one.rolling_update.as_ref());
+    let most = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
+    let replicas = i32::try_from(ordinals(observed.set).len()).unwrap_or(i32::MAX);
+    most.map_or(1, |most| scaled(Some(most), replicas, false)).max(1)
 }
 
 /// Whether the pods behind this one in the order may be looked at.
@@ -259,14 +272,13 @@ fn own_claims(observed: &Observed<'_>, ordinal: i32, pod: &PodView) -> Vec<Step>
 /// Replaces pods of other revisions, the highest ordinals first, so that no
 /// more than `maxUnavailable` are missing at a time.
 fn update(observed: &Observed<'_>, replicas: &[(i32, Option<Arc<PodView>>)], plan: &mut Plan) {
-    let rolling = observed.set.spec.update_strategy.as_ref().and_then(|one| one.rolling_update.as_ref());
-    let most = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
-    let most = most.map_or(1, |most| scaled(Some(most), replicas.len() as i32, false)).max(1);
     let unavailable = replicas
         .iter()
         .filter(|(_, pod)| pod.as_ref().is_none_or(|pod| observed.is_unavailable(pod)))
         .count();
-    let mut left = most - i32::try_from(unavailable).unwrap_or(i32::MAX);
+    let unavailable = i32::try_from(unavailable).unwrap_or(i32::MAX);
+    plan.unavailable = Some(unavailable);
+    let mut left = plan.max_unavailable - unavailable;
     let kept = usize::try_from(observed.partition().unwrap_or(0)).unwrap_or(0);
     let pods = replicas.iter().skip(kept).rev().filter_map(|(_, pod)| pod.as_ref());
     let (down, up): (Vec<_>, Vec<_>) = pods

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{Pod, Taint};
 use parking_lot::Mutex;
 
 use super::plan::{Observed, no_execute, plan};
+use crate::deletions::Metrics;
 use crate::nodes::NodeView;
 
 /// Key, value and effect of a taint on a node.
@@ -25,6 +26,7 @@ pub(super) struct Evictions {
     pub nodes: Informer<NodeView>,
     /// When a taint without a time of its own was first seen.
     pub seen: Mutex<BTreeMap<TaintKey, Timestamp>>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -45,8 +47,8 @@ impl Reconciler<String> for Evictions {
         let selection = ListOptions::fields(format!("spec.nodeName={name}"));
         let (pods, _) = Api::<Pod>::all(self.transport.clone()).list(&selection).await?;
         let plan = plan(&Observed { taints, pods: &pods, now });
-        for pod in plan.evict {
-            self.evict(pod).await?;
+        for (pod, due) in plan.evict {
+            self.evict(pod, due).await?;
         }
         Ok(plan.again.map_or(Outcome::Done, Outcome::Again))
     }
@@ -69,7 +71,7 @@ impl Evictions {
             .collect()
     }
 
-    async fn evict(&self, pod: &Pod) -> Result<(), Error> {
+    async fn evict(&self, pod: &Pod, due: Timestamp) -> Result<(), Error> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
@@ -93,7 +95,11 @@ impl Evictions {
         }
         match api.delete(name, DeleteOptions::uid(uid)).await {
             Err(error) if error.is_not_found() => Ok(()),
-            other => other,
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.metrics.deleted(due, self.edge.clock.now());
+                Ok(())
+            }
         }
     }
 }

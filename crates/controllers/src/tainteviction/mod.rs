@@ -11,6 +11,7 @@ mod tests;
 use informer::ObjectKey;
 
 use crate::Context;
+use crate::deletions::Metrics;
 
 /// Starts the controller's watches and workers. Keys are nodes.
 pub fn start(context: &Context) {
@@ -46,9 +47,25 @@ pub fn start(context: &Context) {
         recorder: context.recorder("node-controller"),
         nodes: nodes.clone(),
         seen: Default::default(),
+        metrics: metrics(context),
     };
     context.run(queue, reconciler, 1, async move {
         nodes.synced().await;
         pods.synced().await;
     });
+}
+
+fn metrics(context: &Context) -> Metrics {
+    Metrics::among(
+        context.metrics(),
+        [
+            "taint_eviction_controller_pod_deletions_total",
+            "[ALPHA] Total number of Pods deleted by TaintEvictionController since its start.",
+        ],
+        [
+            "taint_eviction_controller_pod_deletion_duration_seconds",
+            "[ALPHA] Latency, in seconds, between the time when a taint effect has been activated for the Pod and \
+             its deletion via TaintEvictionController.",
+        ],
+    )
 }

@@ -16,7 +16,8 @@ pub struct Observed<'a> {
 
 #[derive(Debug, PartialEq)]
 pub struct Plan<'a> {
-    pub evict: Vec<&'a Pod>,
+    /// Each with the time since when it has to go.
+    pub evict: Vec<(&'a Pod, Timestamp)>,
     /// The next toleration ends then.
     pub again: Option<Duration>,
 }
@@ -35,8 +36,8 @@ pub fn plan<'a>(observed: &Observed<'a>) -> Plan<'a> {
         let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
         match due(&observed.taints, tolerations) {
             Due::Never => {}
-            Due::Now => plan.evict.push(pod),
-            Due::At(at) if at <= observed.now => plan.evict.push(pod),
+            Due::Now => plan.evict.push((pod, observed.now)),
+            Due::At(at) if at <= observed.now => plan.evict.push((pod, at)),
             Due::At(at) => {
                 let left = Duration::try_from(at.duration_since(observed.now)).ok();
                 plan.again = [plan.again, left].into_iter().flatten().min();

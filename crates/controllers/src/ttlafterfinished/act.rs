@@ -8,12 +8,14 @@ use edge::Edge;
 use informer::{Informer, ObjectKey, Outcome, Reconciler};
 use k8s_openapi::api::batch::v1::Job;
 
-use super::plan::{Action, Finished, plan};
+use super::metrics::Metrics;
+use super::plan::{Action, Finished, due, plan};
 
 pub(super) struct Expiries {
     pub edge: Edge,
     pub transport: Arc<dyn Transport>,
     pub jobs: Informer<Finished>,
+    pub metrics: Metrics,
 }
 
 #[async_trait]
@@ -32,7 +34,8 @@ impl Reconciler<ObjectKey> for Expiries {
                 let api = Api::<Job>::namespaced(self.transport.clone(), key.namespace.clone());
                 // Its time may have been lengthened since.
                 let Some(fresh) = api.find(&key.name).await? else { return Ok(Outcome::Done) };
-                if plan(&Finished::of(&fresh), now) != Action::Delete {
+                let known = Finished::of(&fresh);
+                if plan(&known, now) != Action::Delete {
                     return Ok(Outcome::Done);
                 }
                 let uid = fresh.metadata.uid.unwrap_or_default();
@@ -40,7 +43,13 @@ impl Reconciler<ObjectKey> for Expiries {
                     DeleteOptions { propagation: Some(Propagation::Foreground), ..DeleteOptions::uid(uid) };
                 match api.delete(&key.name, options).await {
                     Err(error) if error.is_not_found() => Ok(Outcome::Done),
-                    other => other.map(|()| Outcome::Done),
+                    Err(error) => Err(error),
+                    Ok(()) => {
+                        if let Some(due) = due(&known) {
+                            self.metrics.deleted(due, self.edge.clock.now());
+                        }
+                        Ok(Outcome::Done)
+                    }
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! Watches Jobs; owns nothing.
 
 mod act;
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub fn start(context: &Context) {
         edge: context.edge.clone(),
         transport: context.transport("ttl-after-finished-controller"),
         jobs: jobs.clone(),
+        metrics: metrics::Metrics::among(context.metrics()),
     };
     context.run(queue, reconciler, 1, async move { jobs.synced().await });
 }

@@ -52,9 +52,14 @@ pub enum Action {
     Again(Duration),
 }
 
+/// When a Job's time is over.
+pub fn due(job: &Finished) -> Option<Timestamp> {
+    let (ttl, at) = (job.ttl?, job.at?);
+    Some(at.saturating_add(SignedDuration::from_secs(ttl.into())).unwrap_or(Timestamp::MAX))
+}
+
 pub fn plan(job: &Finished, now: Timestamp) -> Action {
-    let (Some(ttl), Some(at), false) = (job.ttl, job.at, job.terminating) else { return Action::Nothing };
-    let due = at.saturating_add(SignedDuration::from_secs(ttl.into())).unwrap_or(Timestamp::MAX);
+    let Some(due) = due(job).filter(|_| !job.terminating) else { return Action::Nothing };
     match Duration::try_from(due.duration_since(now)) {
         Ok(left) if !left.is_zero() => Action::Again(left),
         _ => Action::Delete,

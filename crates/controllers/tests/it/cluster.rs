@@ -22,6 +22,7 @@ use informer::QueueMetrics;
 use parking_lot::Mutex;
 use pki::ServiceAccountKeys;
 use registry::loops::{self, Cluster as Network};
+use serve::families::Families;
 use store::{Limits, Memory, MemoryOptions};
 
 pub struct Cluster {
@@ -30,6 +31,7 @@ pub struct Cluster {
     pub admin: Client,
     /// What the controllers' queues count; nothing before they are started.
     pub queues: QueueMetrics,
+    families: Families,
     requests: Requests,
     keys: Arc<ServiceAccountKeys>,
 }
@@ -175,7 +177,8 @@ impl Cluster {
         let admin = UserInfo::new("admin", &["system:masters"]);
         let admin = Client(Arc::new(LocalTransport::new(server.clone(), admin, "test")));
         let queues = QueueMetrics::default();
-        Self { server, edge, admin, queues, requests: Requests::default(), keys: disk.keys }
+        let families = Families::default();
+        Self { server, edge, admin, queues, families, requests: Requests::default(), keys: disk.keys }
     }
 
     /// With every controller and nodes of these names.
@@ -202,7 +205,8 @@ impl Cluster {
             .with_root_ca("PEM")
             .with_token_signer(Arc::new(Signer(cluster.keys.clone())));
         controllers::start_all(&context);
-        cluster.queues = context.metrics().clone();
+        cluster.queues = context.queues().clone();
+        cluster.families = context.metrics().clone();
         let (admin, nodes) = (cluster.admin.clone(), nodes.iter().map(|name| name.to_string()).collect());
         cluster.edge.tasks.spawn(run_pods(admin, cluster.edge.clone(), nodes));
         cluster
@@ -240,6 +244,14 @@ impl Cluster {
     /// How often an identity has asked for anything so far.
     pub fn asked(&self, identity: &str) -> u64 {
         self.requests.lock().get(identity).copied().unwrap_or(0)
+    }
+
+    /// The number of a series, by its name and labels as they are written.
+    pub fn told(&self, series: &str) -> Option<f64> {
+        let mut text = String::new();
+        self.families.write(&mut text);
+        let mut numbers = text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        numbers.next()?.parse().ok()
     }
 
     pub fn stop(&self) {

@@ -5,6 +5,7 @@ mod bad_input;
 mod claims;
 mod cluster;
 mod convergence;
+mod counts;
 mod garbage;
 mod limits;
 mod migration;
