@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{Namespace, ReplicationController, Service};
+use k8s_openapi::api::resource::v1::ResourceClaim;
 use serve::families::Families;
 
 use crate::csrsigning::Signer;
@@ -47,6 +48,7 @@ pub struct Context {
     volume_claims: OnceLock<Informer<ClaimView>>,
     jobs: OnceLock<Informer<Whole<Job>>>,
     certificate_requests: OnceLock<Informer<Whole<CertificateSigningRequest>>>,
+    resource_claims: OnceLock<Informer<Whole<ResourceClaim>>>,
     everything: OnceLock<Arc<Everything>>,
 }
 
@@ -72,6 +74,7 @@ impl Context {
             volume_claims: OnceLock::new(),
             jobs: OnceLock::new(),
             certificate_requests: OnceLock::new(),
+            resource_claims: OnceLock::new(),
             everything: OnceLock::new(),
         }
     }
@@ -255,6 +258,12 @@ impl Context {
     pub fn certificate_requests(&self) -> &Informer<Whole<CertificateSigningRequest>> {
         self.certificate_requests
             .get_or_init(|| self.informer(Resource::of::<CertificateSigningRequest>(), Options::default()))
+    }
+
+    /// Every ResourceClaim.
+    pub fn resource_claims(&self) -> &Informer<Whole<ResourceClaim>> {
+        self.resource_claims
+            .get_or_init(|| self.informer(Resource::of::<ResourceClaim>(), Options::default()))
     }
 
     /// An informer of whole objects, indexed by [`OWNER`].

@@ -19,6 +19,7 @@ mod csrsigning;
 mod daemonset;
 mod deletions;
 mod deployment;
+mod devicetainteviction;
 mod disruption;
 mod endpoints;
 mod endpointslice;

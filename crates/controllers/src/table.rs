@@ -2,7 +2,7 @@
 
 use crate::{
     Context, bootstrapsigner, clusterroleaggregation, clustertrustbundlepublisher, cronjob, csrapproving,
-    csrcleaner, csrsigning, daemonset, deployment, disruption, endpoints, endpointslice,
+    csrcleaner, csrsigning, daemonset, deployment, devicetainteviction, disruption, endpoints, endpointslice,
     endpointslicemirroring, ephemeralvolume, garbage, horizontalpodautoscaler, job, legacytokencleaner,
     namespace, nodelifecycle, persistentvolumebinder, podcertificaterequestcleaner, podgc, pvcprotection,
     pvprotection, replicaset, replicationcontroller, resourceclaim, resourcequota, rootca, serviceaccount,
@@ -37,6 +37,7 @@ pub(crate) const CONTROLLERS: &[Controller] = &[
     Controller { name: "horizontalpodautoscaler", start: horizontalpodautoscaler::start },
     Controller { name: "ttlafterfinished", start: ttlafterfinished::start },
     Controller { name: "tainteviction", start: tainteviction::start },
+    Controller { name: "devicetainteviction", start: devicetainteviction::start },
     Controller { name: "disruption", start: disruption::start },
     Controller { name: "resourcequota", start: resourcequota::start },
     Controller { name: "clusterroleaggregation", start: clusterroleaggregation::start },

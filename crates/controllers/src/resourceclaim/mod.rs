@@ -14,8 +14,9 @@ mod tests;
 use std::sync::Arc;
 
 use informer::{ObjectKey, Options, Whole};
-use k8s_openapi::api::resource::v1::{ResourceClaim, ResourceClaimTemplate};
+use k8s_openapi::api::resource::v1::ResourceClaimTemplate;
 
+pub(crate) use self::plan::{is_for, is_pod, used};
 use crate::Context;
 use crate::pods::PodView;
 
@@ -30,8 +31,7 @@ enum Key {
 pub fn start(context: &Context) {
     let queue = context.queue::<Key>("resource_claim");
     let pods = context.pods().clone();
-    let claims =
-        context.informer::<Whole<ResourceClaim>>(client::Resource::of::<ResourceClaim>(), Options::default());
+    let claims = context.resource_claims().clone();
     let templates = context.informer::<Whole<ResourceClaimTemplate>>(
         client::Resource::of::<ResourceClaimTemplate>(),
         Options::default(),

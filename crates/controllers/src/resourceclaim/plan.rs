@@ -24,14 +24,20 @@ pub fn is_served(pod: &PodView) -> bool {
     !pod.terminating && !pod.has_ended()
 }
 
-/// The names of the claims that a pod uses, as far as they are known.
-pub fn names(pod: &PodView) -> impl Iterator<Item = &str> {
+/// The names of the claims that a pod uses, as far as they are known, and
+/// whether each was made for it and must be its own.
+pub fn used(pod: &PodView) -> impl Iterator<Item = (&str, bool)> {
     let named = pod.device_claims.iter().filter_map(|claim| match (&claim.claim, &claim.made) {
-        (Some(name), _) => Some(name.as_str()),
-        (None, Some(made)) => made.as_deref(),
+        (Some(name), _) => Some((name.as_str(), false)),
+        (None, Some(made)) => made.as_deref().map(|name| (name, true)),
         (None, None) => None,
     });
-    named.chain(pod.extended_claim.as_deref())
+    named.chain(pod.extended_claim.as_deref().map(|name| (name, true)))
+}
+
+/// The names of the claims that a pod uses.
+pub fn names(pod: &PodView) -> impl Iterator<Item = &str> {
+    used(pod).map(|(name, _)| name)
 }
 
 /// What an entry of a pod's claims calls for.

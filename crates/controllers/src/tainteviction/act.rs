@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use apimachinery::value;
 use async_trait::async_trait;
-use client::{Api, DeleteOptions, Error, ListOptions, Patch, Transport};
+use client::{Api, Error, ListOptions, Transport};
 use edge::Edge;
 use informer::{EventType, Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference};
 use jiff::Timestamp;
@@ -13,7 +12,7 @@ use k8s_openapi::api::core::v1::{Pod, Taint};
 use parking_lot::Mutex;
 
 use super::plan::{Observed, no_execute, plan};
-use crate::deletions::Metrics;
+use crate::deletions::{self, Metrics};
 use crate::nodes::NodeView;
 
 /// Key, value and effect of a taint on a node.
@@ -78,28 +77,10 @@ impl Evictions {
         let api = Api::<Pod>::namespaced(self.transport.clone(), namespace);
         let message = format!("Marking for deletion Pod {namespace}/{name}");
         self.recorder.event(&Reference::to(pod), EventType::Normal, "TaintManagerEviction", message);
-        let now = self.edge.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let patch = value!({
-            "metadata": {"uid": uid},
-            "status": {"conditions": [{
-                "type": "DisruptionTarget",
-                "status": "True",
-                "reason": "DeletionByTaintManager",
-                "message": "Taint manager: deleting due to NoExecute taint",
-                "lastTransitionTime": now
-            }]}
-        });
-        match api.patch_status(name, Patch::strategic(patch)).await {
-            Err(error) if error.is_not_found() => return Ok(()),
-            other => other.map(drop)?,
+        let why = ("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint");
+        if deletions::disrupt(&api, &self.edge, (name, uid), why).await? {
+            self.metrics.deleted(due, self.edge.clock.now());
         }
-        match api.delete(name, DeleteOptions::uid(uid)).await {
-            Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => {
-                self.metrics.deleted(due, self.edge.clock.now());
-                Ok(())
-            }
-        }
+        Ok(())
     }
 }

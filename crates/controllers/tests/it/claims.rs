@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use apimachinery::{Value, value};
-use client::{Resource, Transport};
+use client::{DeleteOptions, Resource, Transport};
 use scheduler::{Placement, Scheduler};
 
 use crate::cluster::{Cluster, EVENTS, PODS};
@@ -144,5 +144,103 @@ async fn a_claim_that_waits_gets_a_volume_of_its_pods_node() {
                 && [a, b].iter().all(|(node, volume, _)| node.replace('n', "v") == *volume)
         })
         .await;
+    cluster.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tainted_device_loses_its_pod() {
+    let cluster = Cluster::start(73, &["n1"]).await;
+    let admin = &cluster.admin;
+    let slices = Resource::new("resource.k8s.io", "v1", "resourceslices");
+    let rules = Resource::new("resource.k8s.io", "v1", "devicetaintrules");
+    let slice = value!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": "s"},
+        "spec": {
+            "driver": "example.com", "nodeName": "n1",
+            "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1},
+            "devices": [{"name": "d"}]
+        }
+    });
+    admin.create(&slices, "", slice).await.unwrap();
+    for name in ["patient", "other"] {
+        let claim = value!({
+            "apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": name},
+            "spec": {"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "gpu"}}]}}
+        });
+        admin.create(&CLAIMS, "default", claim).await.unwrap();
+        let mut pod = user(name);
+        pod.set_at(&["spec", "resourceClaims"], value!([{"name": "gpu", "resourceClaimName": name}]));
+        let pod = admin.create(&PODS, "default", pod).await.unwrap();
+        // Nobody here allocates devices.
+        let uid = pod["metadata"]["uid"].text();
+        let device = if name == "other" { "e" } else { "d" };
+        let status = value!({"status": {
+            "reservedFor": [{"resource": "pods", "name": name, "uid": uid}],
+            "allocation": {"devices": {"results": [{
+                "request": "r", "driver": "example.com", "pool": "p", "device": device,
+                "tolerations": [{"key": "off", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}]
+            }]}}
+        }});
+        admin.patch(&CLAIMS, "default", name, Some("status"), status).await.unwrap();
+    }
+    let runs = |name: &'static str| async move {
+        let pod = admin.get(&PODS, "default", name).await;
+        pod.is_ok_and(|pod| pod["status"]["phase"].text() == "Running")
+    };
+    admin.eventually("both run", || async { runs("patient").await && runs("other").await }).await;
+    let condition = || async {
+        let rule = admin.get(&rules, "", "off").await.unwrap();
+        let conditions = rule["status"]["conditions"].items();
+        let known = conditions.iter().find(|one| one["type"].text() == "EvictionInProgress").cloned();
+        known
+            .map(|one| (one["reason"].text().to_owned(), one["message"].text().to_owned()))
+            .unwrap_or_default()
+    };
+    let rule = |effect: &str| {
+        value!({
+            "apiVersion": "resource.k8s.io/v1", "kind": "DeviceTaintRule", "metadata": {"name": "off"},
+            "spec": {
+                "deviceSelector": {"driver": "example.com", "device": "d"},
+                "taint": {"key": "off", "effect": effect}
+            }
+        })
+    };
+    admin.create(&rules, "", rule("None")).await.unwrap();
+    admin.eventually("it is told what it would do", || async { condition().await.0 == "NoEffect" }).await;
+    assert!(condition().await.1.starts_with(
+        "1 published device selected. 1 allocated device selected. 1 pod would be evicted in 1 namespace"
+    ));
+    admin.patch(&rules, "", "off", None, value!({"spec": {"taint": {"effect": "NoExecute"}}})).await.unwrap();
+    admin.eventually("a pod is to go", || async { condition().await.0 == "PodsPendingEviction" }).await;
+    assert_eq!(condition().await.1, "1 pod needs to be evicted in 1 namespace.");
+    assert!(runs("patient").await, "it is tolerated for a while");
+
+    // Taken back in time.
+    admin
+        .patch(&rules, "", "off", None, value!({"spec": {"taint": {"effect": "NoSchedule"}}}))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(runs("patient").await);
+    assert_eq!(condition().await.0, "OtherEffect");
+    let told = |message: &'static str| async move {
+        admin.list(&EVENTS, "default").await.iter().any(|event| {
+            event["reason"].text() == "DeviceTaintManagerEviction"
+                && event["message"].text() == message
+                && event["involvedObject"]["name"].text() == "patient"
+        })
+    };
+    assert!(told("Cancelling deletion").await);
+
+    admin.delete(&rules, "", "off", DeleteOptions::default()).await.unwrap();
+    admin.create(&rules, "", rule("NoExecute")).await.unwrap();
+    admin
+        .eventually("its pod goes", || async { admin.get(&PODS, "default", "patient").await.is_err() })
+        .await;
+    assert!(told("Marking for deletion").await);
+    admin.eventually("it is told", || async { condition().await.0 == "Completed" }).await;
+    assert_eq!(condition().await.1, "1 pod evicted since starting the controller.");
+    assert!(runs("other").await, "its device is another");
+    assert_eq!(cluster.told("device_taint_eviction_controller_pod_deletions_total"), Some(1.0));
     cluster.stop();
 }
