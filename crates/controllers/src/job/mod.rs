@@ -16,13 +16,27 @@ mod tests;
 mod tracking;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use informer::ObjectKey;
+use informer::{Change, ObjectKey};
 
+use crate::pods::PodView;
 use crate::{Context, expectations::Expectations};
 
 /// The finalizer of pods that are not counted yet.
 pub(crate) const TRACKING: &str = "batch.kubernetes.io/job-tracking";
+
+/// Changes of pods that neither begin nor end anything are looked at together
+/// (`syncJobBatchPeriod`).
+const BATCH: Duration = Duration::from_secs(1);
+
+/// Whether a pod did nothing but go on: it was there, is there, and has
+/// neither ended nor begun to.
+fn runs_on(change: &Change<'_, PodView>) -> bool {
+    let (Some(old), Some(new)) = (change.old, change.new) else { return false };
+    let lives = |pod: &PodView| !pod.has_ended() && !pod.terminating;
+    old.uid == new.uid && old.controller == new.controller && lives(old) && lives(new)
+}
 
 /// Starts the controller's watches and workers.
 pub fn start(context: &Context) {
@@ -49,7 +63,8 @@ pub fn start(context: &Context) {
         for pod in [change.old, change.new].into_iter().flatten() {
             match &pod.controller {
                 Some(owner) if owner.kind == "Job" => {
-                    changed.add(ObjectKey::new(pod.namespace.clone(), owner.name.clone()));
+                    let key = ObjectKey::new(pod.namespace.clone(), owner.name.clone());
+                    if runs_on(&change) { changed.add_after(key, BATCH) } else { changed.add(key) }
                 }
                 Some(_) => {}
                 None => owners.namespace(&pod.namespace).iter().for_each(|job| {
