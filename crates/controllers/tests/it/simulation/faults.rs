@@ -68,6 +68,27 @@ fn gone(why: &str) -> Error {
     Error::Unreachable(Arc::from(why))
 }
 
+/// A machine's way to the API, which may be cut.
+#[derive(Default)]
+pub struct Line(Mutex<Option<Tasks>>);
+
+impl Line {
+    /// From now on nothing comes through, and what is under way ends.
+    pub fn cut(&self) {
+        if let Some(whole) = self.0.lock().take() {
+            whole.stop();
+        }
+    }
+
+    pub fn mend(&self, edge: &Edge) {
+        *self.0.lock() = Some(edge.tasks.child());
+    }
+
+    fn connection(&self) -> Result<Tasks, Error> {
+        self.0.lock().clone().ok_or_else(|| gone("no route to host"))
+    }
+}
+
 /// One user's way in.
 pub struct Faulty {
     pub api: Arc<Api>,
@@ -75,11 +96,18 @@ pub struct Faulty {
     pub agent: String,
     /// People's own requests are lost only with the API itself.
     pub reliable: bool,
+    /// Where the user is on a machine of its own.
+    pub line: Option<Arc<Line>>,
 }
 
 impl Faulty {
     fn local(&self) -> Result<LocalTransport, Error> {
         Ok(LocalTransport::new(self.api.server()?, self.user.clone(), &self.agent))
+    }
+
+    /// Ends when the machine's line is cut; never where there is none.
+    fn whole(&self) -> Result<Option<Tasks>, Error> {
+        self.line.as_ref().map(|line| line.connection()).transpose()
     }
 
     fn fails(&self, chance: u64) -> bool {
@@ -88,7 +116,7 @@ impl Faulty {
 
     /// Ends with the connection. Takes a moment, so that others come in between.
     async fn connected<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let connection = self.api.connections.lock().clone();
+        let (connection, whole) = (self.api.connections.lock().clone(), self.whole()?);
         if self.fails(30) {
             return Err(gone("connection reset"));
         }
@@ -96,6 +124,7 @@ impl Faulty {
         let answer = tokio::select! {
             biased;
             () = connection.stopped() => return Err(gone("connection reset")),
+            () = stopped(whole.as_ref()) => return Err(gone("connection timed out")),
             answer = answer => answer?,
         };
         // It was done, and nobody heard of it.
@@ -131,16 +160,24 @@ impl Transport for Faulty {
             return Err(Status::expired("too old resource version").into());
         }
         let local = self.local()?;
-        let connection = self.api.connections.lock().clone();
+        let (connection, whole) = (self.api.connections.lock().clone(), self.whole()?);
         let inner = self.connected(local.watch(resource, namespace, options)).await?;
-        let state = Watching { inner, connection, api: self.api.clone(), again: None };
+        let state = Watching { inner, connection, whole, api: self.api.clone(), again: None };
         Ok(futures::stream::unfold(state, Watching::next).boxed())
+    }
+}
+
+async fn stopped(line: Option<&Tasks>) {
+    match line {
+        Some(line) => line.stopped().await,
+        None => std::future::pending().await,
     }
 }
 
 struct Watching {
     inner: WatchStream,
     connection: Tasks,
+    whole: Option<Tasks>,
     api: Arc<Api>,
     /// The last event, which comes once more.
     again: Option<WatchEvent>,
@@ -154,6 +191,7 @@ impl Watching {
         let event = tokio::select! {
             biased;
             () = self.connection.stopped() => return None,
+            () = stopped(self.whole.as_ref()) => return None,
             event = self.inner.next() => event?,
         };
         if self.api.fails(10) {

@@ -15,6 +15,7 @@ use crate::cluster::{Client, NODES, PODS};
 
 const LEASES: client::Resource = client::Resource::new("coordination.k8s.io", "v1", "leases");
 const BEAT: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(2);
 
 /// A pod as it is.
 struct Pod(Value);
@@ -39,6 +40,11 @@ impl Pod {
         !self.0["metadata"]["deletionTimestamp"].is_null()
     }
 
+    fn is_ready(&self) -> bool {
+        let mut conditions = self.0["status"]["conditions"].items().iter();
+        conditions.any(|one| one["type"].text() == "Ready" && one["status"].text() == "True")
+    }
+
     fn has_ended(&self) -> bool {
         ["Succeeded", "Failed"].contains(&self.0["status"]["phase"].text())
     }
@@ -52,7 +58,7 @@ pub struct Kubelet {
     running: Arc<Running>,
 }
 
-/// Starts a node of this name.
+/// Starts a node of this name, in the task group of `edge`.
 pub fn start(edge: &Edge, transport: Arc<dyn Transport>, node: &str, running: Arc<Running>) {
     let pods = Informer::<Pod>::start(
         edge,
@@ -103,6 +109,16 @@ impl Reconciler<ObjectKey> for Kubelet {
     }
 
     async fn reconcile(&self, key: &ObjectKey) -> Result<Outcome, Error> {
+        match self.sync(key).await {
+            // As a kubelet it tries again soon, however long it hears nothing.
+            Err(Error::Unreachable(_)) => Ok(Outcome::Again(RETRY)),
+            other => other,
+        }
+    }
+}
+
+impl Kubelet {
+    async fn sync(&self, key: &ObjectKey) -> Result<Outcome, Error> {
         let seen = self.pods.get(key);
         // Whatever runs under this name and is not this pod ends first.
         let uid = seen.as_ref().map(|pod| pod.uid().to_owned());
@@ -126,7 +142,8 @@ impl Reconciler<ObjectKey> for Kubelet {
             self.running.start(&self.node, key, pod.uid());
             tokio::time::sleep(Duration::from_millis(self.edge.random.below(300))).await;
         }
-        if pod.0["status"]["phase"].text() == "Running" {
+        // Others may have called it unready while nothing was heard of the node.
+        if pod.0["status"]["phase"].text() == "Running" && pod.is_ready() {
             return Ok(Outcome::Done);
         }
         let image = pod.0["spec"]["containers"][0]["image"].text();
@@ -139,9 +156,7 @@ impl Reconciler<ObjectKey> for Kubelet {
         }
         Ok(Outcome::Done)
     }
-}
 
-impl Kubelet {
     async fn stop(&self, key: &ObjectKey, uid: &str) {
         tokio::time::sleep(Duration::from_millis(self.edge.random.below(1000))).await;
         self.running.stop(&self.node, key, uid);

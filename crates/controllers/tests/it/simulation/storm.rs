@@ -1,18 +1,25 @@
 //! What users want, and what befalls the cluster meanwhile, at random.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use apimachinery::{Value, value};
 use client::DeleteOptions;
 
-use super::world::World;
-use crate::cluster::{DAEMON_SETS, DEPLOYMENTS, PODS, STATEFUL_SETS};
+use super::invariants::{lost_nodes_are_left, workloads_converge};
+use super::world::{GUARDED, Wanted, World};
+use crate::cluster::{DAEMON_SETS, DEPLOYMENTS, NODES, PODS, STATEFUL_SETS};
 
 /// So many things happen, one after another.
 const HAPPENINGS: usize = 14;
 
 pub async fn rage(world: &mut World) {
-    for _ in 0..HAPPENINGS {
+    // In every other seed no node is lost.
+    let loss = world.edge.random.below(2 * HAPPENINGS as u64) as usize;
+    for happening in 0..HAPPENINGS {
+        if happening == loss {
+            lose_a_node(world).await;
+        }
         world.pause(4000).await;
         let random = world.edge.random.clone();
         match random.below(14) {
@@ -28,6 +35,61 @@ pub async fn rage(world: &mut World) {
         }
     }
     world.api.stormy.store(false, Ordering::Relaxed);
+}
+
+/// A node falls silent: for a moment, for so long that its pods are given up,
+/// or for good.
+async fn lose_a_node(world: &mut World) {
+    let node = world.any_node();
+    match world.edge.random.below(4) {
+        // Nobody need notice.
+        0 => {
+            world.silence(node);
+            tokio::time::sleep(Duration::from_secs(5 + world.edge.random.below(60))).await;
+            world.hear(node);
+        }
+        1 => {
+            world.silence(node);
+            meanwhile(world).await;
+            lost_nodes_are_left::check(world, node).await;
+            world.hear(node);
+        }
+        2 => {
+            world.silence(node);
+            tokio::time::sleep(Duration::from_secs(300 + world.edge.random.below(120))).await;
+            world.hear(node);
+        }
+        _ => {
+            world.destroy(node);
+            meanwhile(world).await;
+            // Somebody sees to it that what is no more is not waited for.
+            let nodes = NODES;
+            let deleted = || world.admin.delete(&nodes, "", node, DeleteOptions::default());
+            match world.insist(deleted).await {
+                Err(error) if error.is_not_found() => {}
+                other => drop(other.expect("the node is deleted")),
+            }
+        }
+    }
+    // Nobody evicts by a budget's word of before.
+    let guarded = Wanted { replicas: GUARDED, image: "image-0".into() };
+    let deployments = DEPLOYMENTS;
+    let settled = || workloads_converge::set_is_settled(world, &deployments, "guarded", &guarded);
+    world.eventually("all that is guarded is there", (&deployments, "guarded"), settled).await;
+}
+
+/// What goes on elsewhere.
+async fn meanwhile(world: &mut World) {
+    for _ in 0..4 {
+        world.pause(30_000).await;
+        match world.edge.random.below(5) {
+            0 => scale(world).await,
+            1 => update(world).await,
+            2 => delete_a_pod(world).await,
+            3 => world.crash_controllers().await,
+            _ => world.crash_scheduler().await,
+        }
+    }
 }
 
 async fn scale(world: &mut World) {

@@ -12,7 +12,7 @@ use edge::{Edge, SeededRandom, SimulatedClock, Tasks};
 use jiff::SignedDuration;
 use scheduler::{Placement, Scheduler};
 
-use super::faults::{Api, Faulty};
+use super::faults::{Api, Faulty, Line};
 use super::invariants::budgets_hold::Evictions;
 use super::invariants::no_name_runs_twice::Running;
 use super::nodes;
@@ -28,6 +28,13 @@ pub struct Wanted {
     pub image: String,
 }
 
+/// A machine that is a node.
+struct Machine {
+    name: &'static str,
+    line: Arc<Line>,
+    tasks: Tasks,
+}
+
 pub struct World {
     pub edge: Edge,
     clock: Arc<SimulatedClock>,
@@ -35,6 +42,7 @@ pub struct World {
     pub api: Arc<Api>,
     server_tasks: Tasks,
     loops: [Tasks; 2],
+    machines: Vec<Machine>,
     /// People: their requests are lost only with the API.
     pub admin: Client,
     pub running: Arc<Running>,
@@ -66,15 +74,22 @@ impl World {
         let api = Api::new(server, &edge);
         let admin = Client(transport(&api, UserInfo::new("admin", &["system:masters"]), "kubectl", true));
         let running = Arc::new(Running::default());
+        let mut machines = Vec::new();
         for name in NODE_NAMES {
             let node = value!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
             admin.create(&NODES, "", node).await.expect("a node");
             let user = UserInfo::new(format!("system:node:{name}"), &["system:masters"]);
-            nodes::start(&edge, transport(&api, user, "kubelet", false), name, running.clone());
+            let machine = Machine { name, line: Arc::default(), tasks: edge.tasks.child() };
+            machine.line.mend(&edge);
+            let line = Some(machine.line.clone());
+            let way = Faulty { api: api.clone(), user, agent: "kubelet".into(), reliable: false, line };
+            nodes::start(&edge.with_tasks(machine.tasks.clone()), Arc::new(way), name, running.clone());
+            machines.push(machine);
         }
         let of = |replicas, image: &str| Wanted { replicas, image: image.into() };
         let world = Self {
             loops: [edge.tasks.child(), edge.tasks.child()],
+            machines,
             edge,
             clock,
             disk,
@@ -177,6 +192,33 @@ impl World {
         self.api.revive(server);
     }
 
+    /// A node of those that there are.
+    pub fn any_node(&self) -> &'static str {
+        self.machines[self.edge.random.below(self.machines.len() as u64) as usize].name
+    }
+
+    fn machine(&self, node: &str) -> &Machine {
+        self.machines.iter().find(|machine| machine.name == node).expect("a machine")
+    }
+
+    /// Nothing is heard of a node any more, and it hears nothing; what runs on
+    /// it runs on.
+    pub fn silence(&self, node: &str) {
+        self.machine(node).line.cut();
+    }
+
+    pub fn hear(&self, node: &str) {
+        self.machine(node).line.mend(&self.edge);
+    }
+
+    /// A machine is no more, and all that ran on it.
+    pub fn destroy(&mut self, node: &str) {
+        self.machine(node).tasks.stop();
+        self.machines.retain(|machine| machine.name != node);
+        self.running.end(node);
+        self.agent.replicas -= 1;
+    }
+
     /// The wall clock jumps, forward or back.
     pub fn jump(&self) {
         let seconds = self.edge.random.below(90) as i64 - 30;
@@ -250,5 +292,5 @@ impl World {
 }
 
 fn transport(api: &Arc<Api>, user: UserInfo, agent: &str, reliable: bool) -> Arc<dyn Transport> {
-    Arc::new(Faulty { api: api.clone(), user, agent: agent.to_owned(), reliable })
+    Arc::new(Faulty { api: api.clone(), user, agent: agent.to_owned(), reliable, line: None })
 }

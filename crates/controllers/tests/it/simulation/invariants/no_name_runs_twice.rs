@@ -32,6 +32,18 @@ impl Running {
         }
     }
 
+    /// The machine is no more, and nothing runs on it.
+    pub fn end(&self, node: &str) {
+        for of_name in self.pods.lock().values_mut() {
+            of_name.retain(|(its_node, _)| its_node != node);
+        }
+    }
+
+    /// The uid of what runs under a name on a node.
+    pub fn of(&self, node: &str, namespace: &str, name: &str) -> Option<String> {
+        self.on(node, &ObjectKey::new(namespace, name))
+    }
+
     /// The uid of what runs under this name on this node.
     pub fn on(&self, node: &str, key: &ObjectKey) -> Option<String> {
         let pods = self.pods.lock();

@@ -5,7 +5,7 @@ use apimachinery::Value;
 use crate::cluster::{DAEMON_SETS, DEPLOYMENTS, JOBS, STATEFUL_SETS};
 use crate::simulation::world::{COMPLETIONS, GUARDED, PARALLELISM, Wanted, World};
 
-async fn set_is_settled(world: &World, resource: &client::Resource, name: &str, wanted: &Wanted) -> bool {
+pub async fn set_is_settled(world: &World, resource: &client::Resource, name: &str, wanted: &Wanted) -> bool {
     let set = world.admin.get(resource, "default", name).await.expect("the set");
     let count = |field: &str| set["status"][field].as_i64().unwrap_or(0);
     let counts: &[&str] = match &*resource.plural {
