@@ -42,7 +42,7 @@ fn check(input: &[u8]) -> String {
             ("s", Type::STRING),
         ],
     );
-    let environment = Environment::new().with("self", own.clone());
+    let environment = Environment::new().with("self", own.clone()).with_bindings();
     let program = match Program::compile(&source, &environment) {
         Ok(program) => program,
         Err(error) => return error.to_string(),
