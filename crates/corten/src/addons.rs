@@ -44,6 +44,7 @@ fn objects(dns: &[IpAddr]) -> Vec<(Resource, Value)> {
     let rbac = |plural| Resource::new(RBAC, "v1", plural);
     let addresses: Vec<Value> = dns.iter().map(|address| Value::from(address.to_string())).collect();
     let first = addresses.first().cloned().unwrap_or_default();
+    let policy = if addresses.len() > 1 { "PreferDualStack" } else { "SingleStack" };
     let read = value!(["list", "watch"]);
     vec![
         (
@@ -91,6 +92,7 @@ fn objects(dns: &[IpAddr]) -> Vec<(Resource, Value)> {
                 "spec": {
                     "clusterIP": first,
                     "clusterIPs": addresses,
+                    "ipFamilyPolicy": policy,
                     "ports": [
                         {"name": "dns", "port": 53, "protocol": "UDP"},
                         {"name": "dns-tcp", "port": 53, "protocol": "TCP"}

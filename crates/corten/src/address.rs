@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use anyhow::{Context, Result, bail};
+use ipnet::IpNet;
 
 /// The host's name in the form of a node's: lower case.
 pub fn host_name() -> Result<String> {
@@ -67,9 +68,27 @@ fn routed() -> Vec<IpAddr> {
     four.into_iter().chain(six).collect()
 }
 
+/// The address that is so far behind a range's first, in either family.
+pub fn nth(range: &IpNet, distance: u32) -> Option<IpAddr> {
+    let address = match range.network() {
+        IpAddr::V4(four) => IpAddr::V4(u32::from(four).checked_add(distance)?.into()),
+        IpAddr::V6(six) => IpAddr::V6(u128::from(six).checked_add(distance.into())?.into()),
+    };
+    range.contains(&address).then_some(address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_counted_alike_in_both_families() {
+        let at = |range: &str, distance| nth(&range.parse().unwrap(), distance).map(|ip| ip.to_string());
+        assert_eq!(at("10.96.0.0/16", 1).as_deref(), Some("10.96.0.1"));
+        assert_eq!(at("10.96.0.0/28", 10).as_deref(), Some("10.96.0.10"));
+        assert_eq!(at("fd00:96::/112", 10).as_deref(), Some("fd00:96::a"));
+        assert_eq!(at("10.96.0.0/29", 10), None);
+    }
 
     #[test]
     fn the_routed_address_is_first_and_each_family_has_one() {

@@ -178,7 +178,7 @@ fn openid(pki: &ClusterPki, config: &Config) -> [(&'static str, &'static str, Ve
 
 /// Every name under which this server is reached.
 fn server_names(config: &Config) -> Result<ServerNames> {
-    let first_service = config.service_ranges.first().and_then(|range| range.hosts().next());
+    let first_service = config.service_ranges.first().and_then(|range| address::nth(range, 1));
     let host = address::host_name()?;
     let own = if config.bind.ip().is_unspecified() { address::own() } else { vec![config.bind.ip()] };
     Ok(ServerNames::new(DOMAIN, first_service, &host, &own))

@@ -273,9 +273,8 @@ impl NetworkRecord {
         if self.service_ranges.is_empty() {
             bail!("--service-cidr names no range");
         }
-        // The first host of a range is its first address, so the tenth is nine on.
         let tenth = |range: &IpNet| {
-            range.hosts().nth(9).ok_or_else(|| {
+            address::nth(range, 10).ok_or_else(|| {
                 anyhow!("the service range {range} is too small: it needs 16 addresses at least")
             })
         };

@@ -1,4 +1,4 @@
-//! A cluster of two nodes on one link.
+//! A cluster of two nodes on one link, and one of two address families.
 
 use testkit::{Cluster, Joined, eventually, nginx_archive};
 
@@ -105,4 +105,31 @@ fn pods_of_two_nodes_reach_each_other_and_are_reached() {
     second.corten(&["down"]).ok();
     let left = second.run("ip", &["route"]).stdout;
     assert!(!left.contains("10.42"), "{left}");
+}
+
+#[test]
+fn a_node_of_two_families_serves_both() {
+    let pods = ["--pod-cidr", "10.42.0.0/24,fd00:42::/64"];
+    let services = ["--service-cidr", "10.96.0.0/16,fd00:96::/112"];
+    let cluster = Cluster::builder().arguments(&pods).arguments(&services).image(nginx_archive()).start();
+    let kubectl = cluster.kubectl();
+    let dns = kubectl.field("service/kube-dns -n kube-system", ".spec.clusterIPs[*]");
+    assert_eq!(dns, "10.96.0.10 fd00:96::a");
+    let server = "echo both > /tmp/page; exec busybox httpd -f -p [::]:80 -h /tmp";
+    kubectl.run_with("apply -f -", &crate::script("both", server));
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: both}, spec: \
+                   {ipFamilyPolicy: RequireDualStack, selector: {app: both}, ports: [{port: 80}]}}";
+    kubectl.run_with("apply -f -", service);
+    wait_for(&kubectl, "pod/both", ".status.phase", "Running");
+    let addresses = kubectl.field("pod/both", ".status.podIPs[*].ip")
+        + " "
+        + &kubectl.field("service/both", ".spec.clusterIPs[*]");
+    assert_eq!(addresses.matches("fd00:").count(), 2, "{addresses}");
+    for address in addresses.split(' ') {
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        eventually(&format!("{host} serves"), PATIENCE, || {
+            let ran = cluster.run("curl", &["-gsS", "-m", "2", &format!("http://{host}/page")]);
+            if ran.stdout.trim() == "both" { Ok(()) } else { Err(ran.stderr) }
+        });
+    }
 }
