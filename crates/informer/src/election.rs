@@ -243,7 +243,9 @@ impl Election {
         let mut told = String::new();
         loop {
             let why = match timeout(self.timing.patience(), self.attempt()).await {
-                Ok(Ok(true)) => return,
+                Ok(Ok(true)) if self.renewed.elapsed() < self.timing.renew_deadline => return,
+                // The program was stopped for a while: by now it may be another's.
+                Ok(Ok(true)) => "the answer came too late".to_owned(),
                 Ok(Ok(false)) => format!("{} leads", self.holder()),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no answer".to_owned(),
