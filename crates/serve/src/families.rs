@@ -259,6 +259,11 @@ impl Observations {
         }
     }
 
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Takes in what another, of the same bounds, observed.
     pub fn add(&mut self, other: &Self) {
         self.count += other.count;
@@ -310,17 +315,25 @@ fn labelled(names: &[&str], values: &[&str]) -> String {
         }
         out.push_str(name);
         out.push_str("=\"");
-        for letter in value.chars() {
-            match letter {
-                '\\' => out.push_str("\\\\"),
-                '"' => out.push_str("\\\""),
-                '\n' => out.push_str("\\n"),
-                letter => out.push(letter),
-            }
-        }
+        push_escaped(value, &mut out);
         out.push('"');
     }
     out
+}
+
+/// Appends a label's value: backslashes, quotes and line breaks cannot stand in it.
+pub fn push_escaped(value: &str, out: &mut String) {
+    if !value.contains(['\\', '"', '\n']) {
+        return out.push_str(value);
+    }
+    for letter in value.chars() {
+        match letter {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            letter => out.push(letter),
+        }
+    }
 }
 
 /// A number as Go's `strconv` writes it by `g`, with as few digits as tell it.

@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-
-use text::Histogram;
+use serve::families::{Observations, push_escaped};
 
 /// Upper bounds of upstream's request durations, in seconds.
 const SECONDS: [f64; 23] = [
@@ -25,13 +24,19 @@ const SECONDS: [f64; 23] = [
 const BYTES: [f64; 7] = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 /// What is known of the requests with the same labels.
-#[derive(Default)]
 struct Series {
     codes: BTreeMap<u16, u64>,
-    seconds: Histogram<{ SECONDS.len() }>,
-    bytes: Histogram<{ BYTES.len() }>,
+    seconds: Observations,
+    bytes: Observations,
     /// Watches and streams that are open.
     open: i64,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        let (seconds, bytes) = (Observations::new(&SECONDS), Observations::new(&BYTES));
+        Self { codes: BTreeMap::new(), seconds, bytes, open: 0 }
+    }
 }
 
 /// See the module. Cheap enough to count every request.
@@ -176,7 +181,7 @@ impl Counted<'_> {
             (",version=\"", self.version),
         ] {
             out.push_str(name);
-            text::push_escaped(value, out);
+            push_escaped(value, out);
             out.push('"');
         }
     }

@@ -1,63 +1,12 @@
 //! The Prometheus text format.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use api::facts;
+use serve::families::{head, line};
 
 use super::{BYTES, Metrics, SECONDS, process};
-
-/// Observations below each of `N` bounds.
-#[derive(Clone, Copy)]
-pub(super) struct Histogram<const N: usize> {
-    buckets: [u64; N],
-    count: u64,
-    sum: f64,
-}
-
-impl<const N: usize> Default for Histogram<N> {
-    fn default() -> Self {
-        Self { buckets: [0; N], count: 0, sum: 0.0 }
-    }
-}
-
-impl<const N: usize> Histogram<N> {
-    pub fn observe(&mut self, bounds: &[f64; N], value: f64) {
-        self.count += 1;
-        self.sum += value;
-        if let Some(at) = bounds.iter().position(|bound| value <= *bound) {
-            self.buckets[at] += 1;
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.count += other.count;
-        self.sum += other.sum;
-        self.buckets.iter_mut().zip(other.buckets).for_each(|(own, other)| *own += other);
-    }
-
-    fn write(&self, name: &str, labels: &str, bounds: &[f64; N], out: &mut String) {
-        let mut sum = 0;
-        for (bound, count) in bounds.iter().zip(self.buckets) {
-            sum += count;
-            line(out, format_args!("{name}_bucket{{{labels},le=\"{bound}\"}} {sum}"));
-        }
-        line(out, format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {}", self.count));
-        line(out, format_args!("{name}_sum{{{labels}}} {}", self.sum));
-        line(out, format_args!("{name}_count{{{labels}}} {}", self.count));
-    }
-}
-
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a text cannot fail.
-    let _ = out.write_fmt(text);
-    out.push('\n');
-}
-
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    line(out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
-}
 
 /// One family of counters or gauges that differ by one label.
 fn labelled<'a>(
@@ -79,21 +28,6 @@ pub(super) fn write_single(
 ) {
     head(out, name, kind, help);
     line(out, format_args!("{name} {value}"));
-}
-
-/// Backslashes, quotes and line breaks cannot stand in a label's value.
-pub(super) fn push_escaped(value: &str, out: &mut String) {
-    if !value.contains(['\\', '"', '\n']) {
-        return out.push_str(value);
-    }
-    for letter in value.chars() {
-        match letter {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            letter => out.push(letter),
-        }
-    }
 }
 
 /// Users are counted by class, since their names are many: an index into [`USERS`].
@@ -152,7 +86,7 @@ impl Metrics {
             "histogram",
             "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
         );
-        for (labels, series) in all.iter().filter(|(_, series)| series.seconds.count > 0) {
+        for (labels, series) in all.iter().filter(|(_, series)| series.seconds.count() > 0) {
             series.seconds.write(name, labels, &SECONDS, out);
         }
         // What follows does not tell dry runs apart.
@@ -172,7 +106,7 @@ impl Metrics {
             "histogram",
             "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.",
         );
-        for (labels, series) in merged.iter().filter(|(_, series)| series.seconds.count > 0) {
+        for (labels, series) in merged.iter().filter(|(_, series)| series.seconds.count() > 0) {
             series.seconds.write(name, labels, &SECONDS, out);
         }
         let name = "apiserver_response_sizes";
@@ -182,7 +116,7 @@ impl Metrics {
             "histogram",
             "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component.",
         );
-        for (labels, series) in merged.iter().filter(|(_, series)| series.bytes.count > 0) {
+        for (labels, series) in merged.iter().filter(|(_, series)| series.bytes.count() > 0) {
             series.bytes.write(name, labels, &BYTES, out);
         }
         let name = "apiserver_longrunning_requests";
