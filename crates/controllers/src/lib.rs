@@ -1,5 +1,6 @@
 //! The loops of kube-controller-manager: one folder a controller, each with
-//! `mod.rs` (what it watches and owns), `plan.rs` (pure), `act.rs` and `tests.rs`.
+//! `mod.rs` (what it watches and owns), `plan.rs` (pure), `act.rs`, `tests.rs` and
+//! the tables of these tests in `cases.yaml`.
 //!
 //! Controllers are ordinary API users: none touches the store or `apiserver`.
 //! [`table::CONTROLLERS`] lists them in order.
@@ -8,6 +9,8 @@ mod aging;
 mod batch;
 mod bootstrap_tokens;
 mod bootstrapsigner;
+#[cfg(test)]
+mod cases;
 mod claims;
 mod clusterroleaggregation;
 mod clustertrustbundlepublisher;

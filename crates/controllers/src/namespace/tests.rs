@@ -1,57 +1,69 @@
 //! Table tests of the plan.
 
-use apimachinery::{Value, value};
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, NamespaceStatus};
+use serde::Deserialize;
 
 use super::plan::{Action, Observed, Remaining, plan};
+use crate::cases::{Written, check};
 
-fn namespace(finalizers: Value) -> Namespace {
-    value!({
-        "metadata": {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"},
-        "spec": {"finalizers": (finalizers)},
-        "status": {"phase": "Terminating"}
-    })
-    .decode()
-    .unwrap()
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    namespace: Written<Namespace>,
+    #[serde(default)]
+    remaining: Vec<Left>,
+    #[serde(default)]
+    failures: Vec<String>,
 }
 
-fn run(namespace: &Namespace, remaining: Vec<Remaining>, failures: Vec<String>) -> Action {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Left {
+    resource: String,
+    objects: usize,
+    #[serde(default)]
+    finalizers: BTreeMap<String, usize>,
+}
+
+fn look(case: &Case, namespace: &Namespace) -> Action {
     let now: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
-    plan(&Observed { namespace, remaining, failures, now })
+    let remaining = case.remaining.iter().map(|left| Remaining {
+        resource: left.resource.clone(),
+        objects: left.objects,
+        finalizers: left.finalizers.clone(),
+    });
+    plan(&Observed { namespace, remaining: remaining.collect(), failures: case.failures.clone(), now })
+}
+
+fn conditions(status: &NamespaceStatus) -> Vec<String> {
+    let told = status.conditions.iter().flatten().map(|one| {
+        let (reason, message) = (one.reason.as_deref().unwrap(), one.message.as_deref().unwrap());
+        format!("{} {} {reason}: {message}", one.type_, one.status)
+    });
+    told.collect()
+}
+
+/// What is done; of a status its conditions, and what follows once it is written.
+fn shown(case: &Case, namespace: &Namespace) -> Vec<String> {
+    match look(case, namespace) {
+        Action::Finalize(finalizers) => vec![format!("finalize with [{}]", finalizers.join(", "))],
+        Action::Delete => vec!["delete".into()],
+        Action::Wait => vec!["wait".into()],
+        Action::Status(status) => {
+            let mut lines = conditions(&status);
+            let written = Namespace { status: Some(*status), ..namespace.clone() };
+            lines.extend(shown(case, &written).into_iter().map(|line| format!("then {line}")));
+            lines
+        }
+    }
 }
 
 #[test]
-fn an_empty_namespace_ends() {
-    let ours = namespace(value!(["kubernetes"]));
-    assert_eq!(run(&ours, vec![], vec![]), Action::Finalize(vec![]));
-    let shared = namespace(value!(["kubernetes", "example.com/mine"]));
-    assert_eq!(run(&shared, vec![], vec![]), Action::Finalize(vec!["example.com/mine".into()]));
-    assert_eq!(run(&namespace(value!(["example.com/mine"])), vec![], vec![]), Action::Wait);
-    assert_eq!(run(&namespace(value!([])), vec![], vec![]), Action::Delete);
-}
-
-#[test]
-fn what_is_left_is_told_once() {
-    let left = vec![Remaining {
-        resource: "pods.".into(),
-        objects: 2,
-        finalizers: [("example.com/hold".to_owned(), 1)].into(),
-    }];
-    let mut namespace = namespace(value!(["kubernetes"]));
-    let Action::Status(status) = run(&namespace, left.clone(), vec![]) else { panic!("no status") };
-    let message = |kind: &str| {
-        let conditions = status.conditions.as_ref().unwrap();
-        let found = conditions.iter().find(|condition| condition.type_ == kind).unwrap();
-        (found.status.clone(), found.message.clone().unwrap())
-    };
-    let (truth, text) = message("NamespaceContentRemaining");
-    assert_eq!((truth.as_str(), text.contains("pods. has 2 resource instances")), ("True", true));
-    let (truth, text) = message("NamespaceFinalizersRemaining");
-    assert_eq!((truth.as_str(), text.contains("example.com/hold in 1")), ("True", true));
-    assert_eq!(message("NamespaceDeletionContentFailure").0, "False");
-    namespace.status = Some(*status);
-    assert_eq!(run(&namespace, left.clone(), vec![]), Action::Wait);
-    // A failure is told even where nothing is left.
-    assert!(matches!(run(&namespace, vec![], vec!["refused".into()]), Action::Status(_)));
+fn a_namespace_ends_when_nothing_is_left() {
+    check(include_str!("cases.yaml"), "what is left to do in a namespace that ends", |case: Case| {
+        shown(&case, &case.namespace)
+    });
 }

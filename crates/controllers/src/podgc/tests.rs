@@ -5,57 +5,57 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Taint;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use serde::Deserialize;
 
-use super::plan::{MOST_ENDED, OUT_OF_SERVICE, Observed, Why, plan};
+use super::plan::{MOST_ENDED, Observed, Plan, plan};
+use crate::cases::{Written, check};
 use crate::nodes::NodeView;
 use crate::pods::{Phase, PodView};
 
-fn observe(pods: Vec<PodView>, missing: &[(&str, u64)]) -> Observed {
-    let node = |name: &str, taints: Vec<Taint>| {
-        (name.to_owned(), Arc::new(NodeView { name: name.into(), taints, ..NodeView::default() }))
-    };
-    let off = Taint { key: OUT_OF_SERVICE.into(), effect: "NoExecute".into(), ..Taint::default() };
-    let gone = |(name, seconds): &(&str, u64)| ((*name).to_owned(), Duration::from_secs(*seconds));
-    Observed {
-        pods: pods.into_iter().map(Arc::new).collect(),
-        nodes: [node("there", vec![]), node("off", vec![off])].into(),
-        missing: missing.iter().map(gone).collect::<BTreeMap<_, _>>(),
-    }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    pods: Vec<Written<Pod>>,
+    nodes: Vec<Written<Node>>,
+    missing: BTreeMap<String, u64>,
 }
 
-fn on(node: &str) -> PodView {
-    PodView { node: node.into(), phase: Phase::Running, ..PodView::default() }
+fn shown(plan: &Plan) -> Vec<String> {
+    let mut lines: Vec<String> =
+        plan.delete.iter().map(|(pod, why)| format!("delete {}: {why:?}", pod.name)).collect();
+    lines.extend(plan.again.map(|after| format!("look again after {after:?}")));
+    lines
 }
 
 #[test]
 fn pods_that_nobody_answers_for() {
-    let dying = |node: &str| PodView { terminating: true, ..on(node) };
-    for (pod, missing, expected, again) in [
-        (on("there"), vec![], None, None),
-        (on("gone"), vec![("gone", 10)], None, Some(30)),
-        (on("gone"), vec![("gone", 40)], Some(Why::Orphaned), None),
-        (on(""), vec![], None, None),
-        (dying(""), vec![], Some(Why::Unscheduled), None),
-        (dying("there"), vec![], None, None),
-        (dying("off"), vec![], Some(Why::OutOfService), None),
-        (on("off"), vec![], None, None),
-    ] {
-        let plan = plan(&observe(vec![pod.clone()], &missing));
-        assert_eq!(plan.delete.first().map(|(_, why)| *why), expected, "{pod:?}");
-        assert_eq!(plan.again, again.map(Duration::from_secs), "{pod:?}");
-    }
+    check(include_str!("cases.yaml"), "pods that nobody answers for", |case: Case| {
+        let nodes = case.nodes.iter().map(|node| node.seen::<NodeView>());
+        let missing = case.missing.into_iter();
+        shown(&plan(&Observed {
+            pods: case.pods.iter().map(|pod| Arc::new(pod.seen())).collect(),
+            nodes: nodes.map(|node| (node.name.clone(), Arc::new(node))).collect(),
+            missing: missing.map(|(node, seconds)| (node, Duration::from_secs(seconds))).collect(),
+        }))
+    });
 }
 
 #[test]
 fn the_oldest_ended_pods_go_first() {
-    let ended = |at: usize| PodView {
-        name: format!("p{at}"),
-        phase: Phase::Succeeded,
-        created: Timestamp::from_second(at as i64).unwrap(),
-        ..on("there")
+    let ended = |at: usize| {
+        Arc::new(PodView {
+            name: format!("p{at}"),
+            node: "there".into(),
+            phase: Phase::Succeeded,
+            created: Timestamp::from_second(at as i64).unwrap(),
+            ..PodView::default()
+        })
     };
-    let plan = plan(&observe((0..MOST_ENDED + 2).rev().map(ended).collect(), &[]));
-    let names: Vec<_> = plan.delete.iter().map(|(pod, why)| (pod.name.as_str(), *why)).collect();
-    assert_eq!(names, [("p0", Why::TooMany), ("p1", Why::TooMany)]);
+    let plan = plan(&Observed {
+        pods: (0..MOST_ENDED + 2).rev().map(ended).collect(),
+        nodes: [("there".to_owned(), Arc::new(NodeView::default()))].into(),
+        missing: BTreeMap::new(),
+    });
+    assert_eq!(shown(&plan), ["delete p0: TooMany", "delete p1: TooMany"]);
 }

@@ -1,29 +1,36 @@
 //! Table tests of the plan.
 
-use apimachinery::value;
+use apimachinery::{Value, value};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use serde::Deserialize;
 
 use super::plan::{Action, Observed, plan};
+use crate::cases::{Written, check};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    namespace: Written<Namespace>,
+    current: Option<Written<ConfigMap>>,
+}
 
 #[test]
 fn the_data_is_always_the_authority() {
-    let namespace: Namespace = value!({"metadata": {"name": "a"}}).decode().unwrap();
-    let map = |pem: &str| -> ConfigMap {
-        value!({"metadata": {"name": "kube-root-ca.crt", "resourceVersion": "7"}, "data": {"ca.crt": pem}})
-            .decode()
-            .unwrap()
-    };
-    let plan =
-        |current: Option<&ConfigMap>| plan(&Observed { namespace: &namespace, current, authority: "PEM" });
-    let Some(Action::Create(created)) = plan(None) else { panic!("nothing was created") };
-    assert_eq!(created.data.unwrap()["ca.crt"], "PEM");
-    assert_eq!(plan(Some(&map("PEM"))), None);
-    let Some(Action::Update(updated)) = plan(Some(&map("old"))) else { panic!("nothing was updated") };
-    assert_eq!(updated.data.unwrap()["ca.crt"], "PEM");
-    assert_eq!(updated.metadata.resource_version.as_deref(), Some("7"));
-
-    let dying: Namespace =
-        value!({"metadata": {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}}).decode().unwrap();
-    let nothing = super::plan::plan(&Observed { namespace: &dying, current: None, authority: "PEM" });
-    assert_eq!(nothing, None);
+    check(include_str!("cases.yaml"), "the ConfigMap of the authority PEM", |case: Case| {
+        let action = plan(&Observed {
+            namespace: &case.namespace,
+            current: case.current.as_deref(),
+            authority: "PEM",
+        });
+        let written = |map: &ConfigMap| {
+            let metadata = Value::from_serialize(&map.metadata).unwrap();
+            let data = Value::from_serialize(&map.data).unwrap();
+            value!({"metadata": (metadata), "data": (data)})
+        };
+        match action {
+            None => Value::object(),
+            Some(Action::Create(map)) => value!({"create": (written(&map))}),
+            Some(Action::Update(map)) => value!({"update": (written(&map))}),
+        }
+    });
 }

@@ -1,23 +1,24 @@
 //! Table tests of the steps.
 
+use serde::Deserialize;
+
 use super::plan::{seconds, step};
+use crate::cases::check;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    nodes: Vec<usize>,
+}
 
 #[test]
 fn larger_clusters_keep_longer() {
-    let mut at = 0;
-    for (nodes, expected) in [
-        (1, 0),
-        (100, 0),
-        (101, 15),
-        // It goes back only when it is well below.
-        (95, 15),
-        (89, 0),
-        (5000, 300),
-        (1800, 300),
-        (1799, 60),
-        (10, 0),
-    ] {
-        at = step(at, nodes);
-        assert_eq!(seconds(at), expected, "{nodes} nodes");
-    }
+    check(include_str!("cases.yaml"), "larger clusters keep longer", |case: Case| {
+        let mut at = 0;
+        let mut look = |nodes| {
+            at = step(at, nodes);
+            seconds(at)
+        };
+        case.nodes.into_iter().map(&mut look).collect::<Vec<_>>()
+    });
 }

@@ -1,42 +1,44 @@
 //! Table tests of protection.
 
-use apimachinery::value;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::VolumeAttributesClass;
+use serde::Deserialize;
 
-use super::plan::{Claim, Class, FINALIZER, Volume, plan};
+use super::plan::{Claim, Class, Volume, plan};
+use crate::cases::{Written, check};
 use crate::protection::Action;
+
+const CASES: &str = include_str!("cases.yaml");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Protected {
+    class: Written<VolumeAttributesClass>,
+    used: bool,
+}
 
 #[test]
 fn classes_are_protected_while_they_are_named() {
-    for (terminating, protected, used, expected) in [
-        (false, false, false, Action::Protect),
-        (false, true, false, Action::Nothing),
-        (true, true, true, Action::Nothing),
-        (true, true, false, Action::Free),
-        (true, false, false, Action::Nothing),
-    ] {
-        let mut class = value!({"metadata": {"name": "c"}, "driverName": "d"});
-        if terminating {
-            class.set_at(&["metadata", "deletionTimestamp"], "2026-01-01T00:00:00Z");
+    check(CASES, "classes are protected while they are named", |case: Protected| {
+        match plan(&Class::of(&case.class), case.used) {
+            Action::Nothing => "nothing",
+            Action::Protect => "protect",
+            Action::Free => "free",
         }
-        if protected {
-            class.set_at(&["metadata", "finalizers"], value!([FINALIZER]));
-        }
-        let class = Class::of(&class.decode().unwrap());
-        assert_eq!(plan(&class, used), expected, "{class:?} {used}");
-    }
+    });
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Naming {
+    claim: Option<Written<PersistentVolumeClaim>>,
+    volume: Option<Written<PersistentVolume>>,
 }
 
 #[test]
 fn claims_and_volumes_name_classes() {
-    let claim = value!({
-        "metadata": {"name": "a", "namespace": "n"},
-        "spec": {"volumeAttributesClassName": "wanted"},
-        "status": {
-            "currentVolumeAttributesClassName": "had",
-            "modifyVolumeStatus": {"status": "Pending", "targetVolumeAttributesClassName": "next"}
-        }
+    check(CASES, "claims and volumes name classes", |case: Naming| {
+        let of_claim = case.claim.map(|claim| Claim::of(claim.0).classes);
+        of_claim.or_else(|| case.volume.map(|volume| Volume::of(volume.0).classes)).unwrap()
     });
-    assert_eq!(Claim::of(claim.decode().unwrap()).classes, ["wanted", "had", "next"]);
-    let volume = value!({"metadata": {"name": "v"}, "spec": {"volumeAttributesClassName": ""}});
-    assert!(Volume::of(volume.decode().unwrap()).classes.is_empty());
 }
