@@ -1,20 +1,20 @@
 //! Table tests of what is due and of the plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use api::schedule::Schedule;
-use apimachinery::{Value, value};
-use jiff::Timestamp;
+use apimachinery::value;
 use jiff::tz::TimeZone;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
 
 use super::due::{self, Missed};
 use super::plan::{Observed, Plan, Zones, plan};
+use crate::cases::{Written, check};
 
-fn time(text: &str) -> Timestamp {
-    format!("2026-01-{text}Z").parse().unwrap()
-}
+const CASES: &str = include_str!("cases.yaml");
 
 fn zones() -> Zones {
     let find = |name: &str| match name {
@@ -25,164 +25,120 @@ fn zones() -> Zones {
     Zones { local: TimeZone::UTC, find }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Due {
+    schedule: String,
+    since: Time,
+    now: Time,
+}
+
 #[test]
 fn the_latest_passed_time_is_due() {
-    for (schedule, since, now, expected, missed) in [
-        ("0 * * * *", "01T00:00:00", "01T00:59:59", "", Missed::None),
-        ("0 * * * *", "01T00:00:00", "01T01:00:00", "01T01:00:00", Missed::None),
-        ("0 * * * *", "01T00:00:00", "01T05:30:00", "01T05:00:00", Missed::Few),
-        ("* * * * *", "01T00:00:00", "05T05:30:30", "05T05:30:00", Missed::Many),
-        ("@every 7m", "01T00:00:00", "01T01:00:00", "01T00:56:00", Missed::Few),
-        // An irregular schedule: over the weekend nothing.
-        ("30 6-16/4 * * 1-5", "02T14:30:00", "05T07:00:00", "05T06:30:00", Missed::None),
-    ] {
-        let read = Schedule::parse(schedule, zones().find).unwrap();
-        let (found, many) = due::latest(time(since), &read, &TimeZone::UTC, time(now)).unwrap();
-        let expected = (!expected.is_empty()).then(|| time(expected));
-        assert_eq!((found, many), (expected, missed), "{schedule} since {since} at {now}");
-    }
-    let never = Schedule::parse("59 23 31 2 *", zones().find).unwrap();
-    assert!(due::latest(time("01T00:00:00"), &never, &TimeZone::UTC, time("02T00:00:00")).is_err());
-}
-
-fn cron(spec: Value, status: Value) -> CronJob {
-    let mut cron = value!({
-        "metadata": {
-            "name": "tick", "namespace": "default", "uid": "cron", "creationTimestamp": "2026-01-01T00:00:00Z"
-        },
-        "spec": {
-            "schedule": "0 * * * *", "concurrencyPolicy": "Allow",
-            "successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 1,
-            "jobTemplate": {
-                "metadata": {"labels": {"app": "tick"}},
-                "spec": {"template": {"spec": {"containers": []}}}
-            }
-        },
-        "status": status
-    });
-    for (key, value) in spec.members() {
-        cron.get_mut("spec").unwrap().set(key.to_owned(), value.clone());
-    }
-    cron.decode().unwrap()
-}
-
-/// `a b:Complete c:Failed`: Jobs by uid, started in this order.
-fn jobs(text: &str) -> Vec<Job> {
-    let job = |(at, word): (usize, &str)| {
-        let (name, condition) = word.split_once(':').unwrap_or((word, ""));
-        let started = format!("2026-01-01T00:{at:02}:00Z");
-        let mut job = value!({
-            "metadata": {"name": name, "uid": name},
-            "spec": {"template": {"spec": {"containers": []}}},
-            "status": {"startTime": (started.as_str())}
-        });
-        if !condition.is_empty() {
-            let conditions = value!([{"type": condition, "status": "True"}]);
-            job.set_at(&["status", "conditions"], conditions);
-            job.set_at(&["status", "completionTime"], started.as_str());
+    check(CASES, "the latest passed time is due", |case: Due| {
+        let schedule = Schedule::parse(&case.schedule, zones().find).unwrap();
+        let Ok((at, missed)) = due::latest(case.since.0, &schedule, &TimeZone::UTC, case.now.0) else {
+            return "an error".to_owned();
+        };
+        let at = at.map_or("none".to_owned(), |at| at.to_string());
+        match missed {
+            Missed::None => at,
+            Missed::Few => format!("{at}, few were missed"),
+            Missed::Many => format!("{at}, many were missed"),
         }
-        job.decode().unwrap()
-    };
-    text.split_whitespace().enumerate().map(job).collect()
+    });
 }
 
-fn active(names: &str) -> Value {
-    let list: Vec<Value> = names.split_whitespace().map(|name| value!({"name": name, "uid": name})).collect();
-    value!({"active": (Value::from(list)), "lastScheduleTime": "2026-01-01T00:00:00Z"})
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Case {
+    cron_job: Written<CronJob>,
+    #[serde(default)]
+    jobs: BTreeMap<String, String>,
+    #[serde(default)]
+    missing: BTreeSet<String>,
+    now: Time,
 }
 
-fn run(spec: Value, status: Value, of: &str, missing: &str, now: &str) -> Plan {
-    let (cron, jobs) = (cron(spec, status), jobs(of));
-    plan(&Observed {
-        cron: &cron,
-        jobs: jobs.iter().collect(),
-        missing: missing.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>(),
-        zones: &zones(),
-        now: time(now),
-    })
+impl Case {
+    fn plan(&self) -> Plan {
+        let job = |(at, (name, condition)): (usize, (&String, &String))| -> Job {
+            let started = format!("2026-01-01T00:{at:02}:00Z");
+            let mut job = value!({
+                "metadata": {"name": (name.as_str()), "uid": (name.as_str())},
+                "spec": {"template": {"spec": {"containers": []}}},
+                "status": {"startTime": (started.as_str())}
+            });
+            if condition != "running" {
+                let conditions = value!([{"type": (condition.as_str()), "status": "True"}]);
+                job.set_at(&["status", "conditions"], conditions);
+                job.set_at(&["status", "completionTime"], started);
+            }
+            job.decode().unwrap()
+        };
+        let jobs: Vec<Job> = self.jobs.iter().enumerate().map(job).collect();
+        plan(&Observed {
+            cron: &self.cron_job,
+            jobs: jobs.iter().collect(),
+            missing: self.missing.clone(),
+            zones: &zones(),
+            now: self.now.0,
+        })
+    }
 }
 
-/// What is created, replaced and removed, and the reasons of events.
-fn shown(plan: &Plan) -> String {
-    let mut words = Vec::new();
-    words.extend(plan.replace.iter().map(|one| format!("-{}", one.name.as_deref().unwrap())));
-    words.extend(plan.create.iter().map(|one| format!("+{}", one.job.metadata.name.as_deref().unwrap())));
-    words.extend(plan.expired.iter().map(|(name, _)| format!("x{name}")));
-    words.extend(plan.events.iter().map(|(_, reason, _)| reason.to_string()));
-    words.join(" ")
+/// What is deleted and created.
+fn shown(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.extend(plan.replace.iter().map(|one| format!("delete running {}", one.name.as_deref().unwrap())));
+    lines.extend(
+        plan.create.iter().map(|one| format!("create {}", one.job.metadata.name.as_deref().unwrap())),
+    );
+    lines.extend(plan.expired.iter().map(|(name, _)| format!("delete finished {name}")));
+    lines
 }
 
 #[test]
 fn jobs_are_started_when_they_are_due() {
-    let nothing = value!({});
-    let at_one = format!("+tick-{}", time("01T01:00:00").as_second() / 60);
-    let with = |word: &str| format!("{word} {at_one}");
-    for (what, spec, status, now, expected) in [
-        ("not yet", nothing.clone(), value!({}), "01T00:30:00", String::new()),
-        ("now", nothing.clone(), value!({}), "01T01:00:00", at_one.clone()),
-        (
-            "not twice",
-            nothing.clone(),
-            value!({"lastScheduleTime": "2026-01-01T01:00:00Z"}),
-            "01T01:20:00",
-            String::new(),
-        ),
-        ("beside another", nothing.clone(), active("a"), "01T01:00:00", at_one.clone()),
-        (
-            "never beside another",
-            value!({"concurrencyPolicy": "Forbid"}),
-            active("a"),
-            "01T01:00:00",
-            "JobAlreadyActive".into(),
-        ),
-        (
-            "in place of another",
-            value!({"concurrencyPolicy": "Replace"}),
-            active("a"),
-            "01T01:00:00",
-            with("-a"),
-        ),
-        ("suspended", value!({"suspend": true}), value!({}), "01T01:00:00", String::new()),
-        (
-            "late, but not too late",
-            value!({"startingDeadlineSeconds": 60}),
-            value!({}),
-            "01T01:00:59",
-            at_one.clone(),
-        ),
-        // Times beyond the deadline are not even looked for.
-        ("too late", value!({"startingDeadlineSeconds": 60}), value!({}), "01T01:01:01", String::new()),
-        (
-            "in a zone that nobody knows",
-            value!({"timeZone": "Nowhere"}),
-            value!({}),
-            "01T01:00:00",
-            "UnknownTimeZone".into(),
-        ),
-        ("unreadable", value!({"schedule": "x"}), value!({}), "01T01:00:00", "UnparseableSchedule".into()),
-        (
-            "impossible",
-            value!({"schedule": "0 0 31 2 *"}),
-            value!({}),
-            "01T01:00:00",
-            "InvalidSchedule".into(),
-        ),
-    ] {
-        // The Job is there where it is listed.
-        let listed = if status["active"].is_null() { "" } else { "a" };
-        assert_eq!(shown(&run(spec, status, listed, "", now)), expected, "{what}");
-    }
+    check(CASES, "jobs are started when they are due", |case: Case| {
+        let plan = case.plan();
+        let mut lines = shown(&plan);
+        lines.extend(plan.events.iter().map(|(_, reason, _)| format!("event {reason}")));
+        lines
+    });
+}
+
+#[test]
+fn running_jobs_are_listed_and_finished_ones_cut() {
+    check(CASES, "running jobs are listed and finished ones cut", |case: Case| {
+        let plan = case.plan();
+        let mut lines = shown(&plan);
+        lines.extend(plan.events.iter().map(|(_, reason, message)| format!("event {reason}: {message}")));
+        let active = plan.status.active.into_iter().flatten();
+        lines.extend(active.map(|one| format!("active {}", one.uid.unwrap())));
+        lines.extend(plan.status.last_successful_time.map(|time| format!("last success {}", time.0)));
+        lines
+    });
 }
 
 #[test]
 fn the_job_tells_its_time() {
-    let plan = run(
-        value!({"timeZone": "Asia/Kolkata", "schedule": "30 6 * * *"}),
-        value!({}),
-        "",
-        "",
-        "01T01:00:00",
-    );
+    let cron = value!({
+        "metadata": {
+            "name": "tick", "namespace": "default", "uid": "cron", "creationTimestamp": "2026-01-01T00:00:00Z"
+        },
+        "spec": {
+            "schedule": "30 6 * * *", "timeZone": "Asia/Kolkata",
+            "jobTemplate": {"metadata": {"labels": {"app": "tick"}}, "spec": {}}
+        }
+    });
+    let case = Case {
+        cron_job: Written(cron.decode().unwrap()),
+        jobs: BTreeMap::new(),
+        missing: BTreeSet::new(),
+        now: Time("2026-01-01T01:00:00Z".parse().unwrap()),
+    };
+    let plan = case.plan();
     let scheduled = plan.create.unwrap();
     let metadata = &scheduled.job.metadata;
     assert_eq!(
@@ -192,23 +148,4 @@ fn the_job_tells_its_time() {
     assert_eq!(metadata.labels.as_ref().unwrap()["app"], "tick");
     assert_eq!(metadata.owner_references.as_ref().unwrap()[0].uid, "cron");
     assert_eq!(plan.again, Some(Duration::from_millis(24 * 3600 * 1000 + 100)));
-}
-
-#[test]
-fn running_jobs_are_listed_and_finished_ones_cut() {
-    let quiet = value!({"suspend": true});
-    let plan = run(quiet.clone(), active("a b"), "a:Complete b", "", "01T01:00:00");
-    assert_eq!(shown(&plan), "SawCompletedJob");
-    assert_eq!(plan.events[0].2, "Saw completed job: a, condition: Complete");
-    let uids: Vec<_> = plan.status.active.unwrap().into_iter().filter_map(|one| one.uid).collect();
-    assert_eq!(uids, ["b"]);
-    assert_eq!(plan.status.last_successful_time.unwrap().0, time("01T00:00:00"));
-
-    assert_eq!(shown(&run(quiet.clone(), active("a"), "", "a", "01T01:00:00")), "MissingJob");
-    assert_eq!(shown(&run(quiet.clone(), active("a"), "", "", "01T01:00:00")), "");
-    assert_eq!(shown(&run(quiet.clone(), active(""), "a", "", "01T01:00:00")), "UnexpectedJob");
-    let plan =
-        run(quiet, active(""), "a:Complete b:Failed c:Complete d:Complete e:Failed", "", "01T01:00:00");
-    assert_eq!(shown(&plan), "xa xc xb");
-    assert_eq!(plan.status.active, None);
 }

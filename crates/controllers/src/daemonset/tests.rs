@@ -1,27 +1,127 @@
-//! Table tests of placement, plan, history and status.
+//! Table tests of placement, plan and status; tests of pods and history.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apimachinery::{Value, value, yaml};
+use apimachinery::{Value, value};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
-use k8s_openapi::api::core::v1::Taint;
+use k8s_openapi::api::core::v1::{Node, Taint};
+use serde::Deserialize;
 
 use super::history;
-use super::placement::{Fit, fit, pod_for};
-use super::plan::{Observed, Plan, plan};
+use super::placement::{fit, pod_for};
+use super::plan::{Observed, plan};
 use super::status::status;
+use crate::cases::{Written, check};
 use crate::nodes::NodeView;
 use crate::pods::{Phase, PodView};
 use crate::revisions::Action;
 
-fn read(text: &str) -> Value {
-    serde_json::from_slice(&yaml::to_json(text.as_bytes()).unwrap().json).unwrap()
+const CASES: &str = include_str!("cases.yaml");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    set: Written<DaemonSet>,
+    nodes: Vec<String>,
+    pods: Vec<String>,
+    /// For how many seconds yet the failed pod of a node is not replaced.
+    #[serde(default)]
+    backoff: BTreeMap<String, u64>,
+    /// What was done before does not show yet.
+    #[serde(default)]
+    stale: bool,
 }
 
-fn set(more: Value, pod: Value) -> DaemonSet {
+/// `a`, or `a closed`.
+fn node(told: &str) -> NodeView {
+    let (name, closed) = told.strip_suffix(" closed").map_or((told, false), |name| (name, true));
+    let taint = Taint { key: "out".into(), effect: "NoSchedule".into(), ..Taint::default() };
+    NodeView { name: name.into(), taints: Vec::from_iter(closed.then_some(taint)), ..NodeView::default() }
+}
+
+/// `a new`, `a old unready`, `a new failed` or `a new leaving`; the pod is called so.
+fn pod(at: usize, told: &str) -> PodView {
+    let words: Vec<&str> = told.split(' ').collect();
+    let state = words.get(2).copied().unwrap_or("ready");
+    assert!(["ready", "unready", "failed", "leaving"].contains(&state), "{state}");
+    PodView {
+        name: format!("{told}#{at}"),
+        uid: format!("{at}"),
+        node: words[0].into(),
+        labels: [("controller-revision-hash".to_owned(), words[1].to_owned())].into(),
+        phase: if state == "failed" { Phase::Failed } else { Phase::Running },
+        ready: ["ready", "leaving"].contains(&state),
+        terminating: state == "leaving",
+        created: Timestamp::from_second(at as i64).unwrap(),
+        ..PodView::default()
+    }
+}
+
+impl Case {
+    fn look<T>(&self, decide: impl FnOnce(&Observed<'_>) -> T) -> T {
+        let backoff = self.backoff.iter().map(|(node, left)| (node.clone(), Duration::from_secs(*left)));
+        decide(&Observed {
+            set: &self.set,
+            nodes: self.nodes.iter().map(|told| Arc::new(node(told))).collect(),
+            pods: self.pods.iter().enumerate().map(|(at, told)| Arc::new(pod(at, told))).collect(),
+            hash: "new",
+            backoff: &backoff.collect(),
+            expectations_met: !self.stale,
+            now: Timestamp::from_second(1000).unwrap(),
+        })
+    }
+}
+
+fn check_plan(table: &str) {
+    check(CASES, table, |case: Case| {
+        let plan = case.look(plan);
+        let mut lines: Vec<_> = plan.create.iter().map(|node| format!("create on {node}")).collect();
+        lines.extend(plan.delete.iter().map(|pod| format!("delete {}", pod.name.split('#').next().unwrap())));
+        lines.extend(plan.again.map(|after| format!("look again after {after:?}")));
+        lines
+    });
+}
+
+#[test]
+fn one_pod_on_each_node_and_updates_in_turn() {
+    check_plan("one pod on each node and updates in turn");
+}
+
+#[test]
+fn updates_keep_within_their_limits() {
+    check_plan("updates keep within their limits");
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Suiting {
+    set: Written<DaemonSet>,
+    node: Written<Node>,
+}
+
+#[test]
+fn nodes_that_suit() {
+    check(CASES, "nodes that suit", |case: Suiting| {
+        let fit = fit(&case.set, &case.node.seen());
+        match (fit.run, fit.stay) {
+            (true, true) => "run",
+            (false, true) => "stay",
+            (false, false) => "none",
+            (true, false) => "run and not stay",
+        }
+    });
+}
+
+#[test]
+fn the_status_counts() {
+    check(CASES, "the status counts", |case: Case| Value::from_serialize(&case.look(status)).unwrap());
+}
+
+/// `more` is of its specification.
+fn set(more: Value) -> DaemonSet {
     let mut spec = value!({
         "selector": {"matchLabels": {"app": "a"}},
         "template": {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": []}}
@@ -29,56 +129,14 @@ fn set(more: Value, pod: Value) -> DaemonSet {
     for (key, value) in more.members() {
         spec.set(key.to_owned(), value.clone());
     }
-    for (key, value) in pod.members() {
-        spec.entry("template").entry("spec").set(key.to_owned(), value.clone());
-    }
     value!({"metadata": {"name": "agent", "namespace": "default", "uid": "d"}, "spec": (spec)})
         .decode()
         .unwrap()
 }
 
-fn plain() -> DaemonSet {
-    set(value!({}), value!({}))
-}
-
-fn node(name: &str, labels: &[(&str, &str)], taints: &[(&str, &str)]) -> NodeView {
-    let taint = |(key, effect): &(&str, &str)| Taint {
-        key: (*key).into(),
-        effect: (*effect).into(),
-        ..Taint::default()
-    };
-    NodeView {
-        name: name.into(),
-        labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
-        taints: taints.iter().map(taint).collect(),
-        ..NodeView::default()
-    }
-}
-
-#[test]
-fn nodes_that_suit() {
-    let on_disk = || set(value!({}), value!({"nodeSelector": {"disk": "ssd"}}));
-    let yes = Fit { run: true, stay: true };
-    let stay = Fit { run: false, stay: true };
-    let no = Fit { run: false, stay: false };
-    let unready = "node.kubernetes.io/not-ready";
-    let cordoned = "node.kubernetes.io/unschedulable";
-    for (set, labels, taints, expected) in [
-        (plain(), vec![], vec![], yes),
-        (on_disk(), vec![("disk", "ssd")], vec![], yes),
-        (on_disk(), vec![], vec![], no),
-        (plain(), vec![], vec![("mine", "NoSchedule")], stay),
-        (plain(), vec![], vec![("mine", "NoExecute")], no),
-        (plain(), vec![], vec![("mine", "PreferNoSchedule")], yes),
-        (plain(), vec![], vec![(unready, "NoExecute"), (cordoned, "NoSchedule")], yes),
-    ] {
-        assert_eq!(fit(&set, &node("n1", &labels, &taints)), expected, "{labels:?} {taints:?}");
-    }
-}
-
 #[test]
 fn its_pods_aim_at_their_node() {
-    let pod = pod_for(&plain(), "n7", "hash");
+    let pod = pod_for(&set(value!({})), "n7", "hash");
     let spec = pod.spec.unwrap();
     let required = spec.affinity.unwrap().node_affinity.unwrap();
     let terms = required.required_during_scheduling_ignored_during_execution.unwrap().node_selector_terms;
@@ -88,154 +146,9 @@ fn its_pods_aim_at_their_node() {
     assert_eq!(pod.metadata.labels.unwrap()["controller-revision-hash"], "hash");
 }
 
-/// `node:hash` with `-` not ready, `!` failed, `x` terminating.
-fn pods(texts: &str) -> Vec<Arc<PodView>> {
-    let pod = |(at, text): (usize, &str)| {
-        let (node, rest) = text.split_once(':').unwrap();
-        let hash = rest.trim_end_matches(['-', '!', 'x']);
-        Arc::new(PodView {
-            name: format!("{text}#{at}"),
-            uid: format!("{at}"),
-            node: node.into(),
-            labels: [("controller-revision-hash".to_owned(), hash.to_owned())].into(),
-            phase: if rest.ends_with('!') { Phase::Failed } else { Phase::Running },
-            ready: !rest.ends_with(['-', '!']),
-            terminating: rest.ends_with('x'),
-            created: Timestamp::from_second(at as i64).unwrap(),
-            ..PodView::default()
-        })
-    };
-    texts.split_whitespace().enumerate().map(pod).collect()
-}
-
-/// Nodes by name; `!` behind one has a taint that keeps new pods away.
-fn run(set: &DaemonSet, nodes: &str, texts: &str, backoff: &[(&str, u64)]) -> (Plan, String) {
-    let backoff: BTreeMap<_, _> =
-        backoff.iter().map(|(node, left)| ((*node).to_owned(), Duration::from_secs(*left))).collect();
-    let observed = Observed {
-        set,
-        nodes: nodes
-            .split_whitespace()
-            .map(|name| match name.strip_suffix('!') {
-                Some(name) => Arc::new(node(name, &[], &[("out", "NoSchedule")])),
-                None => Arc::new(node(name, &[], &[])),
-            })
-            .collect(),
-        pods: pods(texts),
-        hash: "new",
-        backoff: &backoff,
-        expectations_met: true,
-        now: Timestamp::from_second(1000).unwrap(),
-    };
-    let plan = plan(&observed);
-    let mut shown: Vec<_> = plan.create.iter().map(|node| format!("+{node}")).collect();
-    shown.extend(plan.delete.iter().map(|pod| format!("-{}", pod.name.split('#').next().unwrap())));
-    let shown = shown.join(" ");
-    (plan, shown)
-}
-
-#[test]
-fn one_pod_on_each_node_and_updates_in_turn() {
-    let surging = || {
-        let strategy =
-            value!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
-        set(value!({"updateStrategy": (strategy)}), value!({}))
-    };
-    let manual = || set(value!({"updateStrategy": {"type": "OnDelete"}}), value!({}));
-    for (what, set, pods, expected) in [
-        ("first", plain(), "", "+a +b"),
-        ("all there", plain(), "a:new b:new", ""),
-        ("twice", plain(), "a:new a:new b:new", "-a:new"),
-        ("failed", plain(), "a:new! b:new", "-a:new!"),
-        ("going", plain(), "a:newx b:new", ""),
-        ("update", plain(), "a:old b:old", "-a:old"),
-        ("waits for the first", plain(), "a:new- b:old", ""),
-        ("sick ones at once", plain(), "a:new- b:old-", "-b:old-"),
-        ("by hand", manual(), "a:old b:old", ""),
-        ("surge", surging(), "a:old b:old", "+a"),
-        ("surge waits", surging(), "a:old a:new- b:old", ""),
-        ("surge done", surging(), "a:old a:new b:old", "-a:old"),
-    ] {
-        assert_eq!(run(&set, "a b", pods, &[]).1, expected, "{what}");
-    }
-    let (plan, shown) = run(&plain(), "a", "a:new!", &[("a", 7)]);
-    assert_eq!((shown.as_str(), plan.again), ("", Some(Duration::from_secs(7))));
-}
-
-/// Updates with `unavailable` or `surge` as the limit (1 unavailable where neither is told).
-const UPDATES: &str = r#"
-- what: an old pod that serves nobody counts as unavailable
-  nodes: a b
-  pods: a:old- b:old
-  expected: -a:old-
-- what: so that with two to spare one more goes
-  unavailable: 2
-  nodes: a b c
-  pods: a:old- b:old c:old
-  expected: -a:old- -b:old
-- what: all that serve nobody go, whatever the limit
-  nodes: a b c
-  pods: a:old- b:old- c:old
-  expected: -a:old- -b:old-
-- what: a share of the nodes, rounded up
-  unavailable: 50%
-  nodes: a b c
-  pods: a:old b:old c:old
-  expected: -a:old -b:old
-- what: where no new pod may come, an old one goes all the same
-  nodes: a b!
-  pods: a:new b:old
-  expected: -b:old
-- what: a pod on its way out counts
-  nodes: a b
-  pods: a:oldx b:old
-  expected: ""
-- what: new ones beside the old
-  surge: 2
-  nodes: a b c
-  pods: a:old b:old c:old
-  expected: +a +b
-- what: an old pod that serves nobody is no surge
-  surge: 1
-  nodes: a b c
-  pods: a:old- b:old c:old
-  expected: +a +b
-- what: what serves where it no more belongs may go when others serve
-  surge: 1
-  nodes: a b!
-  pods: a:old b:old
-  expected: +a -b:old
-- what: and stays until then
-  surge: 1
-  nodes: a b!
-  pods: a:old- b:old
-  expected: +a
-- what: what serves nobody there goes
-  surge: 1
-  nodes: a b!
-  pods: a:new b:old-
-  expected: -b:old-
-"#;
-
-#[test]
-fn updates_keep_within_their_limits() {
-    for case in read(UPDATES).items() {
-        let what = case["what"].text();
-        let rolling = match case["surge"].as_i64() {
-            Some(surge) => value!({"maxSurge": surge, "maxUnavailable": 0}),
-            None if case["unavailable"].is_null() => value!({"maxSurge": 0, "maxUnavailable": 1}),
-            None => value!({"maxSurge": 0, "maxUnavailable": (case["unavailable"].clone())}),
-        };
-        let strategy = value!({"type": "RollingUpdate", "rollingUpdate": rolling});
-        let set = set(value!({"updateStrategy": strategy}), value!({}));
-        let (_, shown) = run(&set, case["nodes"].text(), case["pods"].text(), &[]);
-        assert_eq!(shown, case["expected"].text(), "{what}");
-    }
-}
-
 #[test]
 fn revisions_are_named_renumbered_and_cut() {
-    let set = set(value!({"revisionHistoryLimit": 1}), value!({}));
+    let set = set(value!({"revisionHistoryLimit": 1}));
     let first = history::plan(&set, &[], |_| false);
     let [Action::Create(created)] = first.actions.as_slice() else { panic!("{:?}", first.actions) };
     assert_eq!(created.metadata.name.as_deref(), Some(format!("agent-{}", first.hash).as_str()));
@@ -258,31 +171,4 @@ fn revisions_are_named_renumbered_and_cut() {
         back.actions,
         [Action::Renumber { name, revision: 4 }, Action::Delete { name: "x".into(), uid: String::new() }]
     );
-}
-
-#[test]
-fn the_status_counts() {
-    let set = plain();
-    let observed = Observed {
-        set: &set,
-        nodes: vec![
-            Arc::new(node("a", &[], &[])),
-            Arc::new(node("b", &[], &[])),
-            Arc::new(node("c", &[], &[("mine", "NoSchedule")])),
-        ],
-        pods: pods("a:new b:old- c:new"),
-        hash: "new",
-        backoff: &BTreeMap::new(),
-        expectations_met: true,
-        now: Timestamp::from_second(1000).unwrap(),
-    };
-    let status = status(&observed);
-    assert_eq!(status.desired_number_scheduled, 2);
-    assert_eq!(status.current_number_scheduled, 2);
-    assert_eq!(status.number_misscheduled, 1);
-    assert_eq!(
-        (status.number_ready, status.number_available, status.number_unavailable),
-        (1, Some(1), Some(1))
-    );
-    assert_eq!(status.updated_number_scheduled, Some(1));
 }
