@@ -1,145 +1,143 @@
-//! Table tests of the plan.
+//! Table tests of the plan, and a test of many endpoints.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use apimachinery::{Value, value};
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use apimachinery::value;
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use serde::Deserialize;
 
 use super::plan::{Observed, plan};
+use crate::cases::{Written, check};
+use crate::nodes::NodeView;
 use crate::pods::{Phase, PodView};
 use crate::slices::Action;
 
-fn service(more: Value) -> Service {
-    let mut spec = value!({
-        "clusterIP": "10.96.0.9", "ipFamilies": ["IPv4"], "selector": {"app": "web"},
-        "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]
-    });
-    for (key, value) in more.members() {
-        spec.set(key.to_owned(), value.clone());
-    }
-    value!({"metadata": {"name": "web", "namespace": "default", "uid": "s"}, "spec": (spec)})
-        .decode()
-        .unwrap()
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    service: Written<Service>,
+    nodes: Vec<Written<Node>>,
+    pods: BTreeMap<String, Written<Pod>>,
+    slices: Vec<Written<EndpointSlice>>,
 }
 
-fn pod(number: usize) -> PodView {
-    PodView {
-        namespace: "default".into(),
-        name: format!("web-{number:03}"),
-        uid: format!("uid-{number:03}"),
-        node: "n1".into(),
-        phase: Phase::Running,
-        ready: true,
-        ips: vec![format!("10.42.0.{number}"), format!("fd00::{number}")],
-        ports: vec![("http".into(), 8080, "TCP".into())],
-        ..PodView::default()
-    }
-}
-
-fn run(service: &Service, pods: Vec<PodView>, slices: &[EndpointSlice]) -> Vec<Action> {
-    let zones: BTreeMap<_, _> = [("n1", Some("zone-a"))].into();
-    let pods = pods.into_iter().map(Arc::new).collect();
-    plan(&Observed { service, pods, zones, slices: slices.iter().collect() })
-}
-
-/// As the server would keep what is created.
-fn stored(actions: &[Action]) -> Vec<EndpointSlice> {
-    let slices = actions.iter().enumerate().filter_map(|(at, action)| match action {
-        Action::Create(slice) => {
-            let mut slice = (**slice).clone();
-            slice.metadata.name = Some(format!("web-{at}"));
-            slice.metadata.uid = Some(format!("slice-{at}"));
-            Some(slice)
+/// As the server would keep what was there and what is done.
+fn stored(before: &[EndpointSlice], actions: &[Action]) -> Vec<EndpointSlice> {
+    let mut slices = before.to_vec();
+    for (at, action) in actions.iter().enumerate() {
+        match action {
+            Action::Create(slice) => {
+                let mut slice = (**slice).clone();
+                slice.metadata.name = Some(format!("web-{at}"));
+                slice.metadata.uid = Some(format!("slice-{at}"));
+                slices.push(slice);
+            }
+            Action::Update(slice) => {
+                slices.retain(|known| known.metadata.name != slice.metadata.name);
+                slices.push((**slice).clone());
+            }
+            Action::Delete { name, .. } => {
+                slices.retain(|known| known.metadata.name.as_ref() != Some(name));
+            }
         }
-        _ => None,
-    });
-    slices.collect()
-}
-
-#[test]
-fn a_pod_is_an_endpoint() {
-    let service = service(value!({}));
-    let actions = run(&service, vec![pod(1)], &[]);
-    let slices = stored(&actions);
-    let endpoint = &slices[0].endpoints.as_ref().unwrap()[0];
-    assert_eq!(endpoint.addresses, ["10.42.0.1"]);
-    assert_eq!(endpoint.zone.as_deref(), Some("zone-a"));
-    assert_eq!(endpoint.node_name.as_deref(), Some("n1"));
-    assert_eq!(slices[0].ports.as_ref().unwrap()[0].port, Some(8080));
-    assert_eq!(slices[0].address_type, "IPv4");
-    assert_eq!(run(&service, vec![pod(1)], &slices), [], "nothing more to do");
-}
-
-#[test]
-fn conditions_follow_readiness_and_removal() {
-    for (ready, terminating, unready_too, expected) in [
-        (true, false, false, (true, true, false)),
-        (false, false, false, (false, false, false)),
-        (true, true, false, (false, true, true)),
-        (false, false, true, (true, false, false)),
-        (true, true, true, (true, true, true)),
-    ] {
-        let service = service(value!({"publishNotReadyAddresses": unready_too}));
-        let slices = stored(&run(&service, vec![PodView { ready, terminating, ..pod(1) }], &[]));
-        let conditions = slices[0].endpoints.as_ref().unwrap()[0].conditions.clone().unwrap();
-        let got = (conditions.ready.unwrap(), conditions.serving.unwrap(), conditions.terminating.unwrap());
-        assert_eq!(got, expected, "{ready} {terminating} {unready_too}");
     }
+    slices
+}
+
+fn shown_endpoint(endpoint: &Endpoint) -> String {
+    let mut text = format!("  {}", endpoint.addresses.join(" "));
+    text.extend(endpoint.node_name.iter().map(|node| format!(" on {node}")));
+    text.extend(endpoint.zone.iter().map(|zone| format!(" in {zone}")));
+    text.extend(endpoint.hostname.iter().map(|name| format!(", called {name}")));
+    text.push(':');
+    let conditions = endpoint.conditions.as_ref().unwrap();
+    let all = [
+        (conditions.ready, " ready"),
+        (conditions.serving, " serving"),
+        (conditions.terminating, " terminating"),
+    ];
+    text.extend(all.into_iter().filter(|(truth, _)| truth.unwrap()).map(|(_, word)| word));
+    text
+}
+
+fn shown(action: &Action) -> Vec<String> {
+    let (verb, slice) = match action {
+        Action::Create(slice) => ("create", slice),
+        Action::Update(slice) => ("update", slice),
+        Action::Delete { name, .. } => return vec![format!("delete {name}")],
+    };
+    let ports = slice.ports.iter().flatten().map(|port| {
+        let name = port.name.as_deref().unwrap_or_default();
+        format!(" for {name} {}/{}", port.port.unwrap(), port.protocol.as_deref().unwrap())
+    });
+    let mut line = format!("{verb} {}", slice.address_type);
+    line.extend(ports);
+    if slice.metadata.labels.as_ref().unwrap().contains_key("service.kubernetes.io/headless") {
+        line += ", headless";
+    }
+    let mut lines = vec![line];
+    lines.extend(slice.endpoints.iter().flatten().map(shown_endpoint));
+    lines
 }
 
 #[test]
-fn who_is_left_out() {
-    let service = service(value!({}));
-    let ended = PodView { phase: Phase::Succeeded, ..pod(1) };
-    let homeless = PodView { ips: Vec::new(), ..pod(2) };
-    let lost = PodView { node: "gone".into(), ..pod(3) };
-    let slices = stored(&run(&service, vec![ended, homeless, lost], &[]));
-    assert_eq!(slices.len(), 1, "an empty slice stands for the Service");
-    assert!(slices[0].endpoints.as_ref().unwrap().is_empty());
-    assert_eq!(run(&service, vec![], &slices), []);
+fn endpoints_of_a_service() {
+    check(include_str!("cases.yaml"), "endpoints of a Service", |case: Case| {
+        let nodes: Vec<NodeView> = case.nodes.iter().map(Written::seen).collect();
+        let look = |slices: &[EndpointSlice]| {
+            plan(&Observed {
+                service: &case.service,
+                pods: case.pods.values().map(|pod| Arc::new(pod.seen())).collect(),
+                zones: nodes.iter().map(|node| (node.name.as_str(), node.zone())).collect(),
+                slices: slices.iter().collect(),
+            })
+        };
+        let before: Vec<EndpointSlice> = case.slices.iter().map(|slice| slice.0.clone()).collect();
+        let actions = look(&before);
+        assert_eq!(look(&stored(&before, &actions)), [], "nothing more to do");
+        actions.iter().flat_map(shown).collect::<Vec<_>>()
+    });
 }
 
 #[test]
 fn a_hundred_to_a_slice_and_few_writes() {
-    let service = service(value!({}));
-    let actions = run(&service, (0..250).map(pod).collect(), &[]);
-    let slices = stored(&actions);
+    let service: Service = value!({
+        "metadata": {"name": "web", "namespace": "default", "uid": "s"},
+        "spec": {"clusterIP": "10.96.0.9", "selector": {"app": "web"}, "ports": [{"port": 80}]}
+    })
+    .decode()
+    .unwrap();
+    let pod = |number: usize| {
+        Arc::new(PodView {
+            namespace: "default".into(),
+            name: format!("web-{number:03}"),
+            uid: format!("uid-{number:03}"),
+            node: "n1".into(),
+            phase: Phase::Running,
+            ready: true,
+            ips: vec![format!("10.42.0.{number}")],
+            ..PodView::default()
+        })
+    };
+    let run = |pods: std::ops::Range<usize>, slices: &[EndpointSlice]| {
+        let zones = [("n1", None)].into();
+        plan(&Observed {
+            service: &service,
+            pods: pods.map(pod).collect(),
+            zones,
+            slices: slices.iter().collect(),
+        })
+    };
+    let slices = stored(&[], &run(0..250, &[]));
     let sizes: Vec<_> = slices.iter().map(|slice| slice.endpoints.as_ref().unwrap().len()).collect();
     assert_eq!(sizes, [100, 100, 50]);
     // One goes, one comes: it takes the free place.
-    let pods: Vec<_> = (1..=250).map(pod).collect();
-    let actions = run(&service, pods, &slices);
+    let actions = run(1..251, &slices);
     let [Action::Update(updated)] = actions.as_slice() else { panic!("{actions:?}") };
     assert_eq!(updated.endpoints.as_ref().unwrap().len(), 100);
     // All of the last slice go: it is deleted.
-    let actions = run(&service, (0..200).map(pod).collect(), &slices);
+    let actions = run(0..200, &slices);
     assert!(matches!(actions.as_slice(), [Action::Delete { name, .. }] if name == "web-2"), "{actions:?}");
-}
-
-#[test]
-fn two_families_and_two_sets_of_ports() {
-    let dual = service(value!({"ipFamilies": ["IPv6", "IPv4"]}));
-    let slices = stored(&run(&dual, vec![pod(1)], &[]));
-    let mut families: Vec<_> = slices.iter().map(|slice| slice.address_type.as_str()).collect();
-    families.sort_unstable();
-    assert_eq!(families, ["IPv4", "IPv6"]);
-    // A family that is given up.
-    let single = service(value!({}));
-    let actions = run(&single, vec![pod(1)], &slices);
-    assert!(matches!(actions.as_slice(), [Action::Delete { .. }]), "{actions:?}");
-
-    let other = PodView { ports: vec![("http".into(), 9090, "TCP".into())], ..pod(2) };
-    assert_eq!(stored(&run(&single, vec![pod(1), other], &[])).len(), 2);
-}
-
-#[test]
-fn headless_services_name_their_pods() {
-    let headless = service(value!({"clusterIP": "None", "ports": []}));
-    let named = PodView { hostname: "db-0".into(), subdomain: "web".into(), ..pod(1) };
-    let slices = stored(&run(&headless, vec![named], &[]));
-    assert_eq!(slices[0].endpoints.as_ref().unwrap()[0].hostname.as_deref(), Some("db-0"));
-    assert!(slices[0].metadata.labels.as_ref().unwrap().contains_key("service.kubernetes.io/headless"));
-    assert!(slices[0].ports.as_ref().unwrap().is_empty());
 }
