@@ -1,56 +1,36 @@
 //! Table tests of signatures.
 
-use apimachinery::{Value, value};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
 
 use super::plan::plan;
+use crate::cases::{Written, check};
 
-fn token(id: &str, name: &str, signs: &str, expiration: &str) -> Secret {
-    value!({
-        "metadata": {"name": name, "namespace": "kube-system"},
-        "type": "bootstrap.kubernetes.io/token",
-        "data": (data(&[
-            ("token-id", id), ("token-secret", "0123456789abcdef"),
-            ("usage-bootstrap-signing", signs), ("expiration", expiration)
-        ]))
-    })
-    .decode()
-    .unwrap()
-}
-
-fn data(pairs: &[(&str, &str)]) -> Value {
-    use base64::Engine;
-    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-    let mut data = Value::object();
-    for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
-        data.set((*key).to_owned(), encode(value));
-    }
-    data
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Case {
+    cluster_info: Written<ConfigMap>,
+    tokens: Vec<Written<Secret>>,
+    now: Time,
 }
 
 #[test]
 fn each_signing_token_signs() {
-    let now = "2026-01-01T00:00:00Z".parse().unwrap();
-    let cluster: ConfigMap = value!({
-        "metadata": {"name": "cluster-info"},
-        "data": {"kubeconfig": "clusters: []", "jws-kubeconfig-gone12": "old"}
-    })
-    .decode()
-    .unwrap();
-    let tokens = [
-        token("abc123", "bootstrap-token-abc123", "true", "2026-01-01T01:00:00Z"),
-        token("abc124", "bootstrap-token-abc124", "false", ""),
-        token("abc125", "bootstrap-token-abc125", "true", "2025-12-31T00:00:00Z"),
-        token("abc126", "bootstrap-token-other1", "true", ""),
-    ];
-    let tokens: Vec<&Secret> = tokens.iter().collect();
-    let (changed, next) = plan(&cluster, &tokens, now);
-    let changed = changed.expect("another signature");
-    let keys: Vec<&str> = changed.data.as_ref().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["jws-kubeconfig-abc123", "kubeconfig"]);
-    // {"alg":"HS256","kid":"abc123"}
-    let signature = &changed.data.as_ref().unwrap()["jws-kubeconfig-abc123"];
-    assert!(signature.starts_with("eyJhbGciOiJIUzI1NiIsImtpZCI6ImFiYzEyMyJ9.."), "{signature}");
-    assert_eq!(next.map(|next| next.as_secs()), Some(3600));
-    assert_eq!(plan(&changed, &tokens, now).0, None, "all is as it should be");
+    check(include_str!("cases.yaml"), "each signing token signs", |case: Case| {
+        let tokens: Vec<Secret> = case.tokens.iter().map(Written::stored).collect();
+        let tokens: Vec<&Secret> = tokens.iter().collect();
+        let (changed, next) = plan(&case.cluster_info, &tokens, case.now.0);
+        let mut lines = Vec::new();
+        if let Some(changed) = changed {
+            assert_eq!(plan(&changed, &tokens, case.now.0).0, None, "all is as it should be");
+            let data = changed.data.unwrap().into_iter();
+            lines.extend(data.map(|(name, text)| {
+                let shown = text.find("..").map_or(text.as_str(), |end| &text[..end + 2]);
+                format!("{name}: {shown}")
+            }));
+        }
+        lines.extend(next.map(|after| format!("look again after {after:?}")));
+        lines
+    });
 }

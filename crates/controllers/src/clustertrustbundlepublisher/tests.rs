@@ -1,50 +1,41 @@
 //! Table tests of what the signer's bundles need.
 
-use apimachinery::{Value, value, yaml};
+use std::collections::BTreeMap;
+
+use apimachinery::value;
 use k8s_openapi::api::certificates::v1::ClusterTrustBundle;
+use serde::Deserialize;
 
 use super::plan::{Action, name_of, plan};
+use crate::cases::check;
 
-fn read(text: &str) -> Value {
-    serde_json::from_slice(&yaml::to_json(text.as_bytes()).unwrap().json).unwrap()
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    bundles: BTreeMap<String, String>,
 }
-
-/// Bundles by name with their content, where `own` is the name for the authority PEM.
-const CASES: &str = r#"
-- {what: there is none, bundles: {}, expected: [create own]}
-- {what: it is there, bundles: {own: PEM}, expected: []}
-- {what: somebody changed it, bundles: {own: else}, expected: [update own]}
-- {what: the authority is new, bundles: {old: OLD}, expected: [create own, delete old]}
-- {what: the content counts by its name alone, bundles: {own: PEM, twin: PEM}, expected: [delete twin]}
-"#;
 
 #[test]
 fn the_signer_has_one_bundle() {
     let own = name_of("PEM");
-    for case in read(CASES).items() {
-        let bundles: Vec<ClusterTrustBundle> = case["bundles"]
-            .members()
-            .map(|(name, content)| {
-                let name = if name == "own" { own.as_str() } else { name };
-                value!({"metadata": {"name": name}, "spec": {"trustBundle": (content.clone())}})
-                    .decode()
-                    .unwrap()
-            })
-            .collect();
-        let shown: Vec<String> = plan(bundles.iter(), "PEM")
-            .iter()
-            .map(|action| match action {
-                Action::Create(bundle) | Action::Update(bundle) => {
-                    assert_eq!(bundle.spec.trust_bundle, "PEM");
-                    let verb = if matches!(action, Action::Create(_)) { "create" } else { "update" };
-                    format!("{verb} {}", bundle.metadata.name.as_deref().unwrap().replace(&own, "own"))
-                }
-                Action::Delete(name) => format!("delete {name}"),
-            })
-            .collect();
-        let expected: Vec<&str> = case["expected"].items().iter().map(|text| text.text()).collect();
-        assert_eq!(shown, expected, "{}", case["what"].text());
-    }
+    check(include_str!("cases.yaml"), "the signer has one bundle", |case: Case| {
+        let bundle = |(name, content): (&String, &String)| -> ClusterTrustBundle {
+            let name = if name == "own" { &own } else { name };
+            value!({"metadata": {"name": (name.as_str())}, "spec": {"trustBundle": (content.as_str())}})
+                .decode()
+                .unwrap()
+        };
+        let bundles: Vec<_> = case.bundles.iter().map(bundle).collect();
+        let shown = |action: &Action| match action {
+            Action::Create(bundle) | Action::Update(bundle) => {
+                assert_eq!(bundle.spec.trust_bundle, "PEM");
+                let verb = if matches!(action, Action::Create(_)) { "create" } else { "update" };
+                format!("{verb} {}", bundle.metadata.name.as_deref().unwrap().replace(&own, "own"))
+            }
+            Action::Delete(name) => format!("delete {name}"),
+        };
+        plan(bundles.iter(), "PEM").iter().map(shown).collect::<Vec<_>>()
+    });
 }
 
 #[test]

@@ -1,91 +1,89 @@
 //! Table tests of a migration's steps and words.
 
-use apimachinery::{Value, value, yaml};
+use std::collections::BTreeMap;
+
+use apimachinery::{Value, value};
 use k8s_openapi::api::storagemigration::v1::StorageVersionMigration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde::Deserialize;
 
 use super::plan::{Step, Word, may_come, next, running_message, tell, told_at_end, told_at_start};
+use crate::cases::{Written, check};
 
-fn read(text: &str) -> Value {
-    serde_json::from_slice(&yaml::to_json(text.as_bytes()).unwrap().json).unwrap()
+const CASES: &str = include_str!("cases.yaml");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Migrations {
+    all: BTreeMap<String, Told>,
 }
 
-/// `name: {at: MINUTE, rv: REVISION, is: [CONDITION…]}`, where `-X` is a condition that is False.
-fn migration(name: &str, told: &Value) -> StorageVersionMigration {
-    let conditions: Vec<Value> = told["is"]
-        .items()
-        .iter()
-        .map(|kind| {
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Told {
+    at: i64,
+    rv: Option<String>,
+    is: Vec<String>,
+}
+
+impl Told {
+    fn object(&self, name: &str) -> StorageVersionMigration {
+        let condition = |kind: &String| {
             let (kind, status) =
-                kind.text().strip_prefix('-').map_or((kind.text(), "True"), |kind| (kind, "False"));
+                kind.strip_prefix('-').map_or((kind.as_str(), "True"), |kind| (kind, "False"));
             value!({
                 "type": kind, "status": status, "reason": "R", "message": "",
                 "lastTransitionTime": "2026-01-01T00:00:00Z"
             })
-        })
-        .collect();
-    let mut tree = value!({
-        "metadata": {
-            "name": name, "generation": 2,
-            "creationTimestamp": (format!("2026-01-01T00:0{}:00Z", told["at"].as_i64().unwrap_or(0)))
-        },
-        "spec": {"resource": {"group": "apps", "resource": "deployments"}},
-        "status": {"conditions": conditions}
-    });
-    if let Some(revision) = told["rv"].as_str() {
-        tree.set_at(&["status", "resourceVersion"], revision);
+        };
+        let conditions: Vec<Value> = self.is.iter().map(condition).collect();
+        let mut tree = value!({
+            "metadata": {
+                "name": name, "generation": 2,
+                "creationTimestamp": (format!("2026-01-01T00:0{}:00Z", self.at))
+            },
+            "spec": {"resource": {"group": "apps", "resource": "deployments"}},
+            "status": {"conditions": conditions}
+        });
+        if let Some(revision) = &self.rv {
+            tree.set_at(&["status", "resourceVersion"], revision.as_str());
+        }
+        tree.decode().unwrap()
     }
-    tree.decode().unwrap()
 }
-
-const STEPS: &str = r#"
-- {what: nothing to do, all: {}, next: nothing}
-- {what: the only one starts, all: {a: {}}, next: start a}
-- {what: the oldest starts, all: {a: {at: 2}, b: {at: 1}}, next: start b}
-- {what: of two of one age the first by name, all: {b: {}, a: {}}, next: start a}
-- {what: one that runs holds the others up, all: {a: {at: 2, is: [Running]}, b: {at: 1}}, next: note a}
-- {what: then objects are written, all: {a: {is: [Running], rv: "7"}}, next: migrate a}
-- {what: one that has succeeded lets go, all: {a: {is: [Running, Succeeded], rv: "7"}, b: {}}, next: finish a}
-- {what: one that has failed lets go, all: {a: {is: [Running, Failed]}, b: {}}, next: finish a}
-- {what: then the next starts, all: {a: {is: [-Running, Succeeded]}, b: {at: 1}}, next: start b}
-- {what: what has ended does not start again, all: {a: {is: [-Running, Failed]}, b: {is: [Succeeded]}}, next: nothing}
-"#;
 
 #[test]
 fn one_migration_of_a_resource_runs_at_a_time() {
-    for case in read(STEPS).items() {
-        let all: Vec<_> = case["all"].members().map(|(name, told)| migration(name, told)).collect();
-        let next = match next(&all.iter().collect::<Vec<_>>()) {
+    check(CASES, "one migration of a resource runs at a time", |case: Migrations| {
+        let all: Vec<_> = case.all.iter().map(|(name, told)| told.object(name)).collect();
+        match next(&all.iter().collect::<Vec<_>>()) {
             None => "nothing".to_owned(),
             Some(Step::Finish(name)) => format!("finish {name}"),
             Some(Step::Start(name)) => format!("start {name}"),
             Some(Step::Note(name)) => format!("note {name}"),
             Some(Step::Migrate(name)) => format!("migrate {name}"),
-        };
-        assert_eq!(next, case["next"].text(), "{}", case["what"].text());
-    }
+        }
+    });
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Progress {
+    left: Option<usize>,
+    of: Option<usize>,
+    trouble: Option<String>,
 }
 
 #[test]
 fn messages_count_what_is_left() {
-    for (progress, trouble, expected) in [
-        (None, None, "The migration is running"),
-        (Some((0, 0)), None, "The migration is running"),
-        (Some((3, 5)), None, "The migration is running, 3/5 objects not yet migrated"),
-        (Some((0, 5)), None, "The migration is running, 5 objects verified migrated"),
-        (
-            Some((3, 5)),
-            Some("too many"),
-            "The migration is running, 3/5 objects not yet migrated; transient error: too many",
-        ),
-    ] {
-        assert_eq!(running_message(progress, trouble), expected);
-    }
+    check(CASES, "messages count what is left", |case: Progress| {
+        running_message(case.left.zip(case.of), case.trouble.as_deref())
+    });
 }
 
 #[test]
 fn a_condition_keeps_its_time_while_its_status_stays() {
-    let mut one = migration("a", &value!({"is": ["Running"]}));
+    let mut one = Told { is: vec!["Running".into()], ..Told::default() }.object("a");
     let now = "2026-01-01T01:00:00Z".parse().unwrap();
     tell(&mut one, &Word { kind: "Running", status: true, reason: "X", message: "m" }, now);
     let condition = one.status.as_ref().unwrap().conditions.as_ref().unwrap()[0].clone();
@@ -98,33 +96,24 @@ fn a_condition_keeps_its_time_while_its_status_stays() {
     assert!(!may_come(&one, "2026-01-01T00:01:00Z".parse().unwrap()));
 }
 
-/// What a definition of generation 3, which is stored as v2, is told at the end.
-const ENDS: &str = r#"
-- {success: true, observed: 3, reason: MigrationSucceeded, stored: v2, says: and the stored versions have been updated}
-- {success: true, observed: 2, reason: MigrationSucceeded, says: but the stored versions have not been updated due to a generation mismatch}
-- {success: true, reason: MigrationSucceeded, says: but the stored versions have not been updated due to a generation mismatch}
-- {success: false, observed: 3, reason: MigrationFailed, says: The migration has failed}
-"#;
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    definition: Written<CustomResourceDefinition>,
+    success: bool,
+    observed: Option<i64>,
+}
 
 #[test]
 fn a_definition_forgets_versions_that_nobody_stores() {
-    let definition: CustomResourceDefinition = read(
-        "
-metadata: {name: widgets.example.com, generation: 3}
-spec:
-  group: example.com
-  scope: Namespaced
-  names: {plural: widgets, kind: Widget}
-  versions: [{name: v1, served: true, storage: false}, {name: v2, served: true, storage: true}]
-",
-    )
-    .decode()
-    .unwrap();
-    for case in read(ENDS).items() {
-        let told = told_at_end(&definition, case["success"].is_true(), case["observed"].as_i64());
-        assert_eq!((told.reason, told.status), (case["reason"].text(), false), "{case:?}");
-        assert_eq!(told.stored.as_deref(), case["stored"].as_str(), "{case:?}");
-        assert!(told.message.ends_with(case["says"].text()), "{}", told.message);
-    }
+    check(CASES, "a definition forgets versions that nobody stores", |case: End| {
+        let told = told_at_end(&case.definition, case.success, case.observed);
+        let mut shown =
+            value!({"reason": (told.reason), "status": (told.status), "message": (told.message.as_str())});
+        if let Some(stored) = told.stored {
+            shown.set("stored", stored);
+        }
+        shown
+    });
     assert_eq!(told_at_start("a").message, "Migration a is running");
 }
