@@ -173,6 +173,8 @@ fn lost(written: &Value, kept: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use k8s_openapi::api::core::v1::Pod;
 
     use super::*;
@@ -218,5 +220,28 @@ mod tests {
             let said = differing(&format!("  - {case}\n"));
             assert!(said[0].contains(expected), "{case}: {said:?}");
         }
+    }
+
+    /// A folder with a plan has tables, and its tests run each of them.
+    #[test]
+    fn every_table_is_run() {
+        let folders = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+        let folders = folders.map(|entry| entry.unwrap().path()).filter(|path| path.join("plan.rs").exists());
+        let mut problems = Vec::new();
+        for folder in folders {
+            let name = folder.file_name().unwrap().display().to_string();
+            let Ok(file) = fs::read(folder.join("cases.yaml")) else {
+                problems.push(format!("{name} has no cases.yaml"));
+                continue;
+            };
+            let tests = fs::read_to_string(folder.join("tests.rs")).unwrap();
+            let tables: Value = serde_json::from_slice(&yaml::to_json(&file).unwrap().json).unwrap();
+            for (table, _) in tables.members() {
+                if !tests.contains(&format!("\"{table}\"")) {
+                    problems.push(format!("{name} does not run {table:?}"));
+                }
+            }
+        }
+        assert!(problems.is_empty(), "{problems:#?}");
     }
 }

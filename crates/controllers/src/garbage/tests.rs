@@ -1,12 +1,14 @@
-//! Table tests of the plan and of the graph.
+//! Table tests of the plan; tests of the graph.
 
 use std::sync::Arc;
 
 use client::{Propagation, Resource};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde::Deserialize;
 
 use super::graph::{Graph, State, Uid};
 use super::plan::{Action, Dependent, Observed, OwnerState, plan};
+use crate::cases::check;
 use crate::everything::{Kind, Node};
 
 fn owner(uid: &str) -> OwnerReference {
@@ -20,54 +22,81 @@ fn owner(uid: &str) -> OwnerReference {
     }
 }
 
-#[test]
-fn what_owners_mean() {
-    use OwnerState::{Absent, Invalid, Solid, Unknown, Waiting};
-    let delete = |propagation| Action::Delete { propagation, unblock: false };
-    let kept = |uids: &[&str]| Action::KeepOwners(uids.iter().map(|uid| owner(uid)).collect());
-    let living = vec![Dependent { blocks: true, state: State::Living }];
-    let circle = vec![Dependent { blocks: true, state: State::Foreground }];
-    for (owners, finalizers, dependents, expected) in [
-        (vec![], vec![], vec![], Action::Nothing),
-        (vec![Solid], vec![], vec![], Action::Nothing),
-        (vec![Solid, Absent], vec![], vec![], kept(&["0"])),
-        (vec![Waiting, Solid], vec![], vec![], kept(&["1"])),
-        (vec![Absent], vec![], vec![], delete(Propagation::Background)),
-        (vec![Absent, Absent], vec!["orphan"], vec![], delete(Propagation::Orphan)),
-        (vec![Absent], vec!["foregroundDeletion"], vec![], delete(Propagation::Foreground)),
-        (vec![Waiting], vec![], vec![], delete(Propagation::Background)),
-        (vec![Waiting], vec![], living, delete(Propagation::Foreground)),
-        (
-            vec![Waiting],
-            vec![],
-            circle,
-            Action::Delete { propagation: Propagation::Foreground, unblock: true },
-        ),
-        (vec![Absent, Unknown], vec![], vec![], Action::Later),
-        (vec![Absent, Invalid], vec![], vec![], Action::Nothing),
-    ] {
-        let owners: Vec<_> =
-            owners.into_iter().enumerate().map(|(at, state)| (owner(&at.to_string()), state)).collect();
-        let finalizers: Vec<_> = finalizers.into_iter().map(str::to_owned).collect();
-        let observed = Observed { finalizers: &finalizers, terminating: false, owners: &owners, dependents };
-        assert_eq!(plan(&observed), expected, "{owners:?} {finalizers:?}");
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    finalizers: Vec<String>,
+    terminating: bool,
+    owners: Vec<Owner>,
+    dependents: Vec<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+enum Owner {
+    Solid,
+    Waiting,
+    Absent,
+    Unknown,
+    Invalid,
+}
+
+impl Owner {
+    fn state(self) -> OwnerState {
+        match self {
+            Owner::Solid => OwnerState::Solid,
+            Owner::Waiting => OwnerState::Waiting,
+            Owner::Absent => OwnerState::Absent,
+            Owner::Unknown => OwnerState::Unknown,
+            Owner::Invalid => OwnerState::Invalid,
+        }
+    }
+}
+
+/// `living`, `waiting`, or one of them `and blocks`.
+fn dependent(told: &str) -> Dependent {
+    let (state, blocks) = told.strip_suffix(" and blocks").map_or((told, false), |state| (state, true));
+    let state = match state {
+        "living" => State::Living,
+        "waiting" => State::Foreground,
+        other => panic!("{other}"),
+    };
+    Dependent { blocks, state }
+}
+
+fn shown(action: Action) -> String {
+    match action {
+        Action::Nothing => "nothing".into(),
+        Action::Later => "look again later".into(),
+        Action::KeepOwners(kept) => {
+            let kept: Vec<_> = kept.iter().map(|kept| kept.uid.as_str()).collect();
+            format!("keep owner {}", kept.join(" "))
+        }
+        Action::Delete { propagation, unblock } => {
+            let how = match propagation {
+                Propagation::Background => "in the background",
+                Propagation::Foreground => "in the foreground",
+                Propagation::Orphan => "and orphan",
+            };
+            format!("delete {how}{}", if unblock { " and unblock" } else { "" })
+        }
+        Action::DeleteDependents => "delete dependents".into(),
+        Action::FreeDependents => "free dependents".into(),
+        Action::RemoveFinalizer(name) => format!("remove finalizer {name}"),
     }
 }
 
 #[test]
-fn what_deletion_waits_for() {
-    let dependent = |blocks| Dependent { blocks, state: State::Living };
-    for (finalizers, dependents, expected) in [
-        (vec![], vec![dependent(true)], Action::Nothing),
-        (vec!["foregroundDeletion"], vec![dependent(true)], Action::DeleteDependents),
-        (vec!["foregroundDeletion"], vec![dependent(false)], Action::RemoveFinalizer("foregroundDeletion")),
-        (vec!["orphan", "foregroundDeletion"], vec![dependent(true)], Action::FreeDependents),
-        (vec!["orphan"], vec![], Action::RemoveFinalizer("orphan")),
-    ] {
-        let finalizers: Vec<_> = finalizers.into_iter().map(str::to_owned).collect();
-        let observed = Observed { finalizers: &finalizers, terminating: true, owners: &[], dependents };
-        assert_eq!(plan(&observed), expected, "{finalizers:?}");
-    }
+fn what_owners_and_dependents_mean() {
+    check(include_str!("cases.yaml"), "what owners and dependents mean", |case: Case| {
+        let owners: Vec<_> =
+            case.owners.iter().enumerate().map(|(at, of)| (owner(&at.to_string()), of.state())).collect();
+        shown(plan(&Observed {
+            finalizers: &case.finalizers,
+            terminating: case.terminating,
+            owners: &owners,
+            dependents: case.dependents.iter().map(|told| dependent(told)).collect(),
+        }))
+    });
 }
 
 fn maps() -> Arc<Kind> {

@@ -1,146 +1,127 @@
-//! Table tests of the plan.
+//! Table tests of the plan and the status.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use apimachinery::value;
+use apimachinery::Value;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use serde::Deserialize;
 
-use super::plan::{Failure, Observed, Plan, plan, status};
+use super::plan::{Failure, Observed, plan, status};
+use crate::cases::{Written, check};
 use crate::pods::{Phase, PodView};
+
+const CASES: &str = include_str!("cases.yaml");
 
 fn now() -> Timestamp {
     "2026-01-01T01:00:00Z".parse().unwrap()
 }
 
-fn set(replicas: i64, min_ready: i64) -> ReplicaSet {
-    value!({
-        "metadata": {"name": "web", "namespace": "default", "uid": "set", "generation": 3},
-        "spec": {
-            "replicas": replicas, "minReadySeconds": min_ready,
-            "selector": {"matchLabels": {"app": "web"}},
-            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": []}}
-        }
-    })
-    .decode()
-    .unwrap()
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    set: Written<ReplicaSet>,
+    pods: BTreeMap<String, State>,
+    /// What was done before does not show yet.
+    #[serde(default)]
+    stale: bool,
+    /// Why no pod could be created.
+    failure: Option<String>,
 }
 
-/// `r`eady for a minute, `p`ending, `e`nded, `t`erminating.
-fn pods(kinds: &str) -> Vec<Arc<PodView>> {
-    let pod = |(at, kind): (usize, char)| {
-        let name = format!("{kind}{at}");
-        Arc::new(PodView {
-            name: name.clone(),
-            uid: name,
-            labels: [("app".to_owned(), "web".to_owned())].into(),
-            node: "n".into(),
-            phase: match kind {
-                'p' => Phase::Pending,
-                'e' => Phase::Failed,
-                _ => Phase::Running,
-            },
-            ready: "rt".contains(kind),
-            ready_changed: Some(now() - SignedDuration::from_secs(60)),
-            terminating: kind == 't',
-            ..PodView::default()
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ready,
+    Pending,
+    Ended,
+    Leaving,
+}
+
+impl Case {
+    fn look<T>(&self, decide: impl FnOnce(&Observed<'_>) -> T) -> T {
+        let pod = |(name, state): (&String, &State)| {
+            Arc::new(PodView {
+                name: name.clone(),
+                uid: name.clone(),
+                labels: [("app".to_owned(), "web".to_owned())].into(),
+                node: "n".into(),
+                phase: match state {
+                    State::Pending => Phase::Pending,
+                    State::Ended => Phase::Failed,
+                    State::Ready | State::Leaving => Phase::Running,
+                },
+                ready: [State::Ready, State::Leaving].contains(state),
+                ready_changed: Some(now() - SignedDuration::from_secs(60)),
+                terminating: *state == State::Leaving,
+                ..PodView::default()
+            })
+        };
+        let failure = self.failure.clone().map(|message| Failure { reason: "FailedCreate", message });
+        decide(&Observed {
+            set: &self.set,
+            pods: self.pods.iter().map(pod).collect(),
+            ranks: BTreeMap::new(),
+            expectations_met: !self.stale,
+            failure: failure.as_ref(),
+            now: now(),
         })
-    };
-    kinds.chars().enumerate().map(pod).collect()
-}
-
-fn observe<'a>(set: &'a ReplicaSet, kinds: &str) -> Observed<'a> {
-    Observed {
-        set,
-        pods: pods(kinds),
-        ranks: BTreeMap::new(),
-        expectations_met: true,
-        failure: None,
-        now: now(),
     }
 }
 
 #[test]
 fn so_many_pods_as_wanted() {
-    for (replicas, kinds, create, delete) in [
-        (3, "", 3, ""),
-        (3, "rrr", 0, ""),
-        (3, "rr", 1, ""),
-        (3, "rret", 1, ""),
-        (1, "rpr", 0, "p1 r0"),
-        (0, "rt", 0, "r0"),
-        (1000, "", 500, ""),
-    ] {
-        let set = set(replicas, 0);
-        let Plan { create: created, delete: deleted, .. } = plan(&observe(&set, kinds));
-        let deleted: Vec<_> = deleted.iter().map(|pod| pod.name.as_str()).collect();
-        assert_eq!((created, deleted.join(" ").as_str()), (create, delete), "{replicas} of {kinds}");
-    }
-}
-
-#[test]
-fn nothing_is_done_on_a_stale_view_or_for_a_dying_set() {
-    let mut set = set(3, 0);
-    let stale = Observed { expectations_met: false, ..observe(&set, "") };
-    assert_eq!(plan(&stale), Plan::default());
-    set.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
-    assert_eq!(plan(&observe(&set, "")), Plan::default());
-}
-
-#[test]
-fn availability_comes_with_time() {
-    let set = set(2, 90);
-    let observed = observe(&set, "rr");
-    assert_eq!(plan(&observed).again, Some(Duration::from_secs(30)));
-    let status = status(&observed);
-    assert_eq!((status.ready_replicas, status.available_replicas), (Some(2), None));
+    check(CASES, "so many pods as wanted", |case: Case| {
+        let plan = case.look(plan);
+        let mut lines = Vec::from_iter((plan.create > 0).then(|| format!("create {}", plan.create)));
+        lines.extend(plan.delete.iter().map(|pod| format!("delete {}", pod.name)));
+        lines.extend(plan.again.map(|after| format!("look again after {after:?}")));
+        lines
+    });
 }
 
 #[test]
 fn the_status_counts() {
-    let set = set(3, 0);
-    let failure = Failure { reason: "FailedCreate", message: "quota".into() };
-    let observed = Observed { failure: Some(&failure), ..observe(&set, "rrpet") };
-    let status = status(&observed);
-    assert_eq!(status.replicas, 3);
-    assert_eq!(status.ready_replicas, Some(2));
-    assert_eq!(status.available_replicas, Some(2));
-    assert_eq!(status.fully_labeled_replicas, Some(3));
-    assert_eq!(status.terminating_replicas, Some(1));
-    assert_eq!(status.observed_generation, Some(3));
-    let condition = &status.conditions.unwrap()[0];
-    assert_eq!(condition.reason.as_deref(), Some("FailedCreate"));
+    check(CASES, "the status counts", |case: Case| Value::from_serialize(&case.look(status)).unwrap());
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Aged {
+    set: Written<ReplicaSet>,
+    ready: Vec<i64>,
+    unready: Vec<i64>,
 }
 
 #[test]
 fn the_ages_of_the_chosen_are_told() {
-    let aged = |seconds: i64, ready| {
-        Arc::new(PodView {
-            name: seconds.to_string(),
-            node: "n".into(),
-            ready,
-            phase: Phase::Running,
-            created: now() - SignedDuration::from_secs(seconds),
-            ..PodView::default()
-        })
-    };
-    let set = set(1, 0);
-    let ratios = |pods: Vec<Arc<PodView>>| plan(&Observed { pods, ..observe(&set, "") }).age_ratios;
-    assert_eq!(ratios(vec![aged(10, true), aged(35, true), aged(90, true)]), [1.0, 3.0]);
-    assert_eq!(
-        ratios(vec![aged(10, true), aged(5, false)]),
-        Vec::<f64>::new(),
-        "who is not ready does not count"
-    );
-    assert_eq!(
-        ratios(vec![aged(0, true), aged(5, true)]),
-        Vec::<f64>::new(),
-        "nothing can be said of the newborn"
-    );
-    let mut none = set.clone();
-    none.spec.replicas = Some(0);
-    let all = plan(&Observed { pods: vec![aged(10, true)], ..observe(&none, "") });
-    assert_eq!((all.delete.len(), all.age_ratios), (1, vec![]), "nothing was chosen");
+    check(CASES, "the ages of the chosen are told", |case: Aged| {
+        let aged = |seconds: &i64, ready| {
+            Arc::new(PodView {
+                name: seconds.to_string(),
+                node: "n".into(),
+                ready,
+                phase: Phase::Running,
+                created: now() - SignedDuration::from_secs(*seconds),
+                ..PodView::default()
+            })
+        };
+        let ready = case.ready.iter().map(|seconds| aged(seconds, true));
+        let unready = case.unready.iter().map(|seconds| aged(seconds, false));
+        let plan = plan(&Observed {
+            set: &case.set,
+            pods: ready.chain(unready).collect(),
+            ranks: BTreeMap::new(),
+            expectations_met: true,
+            failure: None,
+            now: now(),
+        });
+        let mut ratios = plan.age_ratios.iter();
+        let told = |pod: &Arc<PodView>| match ratios.next() {
+            Some(ratio) => format!("delete {}: {ratio}", pod.name),
+            None => format!("delete {}", pod.name),
+        };
+        plan.delete.iter().map(told).collect::<Vec<_>>()
+    });
 }
