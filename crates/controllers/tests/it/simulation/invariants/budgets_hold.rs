@@ -16,16 +16,23 @@ impl Evictions {
         if !is_ready(evicted) {
             return;
         }
-        let left = pods.iter().filter(|pod| is_ready(pod)).count() as i64;
+        // A node that falls silent makes pods unready as well, which no eviction
+        // granted: the budget hears of that afterwards, as upstream's does.
+        let left = pods.iter().filter(|pod| is_running(pod)).count() as i64;
         if left < KEPT {
-            self.0.lock().push(format!("an eviction left {left} of {} ready pods", pods.len()));
+            self.0.lock().push(format!("an eviction left {left} of {} running pods", pods.len()));
         }
     }
 }
 
+/// Whether its kubelet said so last, and nobody asked for its end.
+fn is_running(pod: &Value) -> bool {
+    pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["phase"].text() == "Running"
+}
+
 fn is_ready(pod: &Value) -> bool {
     let mut conditions = pod["status"]["conditions"].items().iter();
-    pod["metadata"]["deletionTimestamp"].is_null()
+    is_running(pod)
         && conditions.any(|one| one["type"].text() == "Ready" && one["status"].text() == "True")
 }
 
