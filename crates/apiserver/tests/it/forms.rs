@@ -135,7 +135,7 @@ async fn a_time_limit_must_be_a_duration() {
     let odd = server.ask("GET", &format!("{MAPS}?timeout=soon"), "").await;
     assert_eq!(
         (odd.code, odd.body["message"].text()),
-        (400, "invalid timeout specified in the request URI - time: invalid duration \"soon\"")
+        (400, "invalid timeout specified in the request URL - time: invalid duration \"soon\"")
     );
 }
 
