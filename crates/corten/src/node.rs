@@ -113,6 +113,8 @@ impl Node {
         start_names(&self.edge, loops, users.names, network, &dns)?;
         let node = proxy::Node {
             name: name.clone(),
+            // The proxy looks it up.
+            zone: None,
             cluster_ranges: network.cluster_ranges.clone(),
             own_addresses: dns.clone(),
         };

@@ -70,6 +70,10 @@ pub struct Endpoint {
     pub ready: bool,
     /// Answers although it is on its way out.
     pub serving_while_terminating: bool,
+    /// The nodes that it is meant for (`hints.forNodes`).
+    pub for_nodes: Vec<String>,
+    /// The zones that it is meant for (`hints.forZones`).
+    pub for_zones: Vec<String>,
 }
 
 fn port(number: i32) -> u16 {
@@ -148,12 +152,15 @@ impl From<discovery::EndpointSlice> for Slice {
             // What is not said is ready, serving, and not terminating.
             let ready = conditions.ready.unwrap_or(true);
             let serving = conditions.serving.unwrap_or(ready);
+            let hints = endpoint.hints.unwrap_or_default();
             Some(Endpoint {
                 // All addresses of an endpoint are the same endpoint: the first counts.
                 address: endpoint.addresses.first()?.parse().ok()?,
                 node: endpoint.node_name,
                 ready,
                 serving_while_terminating: serving && conditions.terminating.unwrap_or(false),
+                for_nodes: hints.for_nodes.into_iter().flatten().map(|node| node.name).collect(),
+                for_zones: hints.for_zones.into_iter().flatten().map(|zone| zone.name).collect(),
             })
         });
         Self {

@@ -16,6 +16,8 @@ use crate::model::{Endpoint, Service, ServicePort, Slice};
 pub struct Node {
     /// Its name, as endpoints give it.
     pub name: String,
+    /// Its zone, by the label of its Node.
+    pub zone: Option<String>,
     /// The pod ranges of the cluster: who is inside.
     pub cluster_ranges: Vec<IpNet>,
     /// Service addresses that the node answers itself (the cluster DNS): no
@@ -66,7 +68,7 @@ impl Frontend {
 
 /// The endpoints of one port in one family.
 struct Backends {
-    /// Those of the whole cluster that take traffic.
+    /// Those of the whole cluster that take traffic of this node's clients.
     cluster: Vec<(IpAddr, u16)>,
     /// Those on this node that take traffic.
     local: Vec<(IpAddr, u16)>,
@@ -124,16 +126,55 @@ fn backends(port: &ServicePort, family: Family, slices: &[&Slice], node: &Node) 
             }
         }
     }
+    let nearness = nearness(found.values().copied().filter(|endpoint| endpoint.ready), node);
     // Where none is ready, those that still answer while they end serve on.
-    let choose = |local_only: bool| {
-        let all = || found.iter().filter(|(_, endpoint)| !local_only || is_local(endpoint, node));
-        let ready: Vec<_> = all().filter(|(_, endpoint)| endpoint.ready).map(|(at, _)| *at).collect();
+    let choose = |takes: &dyn Fn(&Endpoint) -> bool, near: Nearness| {
+        let all = || found.iter().filter(|(_, endpoint)| takes(endpoint));
+        let ready = all().filter(|(_, endpoint)| endpoint.ready && near.holds(endpoint, node));
+        let ready: Vec<_> = ready.map(|(at, _)| *at).collect();
         if !ready.is_empty() {
             return ready;
         }
         all().filter(|(_, endpoint)| endpoint.serving_while_terminating).map(|(at, _)| *at).collect()
     };
-    Backends { cluster: choose(false), local: choose(true) }
+    Backends {
+        cluster: choose(&|_| true, nearness),
+        local: choose(&|endpoint| is_local(endpoint, node), Nearness::Any),
+    }
+}
+
+/// How near an endpoint must be.
+#[derive(Clone, Copy)]
+enum Nearness {
+    Node,
+    Zone,
+    Any,
+}
+
+impl Nearness {
+    fn holds(self, endpoint: &Endpoint, node: &Node) -> bool {
+        match self {
+            Self::Node => endpoint.for_nodes.contains(&node.name),
+            Self::Zone => node.zone.as_ref().is_some_and(|zone| endpoint.for_zones.contains(zone)),
+            Self::Any => true,
+        }
+    }
+}
+
+/// The nearest that is to be had. Hints count only if every ready endpoint has
+/// them: otherwise somebody is just giving them or taking them away.
+fn nearness<'a>(ready: impl Iterator<Item = &'a Endpoint> + Clone, node: &Node) -> Nearness {
+    let meant = |near: Nearness, hints: fn(&Endpoint) -> &[String]| {
+        ready.clone().all(|endpoint| !hints(endpoint).is_empty())
+            && ready.clone().any(|endpoint| near.holds(endpoint, node))
+    };
+    if meant(Nearness::Node, |endpoint| &endpoint.for_nodes) {
+        Nearness::Node
+    } else if meant(Nearness::Zone, |endpoint| &endpoint.for_zones) {
+        Nearness::Zone
+    } else {
+        Nearness::Any
+    }
 }
 
 impl Plan {

@@ -1,12 +1,13 @@
-//! Follows Services and EndpointSlices and keeps the kernel's table in step.
+//! Follows Services, EndpointSlices and this node's zone, and keeps the kernel's
+//! table in step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Resource, Transport};
+use client::{Document, Error, Resource, Transport};
 use edge::Edge;
-use informer::{Index, Informer, ObjectKey, Options};
+use informer::{Index, Informer, ObjectKey, Options, Projection};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use network::Rules;
@@ -25,6 +26,29 @@ const GATHER: Duration = Duration::from_millis(10);
 /// How long to wait after the kernel refused, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 const BY_SERVICE: &str = "service";
+const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+/// What is kept of this node's Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    name: String,
+    zone: Option<String>,
+}
+
+impl Projection for Place {
+    fn project(document: &Document) -> Result<Self, Error> {
+        let node = document.tree()?;
+        let zone = node["metadata"]["labels"][ZONE_LABEL].as_str();
+        Ok(Self {
+            name: node["metadata"]["name"].text().to_owned(),
+            zone: zone.filter(|zone| !zone.is_empty()).map(str::to_owned),
+        })
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::new("", &self.name)
+    }
+}
 
 /// A running proxy. It ends with the task group it was started in; the rules
 /// stay in the kernel, and go with `network::PodNetwork::teardown`.
@@ -58,14 +82,22 @@ pub fn run(edge: &Edge, transport: Arc<dyn Transport>, node: Node) -> Result<Pro
     };
     let slices = Informer::<Slice>::start(
         edge,
-        transport,
+        transport.clone(),
         Resource::of::<discovery::EndpointSlice>(),
         Options::indexed(vec![index]),
+    );
+    let place = Informer::<Place>::start(
+        edge,
+        transport,
+        Resource::of::<core::Node>(),
+        Options::fields(format!("metadata.name={}", node.name)),
     );
     let (synced, receiver) = watch::channel(false);
     let follower = Follower {
         services,
         slices,
+        place,
+        own: ObjectKey::new("", &node.name),
         table: Table::new(node),
         rules: Rules::open(SERVICES_TABLE)?,
         conntrack: Conntrack::open()?,
@@ -95,6 +127,9 @@ impl Changed {
 struct Follower {
     services: Informer<Service>,
     slices: Informer<Slice>,
+    place: Informer<Place>,
+    /// This node's key.
+    own: ObjectKey,
     table: Table,
     rules: Rules,
     conntrack: Conntrack,
@@ -109,6 +144,7 @@ impl Follower {
     async fn run(mut self) {
         self.services.synced().await;
         self.slices.synced().await;
+        self.place.synced().await;
         let changed = self.changed.clone();
         self.services.on_change(move |change| changed.add(change.key.clone()));
         let changed = self.changed.clone();
@@ -117,6 +153,13 @@ impl Follower {
                 if !slice.service.is_empty() {
                     changed.add(ObjectKey::new(&slice.key.namespace, &slice.service));
                 }
+            }
+        });
+        let changed = self.changed.clone();
+        self.place.on_change(move |change| {
+            // Its status is written often, and does not matter here.
+            if change.old != change.new {
+                changed.bell.notify_one();
             }
         });
         // The whole at once: what an earlier run left works until then.
@@ -134,10 +177,14 @@ impl Follower {
         }
     }
 
-    /// Plans every Service that changed.
+    /// Plans every Service that changed; all of them if the node's zone did.
     fn observe(&mut self) -> Update {
         let mut update = Update::default();
         let mut keys = std::mem::take(&mut *self.changed.keys.lock());
+        let zone = self.place.get(&self.own).and_then(|place| place.zone.clone());
+        if self.table.set_zone(zone) {
+            keys.extend(self.services.list().iter().map(|service| service.key.clone()));
+        }
         while let Some(key) = keys.pop_first() {
             let service = self.services.get(&key);
             let slices = self.slices.by_index(BY_SERVICE, &key.to_string());

@@ -50,6 +50,14 @@ impl Table {
         }
     }
 
+    /// Takes in the node's zone. Whether it is another one: every Service must
+    /// be looked at again then.
+    pub fn set_zone(&mut self, zone: Option<String>) -> bool {
+        let differs = self.node.zone != zone;
+        self.node.zone = zone;
+        differs
+    }
+
     /// Takes in the state of one Service (None: it is gone) and adds what
     /// follows to `update`.
     pub fn set(

@@ -20,6 +20,7 @@ fn key(name: &str) -> ObjectKey {
 fn node() -> Node {
     Node {
         name: "here".into(),
+        zone: Some("a".into()),
         cluster_ranges: vec!["10.42.0.0/16".parse().unwrap()],
         own_addresses: vec![ip("10.96.0.10")],
     }
@@ -35,15 +36,22 @@ fn service(name: &str) -> Service {
 }
 
 /// `address`, or `address/WORD…` with words `there` (on another node),
-/// `unready` and `ending` (terminating but serving).
+/// `unready`, `ending` (terminating but serving), `node=NAME` and `zone=NAME`
+/// (meant for those).
 fn slice(service: &str, endpoints: &[&str]) -> Slice {
     let endpoint = |text: &&str| {
         let (address, words) = text.split_once('/').unwrap_or((text, ""));
+        let meant = |what: &str| {
+            let names = words.split(' ').filter_map(|word| word.strip_prefix(what));
+            names.map(str::to_owned).collect()
+        };
         Endpoint {
             address: ip(address),
             node: Some(if words.contains("there") { "there" } else { "here" }.into()),
             ready: !words.contains("unready") && !words.contains("ending"),
             serving_while_terminating: words.contains("ending"),
+            for_nodes: meant("node="),
+            for_zones: meant("zone="),
         }
     };
     Slice {
@@ -106,6 +114,59 @@ fn which_endpoints_take_traffic() {
         let service = Service { internal_local: *internal_local, ..service("web") };
         assert_eq!(elements(&service, &[&slice("web", endpoints)]), *expected, "{endpoints:?}");
     }
+}
+
+/// Where a client inside ends, by the last parts of the endpoints' addresses.
+fn reached(service: &Service, slice: &Slice, node: Node) -> String {
+    let mut table = Table::new(node);
+    table.set(&service.key, Some(service), &[slice], &mut Update::default());
+    let text = table.rules().to_string();
+    let ends = text.lines().filter(|line| line.starts_with("  10.96.0.7 . tcp . 80 . "));
+    let ends = ends.filter_map(|line| line.split(" : 10.42.0.").nth(1)?.split(' ').next());
+    ends.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn hints_choose_the_nearest() {
+    let cases: &[(&[&str], &str, &str)] = &[
+        // Zones: only if all that are ready have hints, and one is for this zone.
+        (&["10.42.0.2/zone=a", "10.42.0.3/there zone=b"], "a", "2"),
+        (&["10.42.0.2/zone=a", "10.42.0.3/there zone=b zone=a"], "a", "2 3"),
+        (&["10.42.0.2/zone=a", "10.42.0.3/there zone=b"], "b", "3"),
+        (&["10.42.0.2/zone=a", "10.42.0.3/there zone=b"], "c", "2 3"),
+        (&["10.42.0.2/zone=a", "10.42.0.3/there zone=b"], "", "2 3"),
+        (&["10.42.0.2/zone=a", "10.42.0.3/there"], "a", "2 3"),
+        (&["10.42.0.2/zone=a", "10.42.0.3/unready", "10.42.0.4/zone=b"], "a", "2"),
+        (&["10.42.0.2/zone=a unready", "10.42.0.3/there zone=b"], "a", "3"),
+        // Nodes come first, and zones where no endpoint is for this node.
+        (&["10.42.0.2/zone=a node=here", "10.42.0.3/zone=a node=there"], "a", "2"),
+        (&["10.42.0.2/zone=a node=here", "10.42.0.3/zone=a"], "a", "2 3"),
+        (&["10.42.0.2/zone=b node=other", "10.42.0.3/zone=a node=there"], "a", "3"),
+        (&["10.42.0.2/node=here", "10.42.0.3/node=there"], "a", "2"),
+        (&["10.42.0.2/node=other", "10.42.0.3/node=there"], "a", "2 3"),
+        // Those that end are taken wherever they are.
+        (&["10.42.0.2/ending zone=a", "10.42.0.3/ending zone=b"], "a", "2 3"),
+        (&["10.42.0.2/ending zone=a", "10.42.0.3/zone=b"], "a", "3"),
+    ];
+    for (endpoints, zone, expected) in cases {
+        let zone = Some((*zone).to_owned()).filter(|zone| !zone.is_empty());
+        let node = Node { zone, ..node() };
+        assert_eq!(reached(&service("web"), &slice("web", endpoints), node), *expected, "{endpoints:?}");
+    }
+    // The policy Local does not ask for hints.
+    let local = Service { internal_local: true, ..service("web") };
+    let slice = slice("web", &["10.42.0.2/zone=b", "10.42.0.3/there zone=a"]);
+    assert_eq!(reached(&local, &slice, node()), "2");
+}
+
+#[test]
+fn the_zone_of_the_node_may_change() {
+    let mut table = Table::new(node());
+    assert!(!table.set_zone(Some("a".into())));
+    assert!(table.set_zone(Some("b".into())));
+    let (service, slice) = (service("web"), slice("web", &["10.42.0.2/zone=a", "10.42.0.3/zone=b"]));
+    table.set(&service.key, Some(&service), &[&slice], &mut Update::default());
+    assert!(table.rules().to_string().contains("10.96.0.7 . tcp . 80 . 0 : 10.42.0.3 . 8080"));
 }
 
 #[test]

@@ -29,6 +29,7 @@ struct World {
 fn node() -> Node {
     Node {
         name: "here".into(),
+        zone: None,
         cluster_ranges: vec!["10.42.0.0/16".parse().unwrap(), "fd42::/64".parse().unwrap()],
         own_addresses: vec![address("10.96.0.10")],
     }
@@ -108,6 +109,8 @@ fn slices(pods: &[&[IpAddr]]) -> Vec<Slice> {
                     node: Some("here".into()),
                     ready: true,
                     serving_while_terminating: false,
+                    for_nodes: Vec::new(),
+                    for_zones: Vec::new(),
                 })
                 .collect(),
         })
@@ -359,6 +362,24 @@ fn the_proxy_follows_the_api() {
         api.put("endpointslices", &api::slice("web", &[b_ips[0]]));
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert_eq!(who(client.ask_tcp(at("10.96.0.7", 80))), "b");
+        // Each is meant for a zone, and the node moves from one to the other.
+        let mut both = api::slice("web", &[a_ips[0], b_ips[0]]);
+        for zone in ["a", "b"] {
+            let hints = format!(r#""hints":{{"forZones":[{{"name":"{zone}"}}]}},"conditions":{{}}"#);
+            both = both.replacen(r#""conditions":{"ready":true}"#, &hints, 1);
+        }
+        api.put("endpointslices", &both);
+        for zone in ["a", "b", "a"] {
+            let labels = format!(r#""labels":{{"topology.kubernetes.io/zone":"{zone}"}}"#);
+            api.put(
+                "nodes",
+                &format!(r#"{{"apiVersion":"v1","kind":"Node","metadata":{{"name":"here",{labels}}}}}"#),
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            for _ in 0..8 {
+                assert_eq!(who(client.ask_tcp(at("10.96.0.7", 80))), zone);
+            }
+        }
         api.delete("services", "web");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert!(client.ask_tcp(at("10.96.0.7", 80)).is_err());
