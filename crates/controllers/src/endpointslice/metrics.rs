@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use parking_lot::Mutex;
 use serve::families::{Counter, Description, Families, Gauge, Histogram, exponential};
 
+use super::hints::distribution;
 use super::plan::MOST;
 use crate::slices::{Tally, Totals};
 
@@ -85,8 +86,8 @@ impl Metrics {
         self.added.observe(&[], tally.added as f64);
         self.removed.observe(&[], tally.removed as f64);
         self.totals.set(key, tally);
-        let distribution = service.spec.as_ref().and_then(|spec| spec.traffic_distribution.as_deref());
-        // Hints by topology are not given.
+        let distribution = distribution(service);
+        // Endpoints are not shared out among zones.
         self.changed.observe(&["Disabled", distribution.unwrap_or_default()], actions as f64);
         self.distribute(key, distribution);
     }

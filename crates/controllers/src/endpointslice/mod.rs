@@ -4,8 +4,10 @@
 //! Watches Services, pods, nodes and EndpointSlices; owns the slices that bear
 //! its name as `endpointslice.kubernetes.io/managed-by`. It never touches
 //! those of others, nor Services without a selector.
+//! `spec.trafficDistribution` shows as hints.
 
 mod act;
+mod hints;
 mod metrics;
 mod plan;
 #[cfg(test)]

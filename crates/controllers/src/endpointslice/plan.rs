@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+use super::hints::hints;
 use crate::pods::PodView;
 use crate::services::{self, HEADLESS, Port};
 use crate::slices::{Action, MANAGED_BY, SERVICE_NAME};
@@ -102,7 +103,7 @@ fn endpoint(observed: &Observed<'_>, pod: &PodView, family: &str) -> Option<Endp
     if zone.is_none() && !unready_too {
         return None;
     }
-    Some(Endpoint {
+    let mut endpoint = Endpoint {
         addresses: vec![address.to_owned()],
         conditions: Some(EndpointConditions {
             ready: Some(unready_too || (pod.ready && !pod.terminating)),
@@ -118,9 +119,11 @@ fn endpoint(observed: &Observed<'_>, pod: &PodView, family: &str) -> Option<Endp
             uid: Some(pod.uid.clone()),
             ..ObjectReference::default()
         }),
-        zone: zone.copied().flatten().map(str::to_owned),
+        zone: zone.copied().flatten().filter(|zone| !zone.is_empty()).map(str::to_owned),
         ..Endpoint::default()
-    })
+    };
+    endpoint.hints = hints(observed.service, &endpoint);
+    Some(endpoint)
 }
 
 fn ports_of(slice: &EndpointSlice) -> Vec<Port> {
