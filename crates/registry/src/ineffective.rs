@@ -22,7 +22,17 @@ const TABLE: &[(&str, &str, &[Ineffective])] = &[
     (
         "",
         "services",
-        &[Ineffective { path: &["spec", "loadBalancerSourceRanges"], why: "any client is let through" }],
+        &[
+            Ineffective { path: &["spec", "loadBalancerSourceRanges"], why: "any client is let through" },
+            Ineffective {
+                path: &["metadata", "annotations", "service.kubernetes.io/topology-mode"],
+                why: "endpoints are not shared out among zones, and Auto turns spec.trafficDistribution off",
+            },
+            Ineffective {
+                path: &["metadata", "annotations", "service.kubernetes.io/topology-aware-hints"],
+                why: "endpoints are not shared out among zones, and Auto turns spec.trafficDistribution off",
+            },
+        ],
     ),
 ];
 
