@@ -28,7 +28,7 @@ pub fn hints(service: &Service, endpoint: &Endpoint) -> Option<EndpointHints> {
         "PreferSameNode" => true,
         _ => return None,
     };
-    if !endpoint.conditions.as_ref().is_some_and(|conditions| conditions.ready == Some(true)) {
+    if endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(true)) {
         return None;
     }
     let node = endpoint.node_name.clone().filter(|_| nodes);

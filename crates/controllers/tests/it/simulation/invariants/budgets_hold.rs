@@ -32,8 +32,7 @@ fn is_running(pod: &Value) -> bool {
 
 fn is_ready(pod: &Value) -> bool {
     let mut conditions = pod["status"]["conditions"].items().iter();
-    is_running(pod)
-        && conditions.any(|one| one["type"].text() == "Ready" && one["status"].text() == "True")
+    is_running(pod) && conditions.any(|one| one["type"].text() == "Ready" && one["status"].text() == "True")
 }
 
 pub fn check(world: &World) {
