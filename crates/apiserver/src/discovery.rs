@@ -335,7 +335,7 @@ fn wants_aggregated(headers: &HeaderMap) -> bool {
 
 impl ApiServer {
     /// Answers `/api`, `/apis`, a group or a version; None for other paths.
-    pub(crate) fn discover(&self, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+    pub(crate) fn discover(&self, path: &str, headers: &HeaderMap, routed: bool) -> Option<Response<Body>> {
         let parts: Vec<&str> = path.trim_end_matches('/').split('/').skip(1).collect();
         let catalogue = self.catalogue.load_full();
         match parts.as_slice() {
@@ -343,15 +343,15 @@ impl ApiServer {
             ["apis"] if wants_aggregated(headers) => Some(self.aggregated(&catalogue, false, headers)),
             ["api"] => {
                 let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-                Some(document(&core_versions(host), headers))
+                Some(document(&core_versions(host), headers, routed))
             }
-            ["apis"] => Some(document(&group_list(&catalogue), headers)),
+            ["apis"] => Some(document(&group_list(&catalogue), headers, routed)),
             ["api", version] => {
                 Some(
                     if catalogue.groups().iter().any(|(group, versions)| {
                         group.is_empty() && versions.iter().any(|have| have == version)
                     }) {
-                        document(&resource_list(&catalogue, "", version), headers)
+                        document(&resource_list(&catalogue, "", version), headers, routed)
                     } else {
                         respond::status(&Status::no_such_resource(), Wanted::JSON)
                     },
@@ -359,12 +359,12 @@ impl ApiServer {
             }
             ["apis", name] => {
                 let found = groups(&catalogue).into_iter().find(|(group, _)| group == name)?;
-                Some(document(&group(found.0, &found.1, false), headers))
+                Some(document(&group(found.0, &found.1, false), headers, routed))
             }
             ["apis", name, version] => {
                 let found = groups(&catalogue).into_iter().find(|(group, _)| group == name)?;
                 Some(if found.1.contains(version) {
-                    document(&resource_list(&catalogue, name, version), headers)
+                    document(&resource_list(&catalogue, name, version), headers, routed)
                 } else {
                     respond::status(&Status::no_such_resource(), Wanted::JSON)
                 })
@@ -406,8 +406,9 @@ impl ApiServer {
 }
 
 /// A discovery document in the format that the client wants.
-fn document(value: &Value, headers: &HeaderMap) -> Response<Body> {
-    let served = negotiate::Served { answer: negotiate::Answer::Document, protobuf: true, table: false };
+fn document(value: &Value, headers: &HeaderMap, routed: bool) -> Response<Body> {
+    let answer = if routed { negotiate::Answer::Routed } else { negotiate::Answer::Document };
+    let served = negotiate::Served { answer, protobuf: true, table: false };
     match negotiate::accept(headers, served) {
         Ok(wanted) => {
             let media_type = output::media_type(wanted.format, false);
@@ -418,7 +419,7 @@ fn document(value: &Value, headers: &HeaderMap) -> Response<Body> {
             }
             respond::plain(200, media_type, output::encode(&shown, wanted))
         }
-        Err(status) => respond::status(&status, Wanted::JSON),
+        Err(status) => respond::status(&status, Wanted::UNASKED),
     }
 }
 

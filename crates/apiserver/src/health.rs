@@ -1,20 +1,50 @@
-//! /healthz, /livez and /readyz.
+//! /healthz, /livez and /readyz, and what came of their checks (/metrics/slis).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use parking_lot::Mutex;
+use serve::families::{Counter, Description, Families, Gauge};
 
 use crate::ApiServer;
 
 /// Start-up steps, and whether they are done.
 pub(crate) struct Health {
     steps: Mutex<BTreeMap<String, bool>>,
+    families: Families,
+    last: Gauge,
+    total: Counter,
 }
 
 impl Health {
     pub fn new(steps: &[&str]) -> Self {
-        Self { steps: Mutex::new(steps.iter().map(|step| ((*step).to_owned(), false)).collect()) }
+        let families = Families::default();
+        let last = families.gauge(Description {
+            name: "kubernetes_healthcheck",
+            help: "[STABLE] This metric records the result of a single healthcheck.",
+            labels: &["name", "type"],
+        });
+        let total = families.counter(Description {
+            name: "kubernetes_healthchecks_total",
+            help: "[STABLE] This metric records the results of all healthcheck.",
+            labels: &["name", "status", "type"],
+        });
+        let steps = Mutex::new(steps.iter().map(|step| ((*step).to_owned(), false)).collect());
+        Self { steps, families, last, total }
+    }
+
+    /// Notes what a probe found.
+    fn record(&self, endpoint: &str, (name, result): &Check) {
+        let holds = result.is_ok();
+        self.last.set(&[name, endpoint], f64::from(u8::from(holds)));
+        self.total.increase(&[name, if holds { "success" } else { "error" }, endpoint]);
+    }
+
+    /// What came of all probes, in the Prometheus text format.
+    pub fn indicators(&self) -> String {
+        let mut text = String::new();
+        self.families.write(&mut text);
+        text
     }
 
     pub fn finish(&self, step: &str) {
@@ -58,17 +88,23 @@ impl ApiServer {
     ) -> Option<(u16, String)> {
         let checks = self.checks(endpoint);
         if !check.is_empty() {
-            let (_, result) = checks.into_iter().find(|(name, _)| name == check)?;
-            return Some(match result {
+            let found = checks.into_iter().find(|(name, _)| name == check)?;
+            self.health.record(endpoint, &found);
+            return Some(match found.1 {
                 Ok(()) => (200, "ok".into()),
                 Err(why) => (500, format!("internal server error: {why}\n")),
             });
         }
         let mut text = String::new();
         let mut failed = false;
-        for (name, result) in &checks {
+        for one in &checks {
+            let (name, result) = one;
+            let excluded = exclude.contains(&name.as_str());
+            if !excluded {
+                self.health.record(endpoint, one);
+            }
             let line = match result {
-                _ if exclude.contains(&name.as_str()) => format!("[+]{name} excluded: ok"),
+                _ if excluded => format!("[+]{name} excluded: ok"),
                 Ok(()) => format!("[+]{name} ok"),
                 Err(_) => {
                     failed = true;
@@ -93,5 +129,26 @@ impl ApiServer {
         }
         let _ = writeln!(text, "{endpoint} check passed");
         Some((200, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_are_counted_by_what_came_of_them() {
+        let health = Health::new(&[]);
+        for result in [Err("no".to_owned()), Ok(()), Ok(())] {
+            health.record("readyz", &("etcd".to_owned(), result));
+        }
+        let text = health.indicators();
+        for line in [
+            "kubernetes_healthcheck{name=\"etcd\",type=\"readyz\"} 1",
+            "kubernetes_healthchecks_total{name=\"etcd\",status=\"error\",type=\"readyz\"} 1",
+            "kubernetes_healthchecks_total{name=\"etcd\",status=\"success\",type=\"readyz\"} 2",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} in {text}");
+        }
     }
 }

@@ -42,13 +42,17 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     pub const JSON: Self = Self { format: Format::Json, shape: Shape::Object, pretty: false };
+    /// How a client that takes nothing of what is served is told so.
+    pub const UNASKED: Self = Self { format: Format::Json, shape: Shape::Object, pretty: true };
 }
 
 /// What a request is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// A document of no resource (discovery).
+    /// A document of no resource that no router stands before (discovery).
     Document,
+    /// A document of no resource behind the router.
+    Routed,
     Object,
     List,
     /// The events of a list.
@@ -123,7 +127,9 @@ impl Clause<'_> {
             "Table" if served.table && format != Format::Protobuf => {
                 Some(Shape::Table(version, IncludeObject::Metadata))
             }
-            "PartialObjectMetadata" | "PartialObjectMetadataList" if served.answer != Answer::Document => {
+            "PartialObjectMetadata" | "PartialObjectMetadataList"
+                if !matches!(served.answer, Answer::Document | Answer::Routed) =>
+            {
                 Some(Shape::Metadata(version))
             }
             _ => None,
@@ -175,21 +181,36 @@ pub(crate) fn accept(headers: &HeaderMap, served: Served) -> Result<Wanted, Stat
     let routed = served.answer == Answer::Document
         || clauses.iter().any(|clause| clause.media == "*/*" || SERVED.contains(&clause.media));
     if !routed {
-        let streams: &[&str] = if served.answer == Answer::Object { &[] } else { served.streams() };
-        let served = [served.media_types(), streams].concat().join(", ");
-        let mut status = Status::failure(
-            406,
-            "NotAcceptable",
-            format!("406: Not Acceptable\n\nAvailable representations: {served}"),
-        );
-        status.details = Some(apimachinery::status::Details::default());
-        return Err(status);
+        let streams: &[&str] = match served.answer {
+            Answer::List | Answer::Watch => served.streams(),
+            _ => &[],
+        };
+        return Err(unrouted(&[served.media_types(), streams].concat()));
     }
     let found = clauses.iter().find_map(|clause| clause.wanted(served));
     found.ok_or_else(|| {
         let streams = served.answer == Answer::Watch;
         Status::not_acceptable(if streams { served.streams() } else { served.media_types() })
     })
+}
+
+/// 406 of the router, which knows media types alone.
+fn unrouted(served: &[&str]) -> Status {
+    let why = format!("406: Not Acceptable\n\nAvailable representations: {}", served.join(", "));
+    let mut status = Status::failure(406, "NotAcceptable", why);
+    status.details = Some(apimachinery::status::Details::default());
+    status
+}
+
+/// Whether the client takes this media type, where the router has it alone.
+///
+/// # Errors
+/// 406 where it does not.
+pub(crate) fn takes(headers: &HeaderMap, media_type: &str) -> Result<(), Status> {
+    let text = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let taken = text.is_empty()
+        || clauses(text).iter().any(|clause| clause.media == "*/*" || clause.media == media_type);
+    if taken { Ok(()) } else { Err(unrouted(&[media_type])) }
 }
 
 /// Which of the media types the client likes best; None where it takes none.
@@ -278,6 +299,18 @@ mod tests {
         assert_eq!(asked(header, custom).unwrap_err().code, 406);
         let partial = format!("{header};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
         assert_eq!(asked(&partial, custom).unwrap().shape, Shape::Metadata(MetaVersion::V1));
+    }
+
+    #[test]
+    fn a_page_of_one_type_is_for_who_takes_that() {
+        let cases = [("", true), ("*/*", true), ("application/json", true), ("x/y, application/json", true)];
+        for (header, taken) in
+            cases.into_iter().chain([("application/yaml", false), ("application/*", false)])
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, header.parse().unwrap());
+            assert_eq!(takes(&headers, JSON).is_ok(), taken, "{header}");
+        }
     }
 
     #[test]

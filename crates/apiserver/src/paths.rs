@@ -8,14 +8,15 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{Method, Response};
 
 use crate::body::Body;
-use crate::negotiate::Wanted;
+use crate::negotiate::{self, Wanted};
 use crate::pipeline::Head;
 use crate::{ApiServer, UserInfo, output, respond};
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 
 /// The paths that `/` lists beside those of groups.
-const LISTED: [&str; 13] = [
+const LISTED: [&str; 14] = [
     "/.well-known/openid-configuration",
     "/api",
     "/api/v1",
@@ -23,6 +24,7 @@ const LISTED: [&str; 13] = [
     "/healthz",
     "/livez",
     "/metrics",
+    "/metrics/slis",
     "/openapi/v2",
     "/openapi/v3",
     "/openid/v1/jwks",
@@ -48,7 +50,22 @@ impl ApiServer {
             "/openapi/v3/" => return self.serve_openapi(head, &["v3", ""]),
             _ => {}
         }
-        if !reads && matches!(parts.first(), Some(&("version" | "metrics" | "openapi"))) {
+        let page = self.page(path);
+        let routed = match parts.as_slice() {
+            ["version"] => Some("application/json"),
+            _ => page.as_ref().map(|(media_type, _)| *media_type),
+        };
+        if let Some(media_type) = routed {
+            let refused = match head.method {
+                Method::GET => negotiate::takes(&head.headers, media_type).err(),
+                _ => Some(Status::method_not_allowed()),
+            };
+            if let Some(status) = refused {
+                return respond::status(&status, self.wanted_or_json(head));
+            }
+        }
+        let takes_any = matches!(parts.as_slice(), ["metrics", "slis"]);
+        if !reads && !takes_any && matches!(parts.first(), Some(&("metrics" | "openapi"))) {
             return respond::status(&Status::method_not_allowed(), Wanted::JSON);
         }
         match parts.as_slice() {
@@ -57,15 +74,11 @@ impl ApiServer {
                 let body = serde_json::to_string_pretty(&facts::version()).unwrap_or_default();
                 respond::plain(200, "application/json", body)
             }
-            ["metrics"] => respond::plain(
-                200,
-                "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-                self.metrics.write(&self.stored_objects()),
-            ),
+            ["metrics"] => respond::plain(200, METRICS, self.metrics.write(&self.stored_objects())),
+            ["metrics", "slis"] => respond::plain(200, METRICS, self.health.indicators()),
             ["openapi", ..] => self.serve_openapi(head, &parts[1..]),
-            _ => match self.pages.iter().find(|(page, _)| *page == path.trim_end_matches('/')) {
-                Some((_, page)) => {
-                    let (media_type, body) = page(&self.view());
+            _ => match page {
+                Some((media_type, body)) => {
                     let mut response = respond::plain(200, media_type, body);
                     let shared = HeaderValue::from_static("public, max-age=3600");
                     response.headers_mut().insert(CACHE_CONTROL, shared);
@@ -76,11 +89,16 @@ impl ApiServer {
         }
     }
 
+    /// What was added under this path, with its media type.
+    fn page(&self, path: &str) -> Option<(&'static str, Vec<u8>)> {
+        let path = path.trim_end_matches('/');
+        self.pages.iter().find(|(have, _)| have == path).map(|(_, page)| page(&self.view()))
+    }
+
     /// What is there below `/api` and `/apis`. The router takes GET alone; what
     /// the aggregator and the definitions of custom resources answer comes for
     /// any method.
     fn serve_discovery(&self, head: &Head, parts: &[&str]) -> Response<Body> {
-        let response = self.discover(&head.path, &head.headers).unwrap_or_else(respond::no_such_page);
         let catalogue = self.catalogue.load();
         let is_custom = |group: &str| {
             catalogue
@@ -95,6 +113,8 @@ impl ApiServer {
             ["apis", group, _] => is_custom(group),
             _ => false,
         };
+        let response =
+            self.discover(&head.path, &head.headers, !takes_any).unwrap_or_else(respond::no_such_page);
         let is_there = response.status() != http::StatusCode::NOT_FOUND;
         if is_there && !takes_any && head.method != Method::GET {
             return respond::status(&Status::method_not_allowed(), Wanted::JSON);
@@ -142,6 +162,7 @@ impl ApiServer {
         paths.sort();
         let mut list = apimachinery::Value::object();
         list.set("paths", paths.into_iter().map(apimachinery::Value::from).collect::<Vec<_>>());
-        respond::plain(200, "application/json", output::encode(&list, Wanted::JSON))
+        let readable = Wanted { pretty: true, ..Wanted::JSON };
+        respond::plain(200, "application/json", output::encode(&list, readable))
     }
 }

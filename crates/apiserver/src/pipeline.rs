@@ -132,15 +132,17 @@ impl ApiServer {
                     Ok(asked) => asked.unwrap_or(REQUEST_TIMEOUT).min(REQUEST_TIMEOUT),
                     Err(status) => return respond::status(&status, self.wanted_or_json(&head)),
                 };
+                // What is over before it begins is not begun.
+                let left = allotted.checked_sub(started.elapsed()).filter(|left| !left.is_zero());
                 let serving = self.serve_resource(head, route, verb, user, body);
-                match tokio::time::timeout(allotted, serving).await {
-                    Ok(response) => response,
-                    Err(_) => {
-                        self.metrics.aborted();
-                        let why = "request did not complete within the allotted timeout";
-                        respond::status(&Status::timeout(why, 0), Wanted::JSON)
-                    }
-                }
+                let served = match left {
+                    Some(left) => tokio::time::timeout(left, serving).await.ok(),
+                    None => None,
+                };
+                served.unwrap_or_else(|| {
+                    self.metrics.aborted();
+                    respond::timed_out()
+                })
             }
         };
         drop(gauge);
@@ -180,9 +182,10 @@ impl ApiServer {
         })
     }
 
-    fn wanted_or_json(&self, head: &Head) -> Wanted {
+    /// The form of a refusal.
+    pub(crate) fn wanted_or_json(&self, head: &Head) -> Wanted {
         let served = Served { answer: Answer::Document, protobuf: true, table: false };
-        let wanted = negotiate::accept(&head.headers, served).unwrap_or(Wanted::JSON);
+        let wanted = negotiate::accept(&head.headers, served).unwrap_or(Wanted::UNASKED);
         Wanted { shape: negotiate::Shape::Object, ..wanted }
     }
 
@@ -376,11 +379,13 @@ impl ApiServer {
             "watch" => Answer::Watch,
             _ => Answer::Object,
         };
-        let table = dispatch::handler(&target).is_none_or(|handler| handler.is_tabular());
+        // The object under other rules is no table, beside its status.
+        let table = dispatch::handler(&target).is_none_or(|handler| handler.is_tabular())
+            && !matches!(kind, Some(SubresourceKind::Object(_)));
         let served = Served { answer, protobuf: has_protobuf, table };
         let wanted = match negotiate::accept(&head.headers, served) {
             Ok(wanted) => wanted,
-            Err(status) => return respond::status(&status, Wanted::JSON),
+            Err(status) => return respond::status(&status, self.wanted_or_json(&head)),
         };
         let wanted = Wanted { pretty: wanted.pretty || is_pretty(&head), ..wanted };
         let refused = Wanted { shape: Shape::Object, ..wanted };

@@ -69,6 +69,18 @@ pub(crate) fn status(status: &Status, wanted: Wanted) -> Response<Body> {
     response
 }
 
+/// A request that took longer than it may: a Status that does not say its kind,
+/// written past all that knows of media types.
+pub(crate) fn timed_out() -> Response<Body> {
+    let why = "request did not complete within the allotted timeout";
+    let mut status = Status::timeout(why, 0).to_value();
+    if let Some(object) = status.as_object_mut() {
+        object.remove("kind");
+        object.remove("apiVersion");
+    }
+    plain(504, "text/plain; charset=utf-8", output::encode(&status, Wanted::JSON))
+}
+
 /// What Go's ServeMux says of a path that nobody serves.
 pub(crate) fn no_such_page() -> Response<Body> {
     text(404, "404 page not found\n")
