@@ -11,7 +11,8 @@ use bytes::Bytes;
 use client::{DeleteOptions, PatchKind, Preconditions, Propagation};
 
 use crate::generic::{
-    Attempt, Caller, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions, revision_number,
+    Attempt, Caller, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions, match_namespace,
+    revision_number,
 };
 use crate::input::{self, Expected, Input};
 use crate::query::Query;
@@ -116,12 +117,12 @@ impl ApiServer {
                 self.patch(&target, &caller, patch, &options, warnings).await
             }
             "delete" => {
-                let options = delete_options(&query, input)?;
+                let options = sent_delete_options(&query, input)?;
                 warn_of_deletion(&target, &options, warnings);
                 self.delete(&target, &caller, &options, warnings).await
             }
             "deletecollection" => {
-                let options = delete_options(&query, input)?;
+                let options = sent_delete_options(&query, input)?;
                 let selection = self.selection(&target, &query, false)?;
                 warn_of_deletion(&target, &options, warnings);
                 self.delete_collection(&target, &caller, &selection, &options, warnings).await
@@ -193,6 +194,9 @@ impl ApiServer {
                 twins: handler.reads_also(),
             };
             body = input::decode(input, &expected, options.validation, warnings)?;
+            if verb == "create" {
+                match_namespace(&mut body, &target.resource, &target.namespace)?;
+            }
             if let Some(defaults) = schema.and_then(facts::defaults) {
                 defaults.apply(facts::types(), &mut body);
             }
@@ -291,17 +295,30 @@ fn check_dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Errors)
 }
 
 /// DeleteOptions of the body, or of the query where there is no body.
-fn delete_options(query: &Query, input: Input) -> Result<DeleteOptions, Status> {
-    let tree = match input {
-        Input::Nothing => None,
-        Input::Json(bytes) | Input::Yaml(bytes) | Input::Protobuf(bytes) if bytes.is_empty() => None,
-        input => Some(decode_delete_options(input)?),
-    };
+fn sent_delete_options(query: &Query, input: Input) -> Result<DeleteOptions, Status> {
+    match input {
+        Input::Nothing => read_delete_options(None, query),
+        Input::Json(bytes) | Input::Yaml(bytes) | Input::Protobuf(bytes) if bytes.is_empty() => {
+            read_delete_options(None, query)
+        }
+        input => delete_options(&decode_delete_options(input)?),
+    }
+}
+
+/// A tree of DeleteOptions, checked. Null says nothing.
+///
+/// # Errors
+/// 422 for what no deletion can mean.
+pub fn delete_options(tree: &Value) -> Result<DeleteOptions, Status> {
+    read_delete_options(Some(tree), &Query::parse(""))
+}
+
+fn read_delete_options(tree: Option<&Value>, query: &Query) -> Result<DeleteOptions, Status> {
     let mut errors = Errors::new();
     let mut options = DeleteOptions::default();
     let policy;
     let orphan;
-    match &tree {
+    match tree {
         Some(tree) => {
             options.grace_period_seconds = tree["gracePeriodSeconds"].as_i64();
             let text = |name: &str| tree["preconditions"][name].as_str().map(str::to_owned);

@@ -40,6 +40,7 @@ mod view;
 pub use body::Body;
 pub use catalogue::{Catalogue, Resource, SharedCatalogue};
 pub use changes::Changes;
+pub use dispatch::delete_options;
 pub use endpoint::{Unresolved, service_address};
 pub use extend::admission::{
     Admission, AdmissionPlugin, Notes, Operation, Plugin, Reinvocation, RemotePlugin,

@@ -19,7 +19,7 @@ mod watch;
 pub(crate) use attempt::Attempt;
 pub(crate) use commit::{Published, is_old, write_json};
 pub(crate) use list::Listed;
-pub(crate) use metadata::{age, default_in_storage};
+pub(crate) use metadata::{age, default_in_storage, match_namespace};
 pub(crate) use ownership::shape_of;
 pub(crate) use patch::Patch;
 pub(crate) use scale::Sent;

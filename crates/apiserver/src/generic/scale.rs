@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::ownership::normalize_applied;
 use super::patch::Patch;
-use super::update::Made;
+use super::update::{Made, check_name};
 use super::{Caller, Outcome, Target, WriteOptions, metadata};
 use crate::input::{self, Expected, Input};
 use crate::{ApiServer, Scale, ScaleSelector, SubresourceKind, Text};
@@ -119,7 +119,10 @@ impl ApiServer {
         let expected = kind.expected();
         let sent = match sent {
             Sent::Whole(input) => {
-                Wanted::Scale(input::decode(input, &expected, options.validation, warnings)?)
+                let mut wanted = input::decode(input, &expected, options.validation, warnings)?;
+                metadata::match_namespace(&mut wanted, &target.resource, &target.namespace)?;
+                check_name(&wanted, &target.name)?;
+                Wanted::Scale(wanted)
             }
             Sent::Patch(patch) => Wanted::Patch(patch),
         };
@@ -234,13 +237,7 @@ enum Wanted {
 
 /// The replicas that a Scale asks for.
 fn check(wanted: &Value, target: &Target) -> Result<i64, Status> {
-    let name = meta::name(wanted);
-    if !name.is_empty() && name != target.name {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            target.name
-        )));
-    }
+    check_name(wanted, &target.name)?;
     let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or(0);
     // Custom objects are validated as a whole.
     if replicas < 0 && !target.resource.is_custom() {

@@ -1,7 +1,9 @@
 //! Binding: the scheduler's word on which node a pod runs (`pods/binding`, and
 //! `bindings` by its older path).
 
+use apimachinery::field::{Errors, Path};
 use apimachinery::status::GroupResource;
+use apimachinery::validation::dns1123_subdomain;
 use apimachinery::{Status, Value, meta, time, value};
 use apiserver::{Answer, Call, Handler};
 use async_trait::async_trait;
@@ -20,8 +22,10 @@ impl Handler for Binding {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
         let target = &body["target"];
-        if !matches!(target["kind"].text(), "" | "Node") || target["name"].text().is_empty() {
-            return Err(refuse_target(target));
+        let errors = check_target(target);
+        if !errors.is_empty() {
+            // As plain text, and no fault of the client's.
+            return Err(Status::failure(500, "", errors.to_string()));
         }
         let now = time::format(call.edge.clock.now());
         let mut bind = |pod: &mut Value, _: &apiserver::View| {
@@ -38,19 +42,21 @@ impl Handler for Binding {
     }
 }
 
-/// Upstream answers a bad target with its validation errors as plain text.
-fn refuse_target(target: &Value) -> Status {
-    use apimachinery::field::{Errors, Path};
+/// What is wrong with the place where the pod shall run (ValidatePodBinding).
+fn check_target(target: &Value) -> Errors {
     let mut errors = Errors::new();
     let path = Path::Root.child("target");
     let kind = target["kind"].text();
     if !matches!(kind, "" | "Node") {
         errors.not_supported(&path.child("kind"), kind, &["Node", "<empty>"]);
     }
-    if target["name"].text().is_empty() {
+    let name = target["name"].text();
+    if name.is_empty() {
         errors.required(&path.child("name"), "");
+    } else if matches!(kind, "" | "Node") {
+        errors.check(&path.child("name"), name, dns1123_subdomain(name));
     }
-    Status::failure(500, "", errors.to_string())
+    errors
 }
 
 /// Puts the pod on the node; the error is why it may not be.
@@ -103,6 +109,20 @@ mod tests {
             assign(&mut pod, &binding, "now"),
             Err("pod p is already assigned to node \"n1\"".to_owned())
         );
+    }
+
+    #[test]
+    fn a_target_is_a_node_with_a_name_that_nodes_can_have() {
+        let cases = [
+            (value!({"name": "n1"}), 0),
+            (value!({"name": "n1", "kind": "Node"}), 0),
+            (value!({"name": "N_!"}), 1),
+            (value!({"name": "N_!", "kind": "Pod"}), 1),
+            (value!({"kind": "Pod"}), 2),
+        ];
+        for (target, wrong) in cases {
+            assert_eq!(check_target(&target).len(), wrong, "{target:?}");
+        }
     }
 
     #[test]

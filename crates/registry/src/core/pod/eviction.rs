@@ -3,7 +3,7 @@
 use apimachinery::labels;
 use apimachinery::status::{Cause, Details, GroupResource};
 use apimachinery::{Status, Value, meta, time, value};
-use apiserver::{Answer, Call, DeleteOptions, Handler, Stored, View};
+use apiserver::{Answer, Call, Handler, Stored, View};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -32,16 +32,16 @@ impl Handler for Eviction {
 
     async fn call(&self, call: Call<'_>) -> Result<Answer, Status> {
         let body = &call.body;
-        let named = meta::name(body);
-        if !named.is_empty() && named != call.name {
+        if meta::name(body) != call.name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
+        check_dry_run(&body["deleteOptions"], call.dry_run)?;
         let pod = call
             .view
             .get("", "pods", call.namespace, call.name)
             .ok_or_else(|| Status::not_found(pods(), call.name))?
             .tree();
-        let mut options = delete_options(&body["deleteOptions"])?;
+        let mut options = apiserver::delete_options(&body["deleteOptions"])?;
         options.dry_run |= call.dry_run;
         if !ignores_budgets(&pod) {
             spend(&call, &pod, options.dry_run).await?;
@@ -54,16 +54,14 @@ impl Handler for Eviction {
     }
 }
 
-fn delete_options(body: &Value) -> Result<DeleteOptions, Status> {
-    let mut options = DeleteOptions {
-        grace_period_seconds: body["gracePeriodSeconds"].as_i64(),
-        dry_run: body["dryRun"].items().iter().any(|value| value.text() == "All"),
-        ..DeleteOptions::default()
-    };
-    let preconditions = &body["preconditions"];
-    options.preconditions.uid = preconditions["uid"].as_str().map(str::to_owned);
-    options.preconditions.resource_version = preconditions["resourceVersion"].as_str().map(str::to_owned);
-    Ok(options)
+/// The request and its body may not say different things of how dry they are.
+fn check_dry_run(options: &Value, asked: bool) -> Result<(), Status> {
+    let said: Vec<&str> = options["dryRun"].items().iter().map(Value::text).collect();
+    if !asked || said.is_empty() || said == ["All"] {
+        return Ok(());
+    }
+    let why = format!("Non-matching dry-run options in request and content: [All] and [{}]", said.join(" "));
+    Err(Status::failure(500, "", why))
 }
 
 /// A pod that does not run, or is going already, disrupts nothing.
