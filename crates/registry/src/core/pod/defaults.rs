@@ -197,9 +197,10 @@ fn sort(map: &mut Value) {
 /// The quality of service class by requests and limits (v1 PodQOSClass).
 pub fn qos_class(spec: &Value) -> &'static str {
     let pod_level = &spec["resources"];
-    let holders: Vec<&Value> = if pod_level["requests"].members().next().is_some()
-        || pod_level["limits"].members().next().is_some()
-    {
+    let of_pods = |name: &str| matches!(name, "cpu" | "memory") || name.starts_with("hugepages-");
+    let has_own =
+        ["requests", "limits"].iter().any(|field| pod_level[*field].members().any(|(name, _)| of_pods(name)));
+    let holders: Vec<&Value> = if has_own {
         vec![pod_level]
     } else {
         ["initContainers", "containers"]

@@ -37,6 +37,13 @@ pub fn resize(pod: &Value, old: &Value) -> Errors {
         errors.forbidden(&path, "Pod running on node without support for resize");
     }
     let (spec, before) = (&pod["spec"], &old["spec"]);
+    pod_level(&spec["resources"], &before["resources"], &path, &mut errors);
+    // What follows compares containers by their places.
+    let moved = moved(spec, before);
+    if !moved.is_empty() {
+        errors.append(moved);
+        return errors;
+    }
     for list in ["initContainers", "containers"] {
         let field = path.child(list);
         for (at, (new, old)) in spec[list].items().iter().zip(before[list].items()).enumerate() {
@@ -64,6 +71,59 @@ pub fn resize(pod: &Value, old: &Value) -> Errors {
         errors.forbidden(&path, ONLY);
     }
     errors
+}
+
+/// Containers that came, went or changed their places.
+fn moved(spec: &Value, before: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let path = Path::Root.child("spec");
+    for list in ["containers", "initContainers"] {
+        let (new, old) = (spec[list].items(), before[list].items());
+        let here = path.child(list);
+        if new.len() != old.len() {
+            errors.forbidden(&here, &format!("{list} may not be added or removed on resize"));
+            continue;
+        }
+        for (at, (new, old)) in new.iter().zip(old).enumerate() {
+            if new["name"] != old["name"] {
+                let why = format!("{list} may not be renamed or reordered on resize");
+                errors.forbidden(&here.index(at).child("name"), &why);
+            }
+        }
+    }
+    errors
+}
+
+/// Amounts of the pod as a whole: cpu and memory change, and nothing goes.
+fn pod_level(new: &Value, old: &Value, spec: &Path<'_>, errors: &mut Errors) {
+    let path = spec.child("resources");
+    let is_set =
+        |own: &Value| ["requests", "limits"].iter().any(|field| own[*field].members().next().is_some());
+    if !is_set(new) && !is_set(old) {
+        return;
+    }
+    if !old.is_null() && new.is_null() {
+        errors.forbidden(&path, "pod-level resources cannot be removed");
+        return;
+    }
+    for field in ["requests", "limits"] {
+        if old[field].members().any(|(name, _)| new[field][name].is_null()) {
+            let why = format!("pod-level resource {field} cannot be removed");
+            errors.forbidden(&path.child(field), &why);
+        }
+    }
+    if !only_cpu_and_memory(new, old) {
+        errors.forbidden(spec, "only cpu and memory resources are mutable at pod-level");
+    }
+}
+
+/// Whether no amount but cpu and memory differs.
+fn only_cpu_and_memory(new: &Value, old: &Value) -> bool {
+    ["requests", "limits"].iter().all(|field| {
+        let (new, old) = (&new[*field], &old[*field]);
+        let mut names = new.members().chain(old.members()).map(|(name, _)| name);
+        names.all(|name| matches!(name, "cpu" | "memory") || amount(&new[name]) == amount(&old[name]))
+    })
 }
 
 fn is_sidecar(container: &Value) -> bool {
@@ -118,19 +178,12 @@ fn without_cpu_and_memory(new: &Value, old: &Value) -> Value {
     munged
 }
 
-/// Whether nothing outside of containers differs, the pod's own cpu and memory apart.
+/// Whether nothing outside of containers differs, the pod's own amounts apart.
 fn rest_is_same(new: &Value, old: &Value) -> bool {
     let apart = |name: &str| matches!(name, "containers" | "initContainers" | "resources");
     let differs =
         |one: &Value, other: &Value| one.members().any(|(name, value)| !apart(name) && other[name] != *value);
-    let amounts_differ = ["requests", "limits"].iter().any(|field| {
-        let (new, old) = (&new["resources"][*field], &old["resources"][*field]);
-        let names = new.members().chain(old.members()).map(|(name, _)| name);
-        names
-            .filter(|name| !matches!(*name, "cpu" | "memory"))
-            .any(|name| amount(&new[name]) != amount(&old[name]))
-    });
-    !differs(new, old) && !differs(old, new) && !amounts_differ
+    !differs(new, old) && !differs(old, new)
 }
 
 #[cfg(test)]
@@ -147,6 +200,48 @@ mod tests {
         assert_eq!(without_cpu_and_memory(&now, &before), before);
         let other = container(value!({"cpu": "1", "ephemeral-storage": "1Gi"}));
         assert_ne!(without_cpu_and_memory(&other, &before), before);
+    }
+
+    #[test]
+    fn containers_keep_their_places() {
+        let spec = |names: &[&str], init: &[&str]| {
+            let list = |names: &[&str]| names.iter().map(|name| value!({"name": *name})).collect::<Vec<_>>();
+            value!({"containers": list(names), "initContainers": list(init)})
+        };
+        let before = spec(&["a", "b"], &[]);
+        let cases = [
+            (spec(&["a", "b"], &[]), ""),
+            (
+                spec(&["a"], &[]),
+                "spec.containers: Forbidden: containers may not be added or removed on resize",
+            ),
+            (
+                spec(&["a", "c"], &[]),
+                "spec.containers[1].name: Forbidden: containers may not be renamed or reordered on resize",
+            ),
+            (
+                spec(&["a", "b"], &["i"]),
+                "spec.initContainers: Forbidden: initContainers may not be added or removed on resize",
+            ),
+        ];
+        for (after, why) in cases {
+            let found = moved(&after, &before);
+            assert_eq!(if found.is_empty() { String::new() } else { found.to_string() }, why);
+        }
+    }
+
+    #[test]
+    fn the_pod_as_a_whole_changes_by_cpu_and_memory() {
+        let told = |new: Value, old: Value| {
+            let mut errors = Errors::new();
+            pod_level(&new, &old, &Path::Root.child("spec"), &mut errors);
+            errors.len()
+        };
+        let cpu = |amount: &str| value!({"requests": {"cpu": amount}});
+        assert_eq!(told(cpu("2"), cpu("1")), 0);
+        assert_eq!(told(cpu("2"), Value::Null), 0);
+        assert_eq!(told(Value::Null, cpu("1")), 1);
+        assert_eq!(told(value!({"requests": {"storage": "1Gi"}}), Value::Null), 1);
     }
 
     #[test]
