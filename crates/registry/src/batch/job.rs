@@ -50,6 +50,12 @@ impl Strategy for Job {
         drop_disabled(object.entry("spec"), &old["spec"]);
     }
 
+    /// A Job without labels has those of its template again when it is read.
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, _: &Value) {
+        let labels = object["spec"]["template"]["metadata"]["labels"].clone();
+        share_labels(object, labels);
+    }
+
     /// batch/v1 Jobs orphaned their pods when deletion said nothing, and still do for `v1` clients.
     fn orphaning(&self) -> Orphaning {
         Orphaning::Orphan
@@ -175,6 +181,18 @@ mod tests {
         let mut made = value!({"metadata": {"name": "j", "uid": "u"}, "spec": spec});
         Job.default("v1", &mut made);
         made
+    }
+
+    #[test]
+    fn a_job_without_labels_has_those_of_its_template() {
+        let spec = value!({"template": {"metadata": {"labels": {"a": "b"}}}});
+        let cases = [(Value::Null, "b"), (value!({"a": "c"}), "c")];
+        for (own, label) in cases {
+            let mut job = value!({"metadata": {"name": "j", "labels": own}, "spec": spec.clone()});
+            let labels = job["spec"]["template"]["metadata"]["labels"].clone();
+            share_labels(&mut job, labels);
+            assert_eq!(job["metadata"]["labels"]["a"].text(), label);
+        }
     }
 
     #[test]

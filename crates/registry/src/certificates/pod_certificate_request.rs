@@ -102,13 +102,21 @@ fn validate(spec: &Value) -> Errors {
     if !(LEAST_SECONDS..=most).contains(&seconds) {
         errors.invalid(&life, seconds, &format!("must be in the range [{LEAST_SECONDS}, {most}]"));
     }
+    let sent = ["stubPKCS10Request", "pkixPublicKey", "proofOfPossession"];
+    // The other way, by a bare key and a proof, is for nodes of older versions.
+    if !matches!(sent.map(|part| !spec[part].text().is_empty()), [true, false, false] | [false, true, true]) {
+        let why = "exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set";
+        invalid_unquoted(&path, why, &mut errors);
+        return errors;
+    }
     let place = path.child("stubPKCS10Request");
     let request = STANDARD.decode(spec["stubPKCS10Request"].text()).unwrap_or_default();
     if request.len() > REQUEST_MAX {
         errors.too_long(&place, REQUEST_MAX);
-    } else if pki::check_request_der(&request).is_err() {
-        let why = "must be a valid PKCS#10 certificate signing request that is signed by its key";
-        errors.invalid(&place, spec["stubPKCS10Request"].clone(), why);
+    } else if let Err(why) = pki::check_request_der(&request) {
+        let is_read = !why.starts_with("asn1:");
+        let why = if is_read { "invalid signature" } else { "must be a valid PKCS#10 CSR" };
+        invalid_unquoted(&place, why, &mut errors);
     }
     errors
 }

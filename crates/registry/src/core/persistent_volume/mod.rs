@@ -36,13 +36,19 @@ impl Strategy for PersistentVolume {
         if context.subresource.is_empty() { warnings(object) } else { Vec::new() }
     }
 
-    /// The time of the last change of phase is written here unless the writer did.
+    /// The time of the last change of phase is written here unless the writer did;
+    /// without a change it stays.
     fn prepare_status(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
         let changed = object["status"]["phase"] != old["status"]["phase"];
         let told = &object["status"]["lastPhaseTransitionTime"];
         if changed && (told.is_null() || *told == old["status"]["lastPhaseTransitionTime"]) {
             let now = apimachinery::time::format(context.now);
             object.entry("status").set("lastPhaseTransitionTime", now);
+        } else if !changed && told.is_null() {
+            let kept = &old["status"]["lastPhaseTransitionTime"];
+            if !kept.is_null() {
+                object.entry("status").set("lastPhaseTransitionTime", kept.clone());
+            }
         }
     }
 

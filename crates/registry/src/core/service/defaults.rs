@@ -101,8 +101,12 @@ pub fn agree_on_cluster_ips(new: &mut Value, old: Option<&Value>) {
         }
         return;
     };
-    let same_list = new["spec"]["clusterIPs"].items() == old["spec"]["clusterIPs"].items();
     let before = old["spec"]["clusterIP"].text();
+    let list = &old["spec"]["clusterIPs"];
+    if one == before && new["spec"]["clusterIPs"].items().is_empty() && !list.items().is_empty() {
+        new.entry("spec").set("clusterIPs", list.clone());
+    }
+    let same_list = new["spec"]["clusterIPs"].items() == list.items();
     if one == before || !same_list {
         return;
     }
@@ -120,10 +124,7 @@ pub fn keep_allocated(new: &mut Value, old: &Value) {
             let one = old["spec"]["clusterIP"].clone();
             new.entry("spec").set("clusterIP", one);
         }
-        if new["spec"]["clusterIPs"].items().is_empty()
-            && new["spec"]["clusterIP"] == old["spec"]["clusterIP"]
-            && !old["spec"]["clusterIPs"].is_null()
-        {
+        if new["spec"]["clusterIPs"].items().is_empty() && !old["spec"]["clusterIPs"].is_null() {
             let all = old["spec"]["clusterIPs"].clone();
             new.entry("spec").set("clusterIPs", all);
         }
@@ -272,5 +273,9 @@ mod tests {
         let mut cleared = value!({"spec": {"clusterIPs": ["10.0.0.1"]}});
         agree_on_cluster_ips(&mut cleared, Some(&old));
         assert!(cleared["spec"]["clusterIPs"].is_null());
+        let mut other = value!({"spec": {"clusterIP": "10.0.0.2"}});
+        keep_allocated(&mut other, &old);
+        agree_on_cluster_ips(&mut other, Some(&old));
+        assert_eq!(other["spec"]["clusterIPs"], value!(["10.0.0.2"]));
     }
 }

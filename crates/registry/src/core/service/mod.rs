@@ -37,9 +37,9 @@ impl Strategy for Service {
     }
 
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        defaults::keep_allocated(object, old);
         defaults::agree_on_cluster_ips(object, Some(old));
         defaults::drop_unused(object, old);
-        defaults::keep_allocated(object, old);
     }
 
     /// As upstream, addresses are given first: what stands against that is told alone.
