@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::simulation::world::World;
 
 /// What is still on its way when the workloads have settled: history that is
-/// cut, events, conditions after a jump of the clock.
-const SETTLING: Duration = Duration::from_secs(60);
+/// cut, events, conditions after a jump of the clock, and the word of a
+/// disruption that came to nothing, which is taken back after two minutes.
+const SETTLING: Duration = Duration::from_secs(130);
 const QUIET: Duration = Duration::from_secs(120);
 
 pub async fn check(world: &World) {
