@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
+/// The labels that tell where a node stands.
+pub const REGION: &str = "topology.kubernetes.io/region";
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+
 /// What of a node its selectors look at.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeView<'a> {

@@ -5,6 +5,7 @@
 
 pub mod field;
 pub mod fields;
+pub mod go;
 pub mod int_or_string;
 pub mod json;
 pub mod jsonpath;

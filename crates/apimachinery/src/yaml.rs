@@ -149,6 +149,11 @@ mod tests {
             ("a: &a [*a]", "yaml: anchor 'a' value contains itself"),
             ("a: *b", "yaml: unknown anchor 'b' referenced"),
             ("!!int x", "yaml: cannot decode !!str `x` as a !!int"),
+            (
+                "a: {{.Values.x}: 1}",
+                "yaml: invalid map key: map[interface {}]interface {}{\".Values.x\":interface {}(nil)}",
+            ),
+            ("~: [x]", "unsupported map key of type: %!s(<nil>), key: <nil>, value: []interface {}{\"x\"}"),
             ("<<: 5", "yaml: map merge requires map or sequence of maps as the value"),
             ("!!binary '?'", "yaml: !!binary value contains invalid base64 data"),
             ("a: .inf", "json: unsupported value: +Inf"),

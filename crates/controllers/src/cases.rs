@@ -24,10 +24,16 @@ use apimachinery::patch::merge;
 use apimachinery::{Value, yaml};
 use client::Document;
 use informer::Projection;
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
+
+/// The time at which most tables are looked at.
+pub fn now() -> Timestamp {
+    "2026-01-01T01:00:00Z".parse().expect("a time")
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

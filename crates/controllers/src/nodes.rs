@@ -35,7 +35,7 @@ impl NodeView {
 
     /// `topology.kubernetes.io/zone`.
     pub fn zone(&self) -> Option<&str> {
-        self.labels.get("topology.kubernetes.io/zone").map(String::as_str)
+        self.labels.get(api::node::ZONE).map(String::as_str)
     }
 
     pub fn has_taint(&self, key: &str, effect: &str) -> bool {

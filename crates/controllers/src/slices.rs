@@ -9,7 +9,7 @@ use client::{Api, DeleteOptions, Error, Resource, Transport};
 use informer::{Index, Informer, ObjectKey, Options, Queue, Whole};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use parking_lot::Mutex;
-use serve::families::{Counter, Gauge};
+use serve::families::{Counter, Description, Families, Gauge, Histogram, exponential};
 
 use crate::Context;
 
@@ -107,6 +107,11 @@ fn endpoints(slice: &EndpointSlice) -> impl Iterator<Item = (Id<'_>, &Endpoint)>
         let target = endpoint.target_ref.as_ref().and_then(|target| target.uid.as_deref());
         ((shape.clone(), address, target.unwrap_or_default()), endpoint)
     })
+}
+
+/// How many of something one sync came to.
+pub fn per_sync(families: &Families, name: &'static str, help: &'static str) -> Histogram {
+    families.histogram(Description { name, help, labels: &[] }, exponential(2.0, 2.0, 15))
 }
 
 /// What the gauges tell of all Services together.

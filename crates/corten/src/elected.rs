@@ -156,19 +156,10 @@ fn identity(edge: &Edge) -> Result<String> {
     Ok(format!("{}_{unique}", address::host_name()?))
 }
 
-/// The cluster's keys in a copy of its `pki` directory: nothing may be missing, for
-/// what is made anew here nobody else would know.
+/// The cluster's keys in a copy of its `pki` directory.
 fn copied_pki(directory: &Path, authority: &str, edge: &Edge) -> Result<ClusterPki> {
-    for name in ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key"] {
-        let file = directory.join(name);
-        if !file.exists() {
-            bail!(
-                "{} is missing: --pki takes a copy of the directory pki in the API server's data directory",
-                file.display()
-            );
-        }
-    }
-    let pki = ClusterPki::open(directory, ISSUER, edge.clock.now())?;
+    let pki = ClusterPki::open_copy(directory, ISSUER, edge.clock.now())
+        .context("--pki takes a copy of the directory pki in the API server's data directory")?;
     if pki.authority.certificate().trim() != authority.trim() {
         bail!("the authority in {} (--pki) is not the one of the kubeconfig's cluster", directory.display());
     }

@@ -113,13 +113,14 @@ impl Node {
         start_names(&self.edge, loops, users.names, network, &dns)?;
         let node = proxy::Node {
             name: name.clone(),
-            // The proxy looks it up.
+            // Its Node tells.
             zone: None,
             cluster_ranges: network.cluster_ranges.clone(),
             own_addresses: dns.clone(),
         };
-        let mut proxy = proxy::run(&self.edge, users.proxy.clone(), node)?;
-        proxy::follow_peers(&self.edge, users.proxy, name)?;
+        let nodes = proxy::nodes(&self.edge, users.proxy.clone());
+        let mut proxy = proxy::run(&self.edge, users.proxy, nodes.clone(), node)?;
+        proxy::follow_peers(&self.edge, nodes, name)?;
         let server = self.start_kubelet(users.kubelet.clone(), shown, dns).await?;
         images::listen(&self.edge, &self.config.data_dir, self.machine.images.clone())?;
         proxy.synced().await;

@@ -60,7 +60,23 @@ pub struct ClusterPki {
     pub service_accounts: Arc<ServiceAccountKeys>,
 }
 
+/// The files without which a copy of the directory is another cluster's.
+const CLUSTER: [&str; 5] = ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", SERVICE_ACCOUNTS];
+const SERVICE_ACCOUNTS: &str = "sa.key";
+
 impl ClusterPki {
+    /// Opens a copy of another machine's directory: what is missing is not made,
+    /// for nobody else would know it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], and those of [`Self::open`].
+    pub fn open_copy(directory: &Path, issuer: &str, now: Timestamp) -> Result<Self, Error> {
+        match CLUSTER.map(|name| directory.join(name)).into_iter().find(|file| !file.exists()) {
+            Some(path) => Err(Error::Missing { path }),
+            None => Self::open(directory, issuer, now),
+        }
+    }
+
     /// Opens `directory`, making what is missing. Takes about a millisecond
     /// where all is there.
     pub fn open(directory: &Path, issuer: &str, now: Timestamp) -> Result<Self, Error> {
@@ -83,12 +99,6 @@ impl ClusterPki {
         self.kept("admin", &Subject::new("admin", Some("system:masters")), &Profile::Client, now)
     }
 
-    /// The kubelet of a node, as a client of the API.
-    pub fn node(&self, node: &str, now: Timestamp) -> Result<Credentials, Error> {
-        let subject = Subject::new(format!("system:node:{node}"), Some("system:nodes"));
-        self.kept("kubelet-client", &subject, &Profile::Client, now)
-    }
-
     /// The kubelet of a node, as a server of logs and exec.
     pub fn kubelet_server(&self, node: &str, own: &[IpAddr], now: Timestamp) -> Result<Credentials, Error> {
         let subject = Subject::new(format!("system:node:{node}"), Some("system:nodes"));
@@ -100,11 +110,6 @@ impl ClusterPki {
     pub fn kubelet_client(&self, now: Timestamp) -> Result<Credentials, Error> {
         let subject = Subject::new("kube-apiserver-kubelet-client", Some("kubeadm:cluster-admins"));
         self.kept("apiserver-kubelet-client", &subject, &Profile::Client, now)
-    }
-
-    /// The scheduler, where it runs apart from the API.
-    pub fn scheduler(&self, now: Timestamp) -> Result<Credentials, Error> {
-        self.kept("scheduler", &Subject::new("system:kube-scheduler", None), &Profile::Client, now)
     }
 
     /// The API server, as a front proxy to aggregated API servers.
@@ -175,7 +180,7 @@ fn open_authority(directory: &Path, name: &str, subject: &str, now: Timestamp) -
 }
 
 fn open_service_accounts(directory: &Path, issuer: &str) -> Result<ServiceAccountKeys, Error> {
-    let path = directory.join("sa.key");
+    let path = directory.join(SERVICE_ACCOUNTS);
     let key = match files::read(&path)? {
         Some(key) => key,
         None => {
@@ -349,13 +354,25 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_of_the_whole_or_none() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let original = ClusterPki::open(directory.path(), ISSUER, at(0)).expect("pki");
+        let copy = ClusterPki::open_copy(directory.path(), ISSUER, at(0)).expect("a copy");
+        assert_eq!(copy.authority.certificate(), original.authority.certificate());
+        std::fs::remove_file(directory.path().join("sa.key")).expect("removed");
+        let error = ClusterPki::open_copy(directory.path(), ISSUER, at(0)).err().expect("an error");
+        assert!(error.to_string().contains("sa.key is missing"), "{error}");
+        assert!(!directory.path().join("sa.key").exists(), "nothing is made");
+    }
+
+    #[test]
     fn a_client_certificate_says_name_and_group() {
         let directory = tempfile::tempdir().expect("a directory");
         let pki = ClusterPki::open(directory.path(), ISSUER, at(0)).expect("pki");
-        let node = pki.node("worker-1", at(0)).expect("a certificate");
-        let (peer, _) = read_certificate(&node.certificate).expect("a certificate");
-        assert_eq!(peer.common_name, "system:node:worker-1");
-        assert_eq!(peer.organizations, ["system:nodes"]);
+        let admin = pki.admin(at(0)).expect("a certificate");
+        let (peer, _) = read_certificate(&admin.certificate).expect("a certificate");
+        assert_eq!(peer.common_name, "admin");
+        assert_eq!(peer.organizations, ["system:masters"]);
         assert!(peer.client);
         let server = pki.server(&names(), at(0)).expect("a certificate");
         assert!(!read_certificate(&server.certificate).expect("a certificate").0.client);

@@ -29,6 +29,9 @@ pub enum Error {
     )]
     HalfPair { present: PathBuf, missing: PathBuf },
 
+    #[error("{path} is missing: the copy must be of the whole directory")]
+    Missing { path: PathBuf },
+
     #[error("{path} expired at {at}; move it and its key away so that Corten makes a new pair")]
     Expired { path: PathBuf, at: jiff::Timestamp },
 

@@ -28,8 +28,8 @@ mod table;
 mod tests;
 
 pub use chains::{Picker, Reach, skeleton};
-pub use model::{Affinity, Endpoint, Service, ServicePort, Slice, SlicePort};
+pub use model::{Affinity, Endpoint, NodeView, Service, ServicePort, Slice, SlicePort};
 pub use peers::follow_peers;
 pub use plan::{Node, Plan, plan};
-pub use run::{Proxy, run};
+pub use run::{Proxy, nodes, run};
 pub use table::{Table, Update};

@@ -1,9 +1,12 @@
-//! What the proxy keeps of Services and EndpointSlices.
+//! What the proxy keeps of Services, EndpointSlices and Nodes.
 
 use std::net::IpAddr;
 
+use api::node::ZONE;
+use apimachinery::Value;
 use client::{Document, Error};
 use informer::{ObjectKey, Projection};
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use network::Protocol;
@@ -12,6 +15,43 @@ use network::Protocol;
 const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 /// On a slice: the Service it belongs to.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// Where a Node is, and which pods it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    pub name: String,
+    /// `topology.kubernetes.io/zone`.
+    pub zone: Option<String>,
+    /// `status.addresses` of type InternalIP.
+    pub addresses: Vec<IpAddr>,
+    /// `spec.podCIDRs`.
+    pub ranges: Vec<IpNet>,
+}
+
+impl NodeView {
+    pub(crate) fn of(node: &Value) -> Self {
+        let metadata = &node["metadata"];
+        let addresses = node["status"]["addresses"].items().iter();
+        let internal = addresses.filter(|address| address["type"].text() == "InternalIP");
+        let ranges = node["spec"]["podCIDRs"].items().iter();
+        Self {
+            name: metadata["name"].text().to_owned(),
+            zone: Some(metadata["labels"][ZONE].text().to_owned()).filter(|zone| !zone.is_empty()),
+            addresses: internal.filter_map(|address| address["address"].text().parse().ok()).collect(),
+            ranges: ranges.filter_map(|range| range.text().parse().ok()).collect(),
+        }
+    }
+}
+
+impl Projection for NodeView {
+    fn project(document: &Document) -> Result<Self, Error> {
+        Ok(Self::of(&document.tree()?))
+    }
+
+    fn key(&self) -> ObjectKey {
+        ObjectKey::cluster(self.name.clone())
+    }
+}
 
 /// The parts of a Service that decide about packets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,59 +2,24 @@
 //! daemon or a cloud's route controller does elsewhere. Nodes must share a
 //! link, for packets are routed and not wrapped.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apimachinery::Value;
-use client::{Document, Error, Resource, Transport};
 use edge::Edge;
-use informer::{Informer, ObjectKey, Options, Projection};
+use informer::Informer;
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1 as core;
 use network::{Peers, Ways};
 use tokio::sync::Notify;
+
+use crate::model::NodeView;
 
 /// How long to wait after the kernel refused, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// What is kept of a Node: where it is, and which pods it has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Peer {
-    name: String,
-    /// `status.addresses` of type InternalIP.
-    addresses: Vec<IpAddr>,
-    /// `spec.podCIDRs`.
-    ranges: Vec<IpNet>,
-}
-
-impl Projection for Peer {
-    fn project(document: &Document) -> Result<Self, Error> {
-        Ok(Self::of(&document.tree()?))
-    }
-
-    fn key(&self) -> ObjectKey {
-        ObjectKey::new("", &self.name)
-    }
-}
-
-impl Peer {
-    fn of(node: &Value) -> Self {
-        let addresses = node["status"]["addresses"].items().iter();
-        let internal = addresses.filter(|address| address["type"].text() == "InternalIP");
-        let ranges = node["spec"]["podCIDRs"].items().iter();
-        Self {
-            name: node["metadata"]["name"].text().to_owned(),
-            addresses: internal.filter_map(|address| address["address"].text().parse().ok()).collect(),
-            ranges: ranges.filter_map(|range| range.text().parse().ok()).collect(),
-        }
-    }
-}
-
 /// The ways from the node `own` to the pods of the others. A range that two
 /// nodes claim is the first one's by name, and none may claim this node's.
-fn ways<'a>(own: &str, nodes: impl IntoIterator<Item = &'a Peer>) -> Ways {
-    let mut nodes: Vec<&Peer> = nodes.into_iter().collect();
+fn ways<'a>(own: &str, nodes: impl IntoIterator<Item = &'a NodeView>) -> Ways {
+    let mut nodes: Vec<&NodeView> = nodes.into_iter().collect();
     nodes.sort_by(|a, b| (a.name != own, &a.name).cmp(&(b.name != own, &b.name)));
     let mut taken: Vec<IpNet> = Vec::new();
     let mut ways = Ways::new();
@@ -77,9 +42,8 @@ fn ways<'a>(own: &str, nodes: impl IntoIterator<Item = &'a Peer>) -> Ways {
 ///
 /// # Errors
 /// The kernel gives no netlink socket.
-pub fn follow_peers(edge: &Edge, transport: Arc<dyn Transport>, own: &str) -> Result<(), network::Error> {
+pub fn follow_peers(edge: &Edge, nodes: Informer<NodeView>, own: &str) -> Result<(), network::Error> {
     let peers = Peers::open()?;
-    let nodes = Informer::<Peer>::start(edge, transport, Resource::of::<core::Node>(), Options::default());
     let own = own.to_owned();
     edge.tasks.spawn(async move {
         let bell = Arc::new(Notify::new());
@@ -113,13 +77,13 @@ pub fn follow_peers(edge: &Edge, transport: Arc<dyn Transport>, own: &str) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apimachinery::value;
+    use apimachinery::{Value, value};
 
-    fn peer(name: &str, addresses: &[&str], ranges: &[&str]) -> Peer {
+    fn peer(name: &str, addresses: &[&str], ranges: &[&str]) -> NodeView {
         let addresses: Vec<Value> =
             addresses.iter().map(|address| value!({"type": "InternalIP", "address": *address})).collect();
         let ranges: Vec<Value> = ranges.iter().map(|range| Value::from(*range)).collect();
-        Peer::of(
+        NodeView::of(
             &value!({"metadata": {"name": name}, "spec": {"podCIDRs": ranges}, "status": {"addresses": addresses}}),
         )
     }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Document, Error, Resource, Transport};
+use client::{Resource, Transport};
 use edge::Edge;
-use informer::{Index, Informer, ObjectKey, Options, Projection};
+use informer::{Index, Informer, ObjectKey, Options};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use network::Rules;
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::health::Health;
-use crate::model::{Service, Slice};
+use crate::model::{NodeView, Service, Slice};
 use crate::plan::Node;
 use crate::table::{Table, Update};
 
@@ -26,29 +26,6 @@ const GATHER: Duration = Duration::from_millis(10);
 /// How long to wait after the kernel refused, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 const BY_SERVICE: &str = "service";
-const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
-
-/// What is kept of this node's Node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    name: String,
-    zone: Option<String>,
-}
-
-impl Projection for Place {
-    fn project(document: &Document) -> Result<Self, Error> {
-        let node = document.tree()?;
-        let zone = node["metadata"]["labels"][ZONE_LABEL].as_str();
-        Ok(Self {
-            name: node["metadata"]["name"].text().to_owned(),
-            zone: zone.filter(|zone| !zone.is_empty()).map(str::to_owned),
-        })
-    }
-
-    fn key(&self) -> ObjectKey {
-        ObjectKey::new("", &self.name)
-    }
-}
 
 /// A running proxy. It ends with the task group it was started in; the rules
 /// stay in the kernel, and go with `network::PodNetwork::teardown`.
@@ -65,8 +42,18 @@ impl Proxy {
     }
 }
 
+/// The Nodes, for the proxy and for the routes between them.
+pub fn nodes(edge: &Edge, transport: Arc<dyn Transport>) -> Informer<NodeView> {
+    Informer::start(edge, transport, Resource::of::<core::Node>(), Options::default())
+}
+
 /// Starts the proxy in the network namespace of the calling thread.
-pub fn run(edge: &Edge, transport: Arc<dyn Transport>, node: Node) -> Result<Proxy, network::Error> {
+pub fn run(
+    edge: &Edge,
+    transport: Arc<dyn Transport>,
+    nodes: Informer<NodeView>,
+    node: Node,
+) -> Result<Proxy, network::Error> {
     let services = Informer::<Service>::start(
         edge,
         transport.clone(),
@@ -82,22 +69,16 @@ pub fn run(edge: &Edge, transport: Arc<dyn Transport>, node: Node) -> Result<Pro
     };
     let slices = Informer::<Slice>::start(
         edge,
-        transport.clone(),
+        transport,
         Resource::of::<discovery::EndpointSlice>(),
         Options::indexed(vec![index]),
-    );
-    let place = Informer::<Place>::start(
-        edge,
-        transport,
-        Resource::of::<core::Node>(),
-        Options::fields(format!("metadata.name={}", node.name)),
     );
     let (synced, receiver) = watch::channel(false);
     let follower = Follower {
         services,
         slices,
-        place,
-        own: ObjectKey::new("", &node.name),
+        nodes,
+        own: ObjectKey::cluster(node.name.clone()),
         table: Table::new(node),
         rules: Rules::open(SERVICES_TABLE)?,
         conntrack: Conntrack::open()?,
@@ -127,7 +108,7 @@ impl Changed {
 struct Follower {
     services: Informer<Service>,
     slices: Informer<Slice>,
-    place: Informer<Place>,
+    nodes: Informer<NodeView>,
     /// This node's key.
     own: ObjectKey,
     table: Table,
@@ -144,7 +125,7 @@ impl Follower {
     async fn run(mut self) {
         self.services.synced().await;
         self.slices.synced().await;
-        self.place.synced().await;
+        self.nodes.synced().await;
         let changed = self.changed.clone();
         self.services.on_change(move |change| changed.add(change.key.clone()));
         let changed = self.changed.clone();
@@ -155,10 +136,10 @@ impl Follower {
                 }
             }
         });
-        let changed = self.changed.clone();
-        self.place.on_change(move |change| {
-            // Its status is written often, and does not matter here.
-            if change.old != change.new {
+        let (changed, own) = (self.changed.clone(), self.own.clone());
+        self.nodes.on_change(move |change| {
+            let zone = |node: Option<&Arc<NodeView>>| node.and_then(|node| node.zone.clone());
+            if *change.key == own && zone(change.old) != zone(change.new) {
                 changed.bell.notify_one();
             }
         });
@@ -181,7 +162,7 @@ impl Follower {
     fn observe(&mut self) -> Update {
         let mut update = Update::default();
         let mut keys = std::mem::take(&mut *self.changed.keys.lock());
-        let zone = self.place.get(&self.own).and_then(|place| place.zone.clone());
+        let zone = self.nodes.get(&self.own).and_then(|node| node.zone.clone());
         if self.table.set_zone(zone) {
             keys.extend(self.services.list().iter().map(|service| service.key.clone()));
         }

@@ -3,12 +3,11 @@
 //! words are upstream's.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use super::element;
 use super::shape::{Form, Scalar, Shape};
 use crate::schema::ListType;
-use crate::{Object, Value, field};
+use crate::{Object, Value, go};
 
 /// Checks `value`, without a word on what a kind allows.
 ///
@@ -62,11 +61,11 @@ impl Walk {
             | (Scalar::String | Scalar::Any, Value::String(_))
             | (Scalar::Bool | Scalar::Any, Value::Bool(_)) => {}
             (Scalar::Number, other) => {
-                self.refuse(format_args!("expected numeric (int or float), got {}", go_type(other)));
+                self.refuse(format_args!("expected numeric (int or float), got {}", go::type_of(other)));
             }
             (Scalar::String, other) => self.refuse(format_args!(
                 "expected string, got &value.valueUnstructured{{Value:{}}}",
-                go_syntax(other)
+                go::syntax(other, go::MAP)
             )),
             (Scalar::Bool, other) => {
                 self.refuse(format_args!("expected boolean, got {}", pointer(other)));
@@ -113,73 +112,7 @@ impl Walk {
     }
 }
 
-/// `%T` of a decoded value.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Int(_) => "int64",
-        Value::Float(_) => "float64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
-/// `%#v` of a decoded value.
-fn go_syntax(value: &Value) -> String {
-    match value {
-        Value::Null => "interface {}(nil)".to_owned(),
-        Value::String(text) => field::quote(text),
-        Value::Array(items) => {
-            format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", "))
-        }
-        Value::Object(object) => {
-            let mut members: Vec<(&str, &Value)> = object.iter().collect();
-            members.sort_unstable_by_key(|(name, _)| *name);
-            let members: Vec<String> = members
-                .into_iter()
-                .map(|(name, value)| format!("{}:{}", field::quote(name), go_syntax(value)))
-                .collect();
-            format!("map[string]interface {{}}{{{}}}", members.join(", "))
-        }
-        other => crate::json::to_string(other),
-    }
-}
-
 /// `%v` of a pointer to a struct of one decoded value: `&{x}`.
 fn pointer(value: &Value) -> String {
-    let mut text = String::from("&{");
-    plain(value, &mut text);
-    text.push('}');
-    text
-}
-
-/// `%v` of a decoded value.
-fn plain(value: &Value, out: &mut String) {
-    match value {
-        Value::Null => out.push_str("<nil>"),
-        Value::String(text) => out.push_str(text),
-        Value::Array(items) => {
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(' ');
-                }
-                plain(item, out);
-            }
-            out.push(']');
-        }
-        Value::Object(object) => {
-            let mut members: Vec<(&str, &Value)> = object.iter().collect();
-            members.sort_unstable_by_key(|(name, _)| *name);
-            out.push_str("map[");
-            for (at, (name, value)) in members.into_iter().enumerate() {
-                let _ = write!(out, "{}{name}:", if at > 0 { " " } else { "" });
-                plain(value, out);
-            }
-            out.push(']');
-        }
-        other => out.push_str(&crate::json::to_string(other)),
-    }
+    format!("&{{{}}}", go::plain(value))
 }

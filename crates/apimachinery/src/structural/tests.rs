@@ -277,12 +277,3 @@ fn apply_learns_how_lists_merge() {
     assert_eq!(spec.property("lm").unwrap().merge(), Merge::Keyed(&["k".into()]));
     assert_eq!(spec.property("n").unwrap().merge(), Merge::Whole);
 }
-
-#[test]
-fn numbers_are_written_as_go_does() {
-    for (number, text) in
-        [(3.0, "3"), (0.5, "0.5"), (1_000_000.0, "1e+06"), (1e-5, "1e-05"), (-2.25, "-2.25")]
-    {
-        assert_eq!(go_float(number), text);
-    }
-}

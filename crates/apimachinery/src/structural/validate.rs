@@ -7,9 +7,9 @@
 use std::fmt;
 
 use super::unique::key_of;
-use super::{Additional, Kind, Limits, ListType, Schema, formats, go_float};
-use crate::Value;
+use super::{Additional, Kind, Limits, ListType, Schema, formats};
 use crate::field::{self, Errors, Path};
+use crate::{Value, go};
 
 /// Checks a value. `base` is where it stands in its object, which names the
 /// field of each error but not its words.
@@ -353,7 +353,7 @@ fn check_number(value: &Value, schema: &Schema, limits: &Limits, place: &Place<'
             _ => {
                 let multiple = if factor < 1.0 { 1.0 / factor * number } else { number / factor };
                 if !is_json_integer(multiple) {
-                    let why = format!("should be a multiple of {}", go_float(factor));
+                    let why = format!("should be a multiple of {}", go::float(factor));
                     outcome.invalid(place, number, &why);
                 }
             }
@@ -392,7 +392,7 @@ fn compare(
 ) -> (bool, String) {
     match value {
         Value::Int(_) if native => (fails(number, bound.trunc()), (bound as i64).to_string()),
-        _ => (fails(number, bound), go_float(bound)),
+        _ => (fails(number, bound), go::float(bound)),
     }
 }
 

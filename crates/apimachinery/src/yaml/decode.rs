@@ -5,8 +5,7 @@ use super::YamlError;
 use super::nodes::{At, Content, Document};
 use super::resolve;
 use crate::json::MAX_DEPTH;
-use crate::structural::go_float;
-use crate::{Object, Value};
+use crate::{Object, Value, go};
 
 /// The tree, and what strict reading says of its duplicate keys.
 pub(super) fn document(document: &Document<'_>) -> Result<(Value, Vec<String>), YamlError> {
@@ -44,7 +43,7 @@ impl<'d> Decoder<'d> {
                 let value = resolve::scalar(text, tag, *is_plain)?;
                 match value {
                     Value::Float(number) if !number.is_finite() => {
-                        Err(YamlError::NoJson(format!("json: unsupported value: {}", go_float(number))))
+                        Err(YamlError::NoJson(format!("json: unsupported value: {}", go::float(number))))
                     }
                     value => Ok(value),
                 }
@@ -78,11 +77,19 @@ impl<'d> Decoder<'d> {
                 Value::Int(number) => (number.to_string(), number.to_string()),
                 // Go's package shortens keys to what a float32 can tell apart.
                 Value::Float(number) => {
-                    let name = format!("{}", number as f32).parse().map(go_float).unwrap_or_default();
-                    (name, go_float(number))
+                    let name = format!("{}", number as f32).parse().map(go::float).unwrap_or_default();
+                    (name, go::float(number))
                 }
-                Value::Null => return Err(no_key("%!s(<nil>)")),
-                Value::Array(_) | Value::Object(_) => return Err(YamlError::new("invalid map key")),
+                Value::Null => {
+                    let value = go::syntax(&self.value(at, depth)?, go::YAML_MAP);
+                    return Err(YamlError::NoJson(format!(
+                        "unsupported map key of type: %!s(<nil>), key: <nil>, value: {value}"
+                    )));
+                }
+                tree @ (Value::Array(_) | Value::Object(_)) => {
+                    let key = go::syntax(&tree, go::YAML_MAP);
+                    return Err(YamlError::new(format!("invalid map key: {key}")));
+                }
             };
             let value = self.value(at, depth)?;
             if object.contains(&name) {
@@ -171,8 +178,4 @@ fn deeper(depth: usize) -> Result<usize, YamlError> {
 
 fn no_merge() -> YamlError {
     YamlError::new("map merge requires map or sequence of maps as the value")
-}
-
-fn no_key(kind: &str) -> YamlError {
-    YamlError::NoJson(format!("unsupported map key of type: {kind}"))
 }

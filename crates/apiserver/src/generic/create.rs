@@ -14,6 +14,9 @@ const NAME_TRIES: usize = 8;
 /// How often a write whose companions moved runs again.
 const COMPANION_TRIES: usize = 64;
 
+/// What makes a new object in the version of the request.
+type MakeNew<'a> = &'a mut (dyn FnMut(&mut Vec<String>) -> Result<Made, Status> + Send);
+
 impl ApiServer {
     pub(crate) async fn create(
         &self,
@@ -43,7 +46,7 @@ impl ApiServer {
         &self,
         target: &Target,
         caller: &Caller,
-        make: &mut (dyn FnMut(&mut Vec<String>) -> Result<Made, Status> + Send),
+        make: MakeNew<'_>,
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Published, Status> {
@@ -84,7 +87,7 @@ impl ApiServer {
         &self,
         target: &Target,
         caller: &Caller,
-        make: &mut (dyn FnMut(&mut Vec<String>) -> Result<Made, Status> + Send),
+        make: MakeNew<'_>,
         options: &WriteOptions,
         said: &mut Vec<String>,
     ) -> Result<Value, Status> {

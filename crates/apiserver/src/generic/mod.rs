@@ -16,6 +16,8 @@ mod selection;
 mod update;
 mod watch;
 
+pub use modify::Owner;
+
 pub(crate) use attempt::Attempt;
 pub(crate) use commit::{Published, is_old, write_json};
 pub(crate) use list::Listed;

@@ -15,21 +15,13 @@ const TRIES: usize = 64;
 /// What a handler makes of the stored tree, and what is committed with it.
 pub type Modify<'a> = &'a mut (dyn FnMut(&mut Value, &View) -> Result<Vec<Companion>, Status> + Send);
 
-/// Who comes to own what a change sets.
+/// Who comes to own what a change sets, and how.
 #[derive(Clone, Copy)]
-enum Owner<'a> {
-    Nobody,
+pub enum Owner<'a> {
+    /// The manager updates.
     Updates(&'a str),
+    /// The manager applies what the status has then.
     Applies(&'a str),
-}
-
-impl<'a> Owner<'a> {
-    fn manager(self) -> Option<&'a str> {
-        match self {
-            Owner::Nobody => None,
-            Owner::Updates(manager) | Owner::Applies(manager) => Some(manager),
-        }
-    }
 }
 
 /// The status of an object as a configuration to apply.
@@ -61,11 +53,11 @@ impl ApiServer {
         dry_run: bool,
         change: Modify<'_>,
     ) -> Result<Value, Status> {
-        self.modify_owned((group, plural), (namespace, name), dry_run, Owner::Nobody, change).await
+        self.modify_owned((group, plural), (namespace, name), dry_run, None, change).await
     }
 
     /// As [`Self::modify`], for a loop that writes the status of an object in
-    /// its first version: what it sets is owned by `manager`.
+    /// its first version, which comes to be owned.
     ///
     /// # Errors
     /// As [`Self::modify`].
@@ -73,24 +65,10 @@ impl ApiServer {
         &self,
         kind: (&str, &str),
         place: (&str, &str),
-        manager: &str,
+        owner: Owner<'_>,
         change: Modify<'_>,
     ) -> Result<Value, Status> {
-        self.modify_owned(kind, place, false, Owner::Updates(manager), change).await
-    }
-
-    /// As [`Self::modify_status`], for a loop that applies the status it makes.
-    ///
-    /// # Errors
-    /// As [`Self::modify`].
-    pub async fn apply_status(
-        &self,
-        kind: (&str, &str),
-        place: (&str, &str),
-        manager: &str,
-        change: Modify<'_>,
-    ) -> Result<Value, Status> {
-        self.modify_owned(kind, place, false, Owner::Applies(manager), change).await
+        self.modify_owned(kind, place, false, Some(owner), change).await
     }
 
     async fn modify_owned(
@@ -98,7 +76,7 @@ impl ApiServer {
         (group, plural): (&str, &str),
         (namespace, name): (&str, &str),
         dry_run: bool,
-        owner: Owner<'_>,
+        owner: Option<Owner<'_>>,
         change: Modify<'_>,
     ) -> Result<Value, Status> {
         let catalogue = self.catalogue();
@@ -112,9 +90,9 @@ impl ApiServer {
                 return Err(Status::not_found(resource.group_resource(), name));
             };
             let mut object = tree_of(resource, &entry.value, entry.revision);
-            let before = owner.manager().map(|_| object.clone());
+            let before = owner.map(|_| object.clone());
             let companions = change(&mut object, &view)?;
-            if let (Some(manager), Some(before)) = (owner.manager(), before)
+            if let (Some(owner), Some(before)) = (owner, before)
                 && before != object
             {
                 let target = Target {
@@ -124,6 +102,7 @@ impl ApiServer {
                     name: name.to_owned(),
                     subresource: "status".to_owned(),
                 };
+                let (Owner::Updates(manager) | Owner::Applies(manager)) = owner;
                 let caller = Caller { user: Arc::new(UserInfo::new("", &[])), agent: manager.into() };
                 let (options, now) = (WriteOptions::default(), self.edge.clock.now());
                 match owner {
@@ -131,7 +110,9 @@ impl ApiServer {
                         let config = status_of(&object);
                         object = self.apply(&target, &caller, &options, &before, (&config, true))?;
                     }
-                    _ => self.own_fields(&target, &caller, &options, now, &before, &mut object),
+                    Owner::Updates(_) => {
+                        self.own_fields(&target, &caller, &options, now, &before, &mut object)
+                    }
                 }
             }
             if dry_run {

@@ -3,20 +3,15 @@
 use std::sync::Arc;
 
 use informer::{ObjectKey, Whole};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::resource::v1::{DeviceTaintRule, ResourceClaim, ResourceSlice};
 use serde::Deserialize;
 
 use super::plan::{Effects, Observed, Reason, Told, effects, pause, tell};
-use crate::cases::{Written, check};
+use crate::cases::{Written, check, now};
 use crate::pods::PodView;
 
 const CASES: &str = include_str!("cases.yaml");
-
-fn now() -> Timestamp {
-    "2026-01-01T01:00:00Z".parse().unwrap()
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

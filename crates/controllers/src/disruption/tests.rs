@@ -4,21 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use apimachinery::value;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Deserialize;
 
 use super::plan::{Observed, Plan, fail_safe, go_selector, needs_scale, plan, selector, stale_in};
-use crate::cases::{Written, check};
+use crate::cases::{Written, check, now};
 use crate::pods::{Phase, PodView};
 
 const CASES: &str = include_str!("cases.yaml");
-
-fn now() -> Timestamp {
-    "2026-01-01T01:00:00Z".parse().unwrap()
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

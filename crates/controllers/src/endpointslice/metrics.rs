@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use informer::ObjectKey;
 use k8s_openapi::api::core::v1::Service;
 use parking_lot::Mutex;
-use serve::families::{Counter, Description, Families, Gauge, Histogram, exponential};
+use serve::families::{Counter, Description, Families, Gauge, Histogram};
 
 use super::hints::distribution;
 use super::plan::MOST;
-use crate::slices::{Tally, Totals};
+use crate::slices::{Tally, Totals, per_sync};
 
 pub(super) struct Metrics {
     added: Histogram,
@@ -23,9 +23,7 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub fn among(families: &Families) -> Self {
-        let per_sync = |name, help| {
-            families.histogram(Description { name, help, labels: &[] }, exponential(2.0, 2.0, 15))
-        };
+        let per_sync = |name, help| per_sync(families, name, help);
         let gauge = |name, help| families.gauge(Description { name, help, labels: &[] });
         Self {
             added: per_sync(

@@ -6,7 +6,7 @@ use serve::families::{Counter, Description, Families, Histogram, exponential};
 use tokio::time::Instant;
 
 use super::plan::MOST;
-use crate::slices::{Tally, Totals};
+use crate::slices::{Tally, Totals, per_sync};
 
 pub(super) struct Metrics {
     added: Histogram,
@@ -19,9 +19,7 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub fn among(families: &Families) -> Self {
-        let per_sync = |name, help| {
-            families.histogram(Description { name, help, labels: &[] }, exponential(2.0, 2.0, 15))
-        };
+        let per_sync = |name, help| per_sync(families, name, help);
         let gauge = |name, help| families.gauge(Description { name, help, labels: &[] });
         Self {
             added: per_sync(

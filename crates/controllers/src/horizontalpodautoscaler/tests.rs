@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use apimachinery::{Value, value};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior, MetricSpec,
 };
@@ -13,13 +13,9 @@ use serde::Deserialize;
 use super::behavior::{Bounds, History};
 use super::plan::{Observed, Plan, Scale, needs_metrics, plan, rescaled};
 use super::readings::{self, PodReading, Reading};
-use crate::cases::{Written, check};
+use crate::cases::{Written, check, now};
 
 const CASES: &str = include_str!("cases.yaml");
-
-fn now() -> Timestamp {
-    "2026-01-01T01:00:00Z".parse().unwrap()
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

@@ -11,14 +11,10 @@ use serde::Deserialize;
 use super::plan::{Observed, Plan, plan};
 use super::template;
 use super::{TRACKING, metrics};
-use crate::cases::{Written, check};
+use crate::cases::{Written, check, now};
 use crate::pods::{Phase, PodView};
 
 const CASES: &str = include_str!("cases.yaml");
-
-fn now() -> Timestamp {
-    "2026-01-01T01:00:00Z".parse().unwrap()
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

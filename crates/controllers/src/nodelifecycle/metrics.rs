@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serve::families::{Counter, Description, Families, Gauge, Histogram, exponential};
 use tokio::time::Instant;
 
-use super::zones::sizes;
+use super::zones::{sizes, zone_of};
 use crate::nodes::NodeView;
 
 pub(super) struct Metrics {
@@ -59,12 +59,12 @@ impl Metrics {
 
     /// A node was given up.
     pub fn evicted(&self, node: &NodeView) {
-        self.evictions.increase(&[&label(node)]);
+        self.evictions.increase(&[&zone_of(node)]);
     }
 
     /// All nodes that there are.
     pub fn seen<'a>(&self, nodes: impl Iterator<Item = &'a NodeView>) {
-        let sizes = sizes(nodes, label);
+        let sizes = sizes(nodes);
         let mut zones = self.zones.lock();
         zones.retain(|zone| {
             if !sizes.contains_key(zone) {
@@ -87,14 +87,5 @@ impl Metrics {
         let health = if total == 0 { 100.0 } else { (100 * ready) as f64 / total as f64 };
         self.health.set(&[zone], health);
         self.unhealthy.set(&[zone], not_ready as f64);
-    }
-}
-
-/// A node's zone as upstream writes it (`nodetopology.GetZoneKey`).
-fn label(node: &NodeView) -> String {
-    let of = |key: &str| node.labels.get(key).map_or("", String::as_str);
-    match (of("topology.kubernetes.io/region"), of("topology.kubernetes.io/zone")) {
-        ("", "") => String::new(),
-        (region, zone) => format!("{region}:\0:{zone}"),
     }
 }

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use api::node::{REGION, ZONE};
+
 use crate::nodes::NodeView;
 
 /// `--node-eviction-rate` of 0.1 a second.
@@ -20,17 +22,17 @@ const LARGE: usize = 50;
 /// How long to wait between two nodes of a zone. None: give up none.
 pub type Pace = Option<Duration>;
 
-/// The zone's name among zones: region and zone.
+/// The zone's name among zones, as upstream writes it (`nodetopology.GetZoneKey`).
 pub fn zone_of(node: &NodeView) -> String {
-    let label = |key: &str| node.labels.get(key).cloned().unwrap_or_default();
-    format!("{}:{}", label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"))
+    let label = |key: &str| node.labels.get(key).map_or("", String::as_str);
+    match (label(REGION), label(ZONE)) {
+        ("", "") => String::new(),
+        (region, zone) => format!("{region}:\0:{zone}"),
+    }
 }
 
 /// How many nodes of each zone are ready, and how many are not.
-pub fn sizes<'a>(
-    nodes: impl IntoIterator<Item = &'a NodeView>,
-    zone_of: impl Fn(&NodeView) -> String,
-) -> BTreeMap<String, (usize, usize)> {
+pub fn sizes<'a>(nodes: impl IntoIterator<Item = &'a NodeView>) -> BTreeMap<String, (usize, usize)> {
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for node in nodes {
         let (ready, not_ready) = counts.entry(zone_of(node)).or_default();
@@ -44,7 +46,7 @@ pub fn sizes<'a>(
 
 /// The pace of every zone. Where every zone is silent none gives up a node.
 pub fn paces<'a>(nodes: impl IntoIterator<Item = &'a NodeView>) -> BTreeMap<String, Pace> {
-    let counts = sizes(nodes, zone_of);
+    let counts = sizes(nodes);
     if counts.values().all(|(ready, _)| *ready == 0) {
         return counts.into_keys().map(|zone| (zone, None)).collect();
     }

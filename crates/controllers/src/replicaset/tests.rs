@@ -4,19 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use apimachinery::Value;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde::Deserialize;
 
 use super::plan::{Failure, Observed, plan, status};
-use crate::cases::{Written, check};
+use crate::cases::{Written, check, now};
 use crate::pods::{Phase, PodView};
 
 const CASES: &str = include_str!("cases.yaml");
-
-fn now() -> Timestamp {
-    "2026-01-01T01:00:00Z".parse().unwrap()
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use apimachinery::{Value, value};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -14,16 +14,12 @@ use super::claims;
 use super::history;
 use super::members::{self, REVISION, Revision};
 use super::plan::{Observed, Plan, Step, plan};
-use crate::cases::{Written, check};
+use crate::cases::{Written, check, now};
 use crate::pods::{Phase, PodView};
 use crate::revisions::Action;
 use crate::volume_claims::ClaimView;
 
 const CASES: &str = include_str!("cases.yaml");
-
-fn now() -> Timestamp {
-    "2026-01-01T01:00:00Z".parse().unwrap()
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -356,7 +356,8 @@ fn the_proxy_follows_the_api() {
         api.put("services", &api::service("web", "10.96.0.7"));
         api.put("endpointslices", &api::slice("web", &[a_ips[0]]));
         let edge = Edge::system();
-        let mut proxy = proxy::run(&edge, api.transport(), node()).unwrap();
+        let mut proxy =
+            proxy::run(&edge, api.transport(), proxy::nodes(&edge, api.transport()), node()).unwrap();
         proxy.synced().await;
         assert_eq!(who(client.ask_tcp(at("10.96.0.7", 80))), "a");
         api.put("endpointslices", &api::slice("web", &[b_ips[0]]));

@@ -2,8 +2,7 @@
 //! age where it asks for nothing.
 
 use apimachinery::jsonpath::JsonPath;
-use apimachinery::structural::go_float;
-use apimachinery::{Value, json, meta, table, time};
+use apimachinery::{Value, go, json, meta, table, time};
 use apiserver::Column;
 use jiff::Timestamp;
 
@@ -82,7 +81,7 @@ fn text(value: &Value) -> String {
     match value {
         Value::Null => "<no value>".into(),
         Value::String(text) => text.clone(),
-        Value::Float(number) => go_float(*number),
+        Value::Float(number) => go::float(*number),
         other => json::to_string(other),
     }
 }

@@ -10,7 +10,7 @@ use apimachinery::field::{Errors, Kind, Path, quote};
 use apimachinery::managed_fields::Structure;
 use apimachinery::schema::Strictness;
 use apimachinery::structural::{self, Schema};
-use apimachinery::{Key, Status, Value, json, meta};
+use apimachinery::{Key, Status, Value, go, json, meta};
 use apiserver::{Companion, Context, Conversion, Scale, ScaleSelector, Strategy, Version, View};
 use jiff::Timestamp;
 
@@ -157,8 +157,8 @@ fn nested<'a>(
             let place = dotted(&path[..depth]);
             return Err(format!(
                 "{place} accessor error: {} is of the type {}, expected map[string]interface {{}}",
-                go_value(at),
-                go_type(at)
+                go::plain(at),
+                go::type_of(at)
             ));
         };
         match members.get(name) {
@@ -170,39 +170,11 @@ fn nested<'a>(
         return Ok(Some(at));
     }
     let place = dotted(path);
-    Err(format!("{place} accessor error: {} is of the type {}, expected {wanted}", go_value(at), go_type(at)))
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Int(_) => "int64",
-        Value::Float(_) => "float64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
-/// As Go's `%v` prints.
-fn go_value(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".into(),
-        Value::String(text) => text.clone(),
-        Value::Float(number) => structural::go_float(*number),
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(" "))
-        }
-        Value::Object(object) => {
-            let mut members: Vec<_> = object.iter().collect();
-            members.sort_by_key(|(name, _)| *name);
-            let members: Vec<String> =
-                members.into_iter().map(|(name, value)| format!("{name}:{}", go_value(value))).collect();
-            format!("map[{}]", members.join(" "))
-        }
-        other => json::to_string(other),
-    }
+    Err(format!(
+        "{place} accessor error: {} is of the type {}, expected {wanted}",
+        go::plain(at),
+        go::type_of(at)
+    ))
 }
 
 fn replicas(object: &Value, path: &[apiserver::Text], errors: &mut Errors) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use apimachinery::field::quote;
 use apimachinery::{Status, Value};
-use apiserver::{ApiServer, Changes, View};
+use apiserver::{ApiServer, Changes, OWN_MANAGER, Owner, View};
 
 use super::ignore_absent;
 use crate::conditions::{self, Told};
@@ -85,7 +85,7 @@ async fn pass(server: &ApiServer) -> Result<bool, Status> {
         };
         ignore_absent(
             server
-                .modify_status(API_SERVICES, ("", &name), apiserver::OWN_MANAGER, &mut change)
+                .modify_status(API_SERVICES, ("", &name), Owner::Updates(OWN_MANAGER), &mut change)
                 .await
                 .map(drop),
         )?;

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use apimachinery::{Status, Value, json, meta, value};
-use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, OWN_MANAGER, View};
+use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, OWN_MANAGER, Owner, View};
 use edge::Task;
 use jiff::Timestamp;
 
@@ -211,7 +211,10 @@ impl Definitions {
             Ok(Vec::new())
         };
         ignore_absent(
-            server.modify_status(DEFINITIONS, ("", name), OWN_MANAGER, &mut change).await.map(|_| ()),
+            server
+                .modify_status(DEFINITIONS, ("", name), Owner::Updates(OWN_MANAGER), &mut change)
+                .await
+                .map(|_| ()),
         )
     }
 

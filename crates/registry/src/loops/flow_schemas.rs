@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use apimachinery::{Status, Value};
-use apiserver::{ApiServer, Changes, View};
+use apiserver::{ApiServer, Changes, Owner, View};
 
 use super::ignore_absent;
 use crate::conditions::{self, Told};
@@ -62,7 +62,9 @@ async fn pass(server: &ApiServer) -> Result<(), Status> {
             conditions::set(tree, Told { kind: DANGLING, status, reason, message: &message }, now);
             Ok(Vec::new())
         };
-        ignore_absent(server.apply_status(SCHEMAS, ("", &name), MANAGER, &mut change).await.map(drop))?;
+        ignore_absent(
+            server.modify_status(SCHEMAS, ("", &name), Owner::Applies(MANAGER), &mut change).await.map(drop),
+        )?;
     }
     Ok(())
 }

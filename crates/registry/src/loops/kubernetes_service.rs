@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use apimachinery::{Status, Value, time, value};
-use apiserver::{ApiServer, Change, Companion, OWN_MANAGER, View};
+use apiserver::{ApiServer, Change, Companion, OWN_MANAGER, Owner, View};
 
 use super::{Cluster, create_missing};
 use crate::core::service::addresses::AddressRange;
@@ -63,8 +63,9 @@ pub(super) async fn tell_range(server: &ApiServer) -> Result<(), Status> {
         }
         Ok(Vec::new())
     };
-    let told =
-        server.apply_status(RANGES, ("", NAME), "kubernetes-service-cidr-controller", &mut change).await;
+    let told = server
+        .modify_status(RANGES, ("", NAME), Owner::Applies("kubernetes-service-cidr-controller"), &mut change)
+        .await;
     super::ignore_absent(told.map(drop))
 }
 

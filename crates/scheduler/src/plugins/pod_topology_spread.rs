@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use api::node::ZONE;
 use api::tolerations::first_untolerated;
 use apimachinery::labels::{Operator, Requirement, Selector};
 use k8s_openapi::api::core::v1::TopologySpreadConstraint;
@@ -22,7 +23,6 @@ use crate::framework::{
 use crate::selector;
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
-const ZONE: &str = "topology.kubernetes.io/zone";
 /// Labels by which the pods of one StatefulSet differ.
 const OWN_LABELS: [&str; 2] = ["statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"];
 
