@@ -11,6 +11,7 @@ use bytes::Bytes;
 use client::WatchKind;
 use edge::Clock;
 use jiff::Timestamp;
+use smallvec::SmallVec;
 
 use crate::catalogue::Resource;
 use crate::generic::{Change, Item, Listed, Published, Watching, is_old, scale, write_json};
@@ -401,77 +402,83 @@ struct Written {
 impl Written {
     /// What is to be told next, as much of it as is there.
     async fn next(&mut self) -> Option<Bytes> {
-        let item = self.watching.next().await?;
-        let mut more = self.watching.try_next();
-        // A table has ages.
-        if let (Item::Change(change), None, false) =
-            (&item, &more, matches!(self.wanted.shape, Shape::Table(..)))
-        {
-            let form = self.form(change);
-            return Some(self.recent.get_or_encode(form, || {
-                let mut out = Vec::with_capacity(change.entry.value.len() + 128);
-                write_change(form, &*self.clock, false, &mut out);
-                out
-            }));
+        let mut item = Some(self.watching.next().await?);
+        let mut changes = SmallVec::<[Change; 4]>::new();
+        while let Some(Item::Change(change)) = item {
+            changes.push(change);
+            item = if changes.len() < TOGETHER { self.watching.try_next() } else { None };
         }
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        let Some(last) = item else { return Some(self.chunk(&changes, is_first)) };
         let mut out = Vec::with_capacity(4096);
-        self.write(item, &mut out);
-        for at in 1..TOGETHER {
-            let Some(item) = more.take() else { break };
-            self.write(item, &mut out);
-            if at + 1 < TOGETHER {
-                more = self.watching.try_next();
-            }
-        }
+        write_changes(self.form(&changes), &*self.clock, is_first, &mut out);
+        self.write(&last, is_first && changes.is_empty(), &mut out);
         Some(Bytes::from(out))
     }
 
-    fn form<'f>(&'f self, change: &'f Change) -> Form<'f> {
-        let watching = &self.watching;
-        Form { resource: &watching.resource, version: watching.version, change, wanted: self.wanted }
+    /// Changes as somebody else was told of them, if possible.
+    fn chunk(&self, changes: &[Change], is_first: bool) -> Bytes {
+        let form = self.form(changes);
+        let encode = || {
+            let mut out =
+                Vec::with_capacity(changes.iter().map(|change| change.entry.value.len() + 128).sum());
+            write_changes(form, &*self.clock, is_first, &mut out);
+            out
+        };
+        // A table has ages, and columns in its first event.
+        let is_table = matches!(self.wanted.shape, Shape::Table(..));
+        if is_table { encode().into() } else { self.recent.get_or_encode(form, encode) }
     }
 
-    fn write(&mut self, item: Item, out: &mut Vec<u8>) {
-        let is_first = self.is_first && !matches!(item, Item::Error(_));
+    fn form<'f>(&'f self, changes: &'f [Change]) -> Form<'f> {
+        let watching = &self.watching;
+        Form { resource: &watching.resource, version: watching.version, changes, wanted: self.wanted }
+    }
+
+    fn write(&self, item: &Item, is_first: bool, out: &mut Vec<u8>) {
         match item {
-            Item::Change(change) => write_change(self.form(&change), &*self.clock, is_first, out),
+            Item::Change(change) => {
+                write_changes(self.form(std::slice::from_ref(change)), &*self.clock, is_first, out);
+            }
             Item::Bookmark { revision, ends_initial_events } => {
                 let (resource, version) = (&self.watching.resource, self.watching.version);
-                let object = bookmark(resource, version, revision, ends_initial_events);
+                let object = bookmark(resource, version, *revision, *ends_initial_events);
                 let shown = shaped(resource, version, object, self.wanted.shape, self.clock.now(), is_first);
                 write_event("BOOKMARK", &shown, self.wanted, out);
             }
             Item::Error(status) => write_event("ERROR", &status.to_value(), self.wanted, out),
         }
-        self.is_first &= !is_first;
     }
 }
 
-/// Appends what became of an object, as an event; `is_first` where it is the
-/// watch's first.
-fn write_change(form: Form<'_>, clock: &dyn Clock, is_first: bool, out: &mut Vec<u8>) {
-    let Form { resource, version, change, wanted } = form;
-    let kind = match change.kind {
-        WatchKind::Added => "ADDED",
-        WatchKind::Modified => "MODIFIED",
-        WatchKind::Deleted => "DELETED",
-        WatchKind::Bookmark => "BOOKMARK",
-    };
-    let published = Published { revision: change.revision, ..Published::of(resource, &change.entry) };
-    if as_stored(resource, version, wanted) && !is_old(resource, change.revision) {
-        out.extend_from_slice(b"{\"type\":\"");
-        out.extend_from_slice(kind.as_bytes());
-        out.extend_from_slice(b"\",\"object\":");
-        published.write_json(out);
-        out.extend_from_slice(b"}\n");
-        return;
-    }
-    match in_version(resource, version, published.tree()) {
-        Ok(tree) => {
-            let shown = shaped(resource, version, tree, wanted.shape, clock.now(), is_first);
-            write_event(kind, &shown, wanted, out);
+/// Appends what became of objects, as events; `is_first` where they begin the
+/// watch.
+fn write_changes(form: Form<'_>, clock: &dyn Clock, mut is_first: bool, out: &mut Vec<u8>) {
+    let Form { resource, version, changes, wanted } = form;
+    for change in changes {
+        let kind = match change.kind {
+            WatchKind::Added => "ADDED",
+            WatchKind::Modified => "MODIFIED",
+            WatchKind::Deleted => "DELETED",
+            WatchKind::Bookmark => "BOOKMARK",
+        };
+        let published = Published { revision: change.revision, ..Published::of(resource, &change.entry) };
+        if as_stored(resource, version, wanted) && !is_old(resource, change.revision) {
+            out.extend_from_slice(b"{\"type\":\"");
+            out.extend_from_slice(kind.as_bytes());
+            out.extend_from_slice(b"\",\"object\":");
+            published.write_json(out);
+            out.extend_from_slice(b"}\n");
+            continue;
         }
-        Err(status) => write_event("ERROR", &status.to_value(), wanted, out),
+        match in_version(resource, version, published.tree()) {
+            Ok(tree) => {
+                let shown = shaped(resource, version, tree, wanted.shape, clock.now(), is_first);
+                write_event(kind, &shown, wanted, out);
+            }
+            Err(status) => write_event("ERROR", &status.to_value(), wanted, out),
+        }
+        is_first = false;
     }
 }
 

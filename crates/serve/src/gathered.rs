@@ -14,8 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// So much goes out at once; a piece that is not much smaller goes out alone.
 const MOST: usize = 64 << 10;
-/// A piece from this size on is not worth being copied.
-const LARGE: usize = 8 << 10;
+/// A piece from this size on is not worth being copied. Frames are of 16 KiB at
+/// most where the client did not ask for more.
+const LARGE: usize = 32 << 10;
 /// How often the task is run at most before what waits goes out.
 const TURNS: u8 = 8;
 /// What a connection that sends little keeps of its buffer.
@@ -319,7 +320,7 @@ mod tests {
         let mut rest = sent.clone();
         let mut most = 0;
         for round in 0..10_000 {
-            let pieces: Vec<&[u8]> = rest.chunks(1 + round * 37 % 12_000).collect();
+            let pieces: Vec<&[u8]> = rest.chunks(1 + round * 37 % 48_000).collect();
             rest = task.run(&pieces);
             most = most.max(task.connection.waiting.len());
             task.connection.stream.room = round * 101 % 5_000;

@@ -258,6 +258,8 @@ impl Run {
             .args(["--ginkgo.no-color", "--ginkgo.timeout=24h", "--provider=local", "--disable-log-dump"])
             .arg(format!("--kubeconfig={}", self.cluster.kubeconfig().display()))
             .arg(format!("--kubectl-path={}", kubectl()?.display()))
+            // Some specs leave folders there.
+            .env("TMPDIR", scratch.path())
             .env("HOME", scratch.path())
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)

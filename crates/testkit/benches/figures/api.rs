@@ -246,13 +246,14 @@ async fn listing(report: &mut Report, load: &Load) {
 
 /// 1,000 watchers and what they are told.
 async fn watching(report: &mut Report, load: &Load) {
-    for (connections, name, wanted, theirs) in [
-        (1000, "watch, a delivery to 1,000 connections, server CPU", None, Some(27.6)),
-        (20, "watch, a delivery to 1,000 on 20 connections, server CPU", Some(2.7), None),
+    for (connections, writers, name, wanted) in [
+        (1000, CLIENTS, "watch, a delivery to 1,000 connections, server CPU", None),
+        (20, CLIENTS, "watch, a delivery to 1,000 on 20 connections, server CPU", Some(2.7)),
+        (20, 1, "the same, one client writing", None),
     ] {
-        let (each, memory) = deliveries(load, connections, name).await;
-        report.add(name, each, "us", wanted, theirs);
-        if connections == 20 {
+        let (each, memory) = deliveries(load, connections, writers, name).await;
+        report.add(name, each, "us", wanted, 27.6);
+        if writers == 1 {
             report.add("memory with them and what is stored", memory, "MiB", 150.0, 1195.0);
         }
     }
@@ -272,12 +273,12 @@ fn count_events(response: Response<Incoming>, delivered: &Arc<AtomicUsize>) -> J
 }
 
 /// 1,000 watchers of one namespace on so many connections (one each: HTTP/1.1);
-/// every change is delivered to each. Gives what a delivery costs, and the
-/// server's memory in MiB while they watch.
-async fn deliveries(load: &Load, connections: usize, name: &str) -> (f64, f64) {
+/// every change is delivered to each. Gives what a delivery costs, its part of
+/// the change included, and the server's memory in MiB while they watch.
+async fn deliveries(load: &Load, connections: usize, writers: usize, name: &str) -> (f64, f64) {
     const WATCHERS: usize = 1000;
-    const CHANGES: usize = 100;
-    let namespace = format!("watched-{connections}");
+    let changes = 50 * writers.clamp(2, 20);
+    let namespace = format!("watched-{connections}-{writers}");
     let path = format!("/api/v1/namespaces/{namespace}/configmaps");
     let watch = format!("{path}?watch=true&resourceVersion=0&timeoutSeconds=120");
     let delivered = Arc::new(AtomicUsize::new(0));
@@ -303,16 +304,14 @@ async fn deliveries(load: &Load, connections: usize, name: &str) -> (f64, f64) {
     let body = format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{namespace}"}}}}"#);
     admin.ask("POST", "/api/v1/namespaces", JSON, &body).await;
     let cpu = cpu_seconds(load.pid);
-    for at in 0..CHANGES {
-        admin.ask("POST", &path, JSON, &config_map(&format!("w-{at}"))).await;
-    }
+    load.run(changes, writers, move |at| ("POST", path.clone(), JSON, config_map(&format!("w-{at}")))).await;
     let start = Instant::now();
-    while delivered.load(Ordering::Relaxed) < WATCHERS * CHANGES && start.elapsed() < Duration::from_secs(30)
+    while delivered.load(Ordering::Relaxed) < WATCHERS * changes && start.elapsed() < Duration::from_secs(30)
     {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let count = delivered.load(Ordering::Relaxed);
-    assert_eq!(count, WATCHERS * CHANGES, "{name}: events were lost");
+    assert_eq!(count, WATCHERS * changes, "{name}: events were lost");
     let each = (cpu_seconds(load.pid) - cpu) * 1e6 / count as f64;
     // The API alone has no helpers.
     let memory = pss_mib(&[load.pid]);
