@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use crate::context::{OWNER, orphans_of};
+use crate::owners::controlled_by;
 use crate::pods::PodView;
 
 /// What to do about one object.
@@ -85,14 +86,7 @@ impl Owner {
         let metadata = owner.metadata();
         let tree = selector.and_then(|selector| Value::from_serialize(selector).ok()).unwrap_or_default();
         Self {
-            reference: OwnerReference {
-                api_version: K::API_VERSION.into(),
-                kind: K::KIND.into(),
-                name: metadata.name.clone().unwrap_or_default(),
-                uid: metadata.uid.clone().unwrap_or_default(),
-                controller: Some(true),
-                block_owner_deletion: Some(true),
-            },
+            reference: controlled_by(owner),
             terminating: metadata.deletion_timestamp.is_some(),
             selector: Selector::of_label_selector(&tree).unwrap_or_else(|_| Selector::nothing()),
             finalizer: None,

@@ -37,6 +37,7 @@ mod legacytokencleaner;
 mod namespace;
 mod nodelifecycle;
 mod nodes;
+mod owners;
 mod percent;
 mod persistentvolumebinder;
 mod podcertificaterequestcleaner;

@@ -10,6 +10,7 @@ use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::{Affinity, ContainerStatus, Pod, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+use crate::owners::controlled_by;
 use crate::volume_claims::ephemeral_claim;
 
 /// PodPhase.
@@ -293,14 +294,7 @@ where
             labels: of_template.labels,
             annotations: of_template.annotations,
             finalizers: of_template.finalizers,
-            owner_references: Some(vec![OwnerReference {
-                api_version: K::API_VERSION.into(),
-                kind: K::KIND.into(),
-                name,
-                uid: of_owner.uid.clone().unwrap_or_default(),
-                controller: Some(true),
-                block_owner_deletion: Some(true),
-            }]),
+            owner_references: Some(vec![controlled_by(owner)]),
             ..ObjectMeta::default()
         },
         spec: template.spec.clone(),

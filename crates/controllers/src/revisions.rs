@@ -5,10 +5,12 @@
 use client::{Api, DeleteOptions, Error, Object, Patch};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 
 use apimachinery::value;
+
+use crate::owners::controlled_by;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -103,14 +105,7 @@ pub fn new<K: Object>(
             namespace: of_owner.namespace.clone(),
             labels: Some(labels),
             annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
-            owner_references: Some(vec![OwnerReference {
-                api_version: K::API_VERSION.into(),
-                kind: K::KIND.into(),
-                name,
-                uid: of_owner.uid.clone().unwrap_or_default(),
-                controller: Some(true),
-                block_owner_deletion: Some(true),
-            }]),
+            owner_references: Some(vec![controlled_by(owner)]),
             ..ObjectMeta::default()
         },
         data,

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::rolling::{self, replicas, wanted};
+use crate::owners::controlled_by;
 use crate::template_hash::template_hash;
 
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -165,14 +166,7 @@ fn create(observed: &Observed<'_>, old: &[&ReplicaSet], recreate: bool) -> Actio
             namespace: deployment.metadata.namespace.clone(),
             labels: Some(labels),
             annotations: Some(annotations),
-            owner_references: Some(vec![OwnerReference {
-                api_version: "apps/v1".into(),
-                kind: "Deployment".into(),
-                name,
-                uid: deployment.metadata.uid.clone().unwrap_or_default(),
-                controller: Some(true),
-                block_owner_deletion: Some(true),
-            }]),
+            owner_references: Some(vec![controlled_by(deployment)]),
             ..ObjectMeta::default()
         },
         spec: ReplicaSetSpec {

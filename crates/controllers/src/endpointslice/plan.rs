@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::hints::hints;
+use crate::owners::controlled_by;
 use crate::pods::PodView;
 use crate::services::{self, HEADLESS, Port};
 use crate::slices::{Action, MANAGED_BY, SERVICE_NAME};
@@ -221,14 +222,7 @@ fn metadata(observed: &Observed<'_>) -> ObjectMeta {
         generate_name: Some(format!("{name}-")),
         namespace: service.namespace.clone(),
         labels: Some(labels),
-        owner_references: Some(vec![OwnerReference {
-            api_version: "v1".into(),
-            kind: "Service".into(),
-            name,
-            uid: service.uid.clone().unwrap_or_default(),
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        }]),
+        owner_references: Some(vec![controlled_by(observed.service)]),
         ..ObjectMeta::default()
     }
 }

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointSubset, Endpoints, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::owners::controlled_by;
 use crate::services;
 use crate::slices::{Action, MANAGED_BY, SERVICE_NAME};
 
@@ -200,14 +201,7 @@ fn metadata(endpoints: &Endpoints) -> ObjectMeta {
         namespace: own.namespace.clone(),
         labels: Some(labels),
         annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
-        owner_references: Some(vec![OwnerReference {
-            api_version: "v1".into(),
-            kind: "Endpoints".into(),
-            name,
-            uid: own.uid.clone().unwrap_or_default(),
-            controller: Some(true),
-            block_owner_deletion: Some(true),
-        }]),
+        owner_references: Some(vec![controlled_by(endpoints)]),
         ..ObjectMeta::default()
     }
 }

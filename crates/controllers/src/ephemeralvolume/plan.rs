@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimTemplate, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::owners::controlled_by;
 use crate::pods::PodView;
 use crate::volume_claims::{ClaimView, ephemeral_claim};
 
@@ -52,14 +52,7 @@ fn is_owned(claim: &ClaimView, uid: &str) -> bool {
 
 fn claim_of(pod: &Pod, claim: String, template: &PersistentVolumeClaimTemplate) -> PersistentVolumeClaim {
     let metadata = template.metadata.clone().unwrap_or_default();
-    let owner = OwnerReference {
-        api_version: Pod::API_VERSION.into(),
-        kind: Pod::KIND.into(),
-        name: pod.metadata.name.clone().unwrap_or_default(),
-        uid: pod.metadata.uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    };
+    let owner = controlled_by(pod);
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(claim),
