@@ -9,7 +9,8 @@
 
 use std::sync::Arc;
 
-use apimachinery::Status;
+use apimachinery::{Status, validation};
+use http::HeaderValue;
 
 use crate::pipeline::{Head, with_group};
 use crate::route::Route;
@@ -18,10 +19,10 @@ use crate::{Action, ApiServer, UserInfo, View};
 const NODE_OF_TOKEN: &str = "authentication.kubernetes.io/node-name";
 
 /// What the headers ask for.
-struct Wanted<'a> {
-    name: &'a str,
-    uid: &'a str,
-    groups: Vec<&'a str>,
+struct Wanted {
+    name: String,
+    uid: String,
+    groups: Vec<String>,
     /// Keys and values as they came, a key once for each of its values.
     extra: Vec<(String, String)>,
 }
@@ -42,7 +43,7 @@ impl ApiServer {
         let wanted = wanted(head);
         if wanted.name.is_empty() {
             if !wanted.groups.is_empty() || !wanted.extra.is_empty() || !wanted.uid.is_empty() {
-                return Err(Status::bad_request(nobody(wanted.uid, &wanted.groups, &wanted.extra)));
+                return Err(Status::bad_request(nobody(&wanted.uid, &wanted.groups, &wanted.extra)));
             }
             return Ok(user);
         }
@@ -92,29 +93,38 @@ impl ApiServer {
     }
 }
 
-fn wanted(head: &Head) -> Wanted<'_> {
-    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+fn wanted(head: &Head) -> Wanted {
+    let text = |name: &str| head.headers.get(name).map(told).unwrap_or_default();
     let groups = head.headers.get_all("impersonate-group").iter();
     let extra = head.headers.iter().filter_map(|(header, value)| {
         let key = header.as_str().strip_prefix("impersonate-extra-")?;
-        Some((crate::query::decode(key, false).into_owned(), value.to_str().ok()?.to_owned()))
+        Some((crate::query::decode(key, false).into_owned(), told(value)))
     });
     Wanted {
         name: text("impersonate-user"),
         uid: text("impersonate-uid"),
-        groups: groups.filter_map(|value| value.to_str().ok()).collect(),
+        groups: groups.map(told).collect(),
         extra: extra.collect(),
     }
 }
 
-/// A service account's namespace and name.
+/// What a header says, whatever its bytes: one that counted as nothing would leave the client
+/// its own rights.
+fn told(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+/// A service account's namespace and name, where they can be such.
 fn account(name: &str) -> Option<(&str, &str)> {
-    name.strip_prefix("system:serviceaccount:")?.split_once(':')
+    let (namespace, account) = name.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    let valid =
+        validation::dns1123_label(namespace).is_empty() && validation::dns1123_subdomain(account).is_empty();
+    valid.then_some((namespace, account))
 }
 
 /// The narrow ways to be whom the headers name, in the order in which they are
 /// tried.
-fn narrow_ways<'a>(wanted: &'a Wanted<'a>, user: &UserInfo) -> Vec<(&'static str, Vec<Right<'a>>)> {
+fn narrow_ways<'a>(wanted: &'a Wanted, user: &UserInfo) -> Vec<(&'static str, Vec<Right<'a>>)> {
     const GROUP: &str = "authentication.k8s.io";
     let is_name_alone = wanted.uid.is_empty() && wanted.groups.is_empty() && wanted.extra.is_empty();
     if let Some(node) = wanted.name.strip_prefix("system:node:") {
@@ -128,46 +138,51 @@ fn narrow_ways<'a>(wanted: &'a Wanted<'a>, user: &UserInfo) -> Vec<(&'static str
         }
         return ways;
     }
-    if let Some((namespace, name)) = account(wanted.name) {
+    if let Some((namespace, name)) = account(&wanted.name) {
         return match is_name_alone {
             true => vec![("serviceaccount", vec![(GROUP, "serviceaccounts", "", namespace, name)])],
             false => Vec::new(),
         };
     }
-    if wanted.groups.contains(&"system:masters") {
+    if wanted.groups.iter().any(|group| group == "system:masters") {
         return Vec::new();
     }
-    let mut rights = vec![(GROUP, "users", "", "", wanted.name)];
-    rights.extend(wanted.groups.iter().map(|group| (GROUP, "groups", "", "", *group)));
+    let mut rights = vec![(GROUP, "users", "", "", wanted.name.as_str())];
+    rights.extend(wanted.groups.iter().map(|group| (GROUP, "groups", "", "", group.as_str())));
     rights.extend(further_rights(wanted));
     vec![("user-info", rights)]
 }
 
 /// The rights of old.
-fn wide_rights<'a>(wanted: &'a Wanted<'a>) -> Vec<Right<'a>> {
-    let mut rights = vec![match account(wanted.name) {
+fn wide_rights(wanted: &Wanted) -> Vec<Right<'_>> {
+    let mut rights = vec![match account(&wanted.name) {
         Some((namespace, name)) => ("", "serviceaccounts", "", namespace, name),
-        None => ("", "users", "", "", wanted.name),
+        None => ("", "users", "", "", wanted.name.as_str()),
     }];
-    rights.extend(wanted.groups.iter().map(|group| ("", "groups", "", "", *group)));
+    rights.extend(wanted.groups.iter().map(|group| ("", "groups", "", "", group.as_str())));
     rights.extend(further_rights(wanted));
     rights
 }
 
 /// The rights to a UID and extra values, which are the same in every way.
-fn further_rights<'a>(wanted: &'a Wanted<'a>) -> impl Iterator<Item = Right<'a>> {
+fn further_rights(wanted: &Wanted) -> impl Iterator<Item = Right<'_>> {
     const GROUP: &str = "authentication.k8s.io";
-    let uid = (!wanted.uid.is_empty()).then_some((GROUP, "uids", "", "", wanted.uid));
+    let uid = (!wanted.uid.is_empty()).then_some((GROUP, "uids", "", "", wanted.uid.as_str()));
     let extra =
         wanted.extra.iter().map(|(key, value)| (GROUP, "userextras", key.as_str(), "", value.as_str()));
     uid.into_iter().chain(extra)
 }
 
 /// The user that the request is served as.
-fn made(wanted: &Wanted<'_>, is_node: bool) -> Arc<UserInfo> {
-    let mut made = UserInfo { uid: wanted.uid.to_owned(), ..UserInfo::new(wanted.name, &wanted.groups) };
+fn made(wanted: &Wanted, is_node: bool) -> Arc<UserInfo> {
+    let mut made = UserInfo {
+        name: wanted.name.clone(),
+        uid: wanted.uid.clone(),
+        groups: wanted.groups.clone(),
+        ..UserInfo::default()
+    };
     if wanted.groups.is_empty() {
-        if let Some((namespace, _)) = account(wanted.name) {
+        if let Some((namespace, _)) = account(&wanted.name) {
             made.groups =
                 vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
         } else if is_node {
@@ -187,7 +202,7 @@ fn made(wanted: &Wanted<'_>, is_node: bool) -> Arc<UserInfo> {
 }
 
 /// Impersonation of nobody, as Go prints what was asked for.
-fn nobody(uid: &str, groups: &[&str], extra: &[(String, String)]) -> String {
+fn nobody(uid: &str, groups: &[String], extra: &[(String, String)]) -> String {
     let quoted = |texts: &[&str]| texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
     let list = |texts: &[&str]| {
         if texts.is_empty() { "[]string(nil)".to_owned() } else { format!("[]string{{{}}}", quoted(texts)) }
@@ -205,7 +220,7 @@ fn nobody(uid: &str, groups: &[&str], extra: &[(String, String)]) -> String {
     };
     format!(
         "requested &user.DefaultInfo{{Name:\"\", UID:{uid:?}, Groups:{}, Extra:{extra}}} without impersonating a user name",
-        list(groups)
+        list(&groups.iter().map(String::as_str).collect::<Vec<_>>())
     )
 }
 
@@ -214,7 +229,8 @@ mod tests {
     use super::*;
 
     fn ways(name: &str, groups: &[&str], by: &UserInfo) -> Vec<String> {
-        let wanted = Wanted { name, uid: "", groups: groups.to_vec(), extra: Vec::new() };
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        let wanted = Wanted { name: name.into(), uid: String::new(), groups, extra: Vec::new() };
         let described = |(mode, rights): (&str, Vec<Right<'_>>)| {
             let rights: Vec<_> = rights.iter().map(|right| format!("{}/{}", right.1, right.4)).collect();
             format!("{mode} {}", rights.join(" "))
