@@ -121,13 +121,7 @@ impl NodeAuthorizer {
 
     fn pods(&self, node: &str, action: &Action<'_>, view: &View) -> Decision {
         match (action.verb, action.subresource) {
-            ("get", "") => {
-                if view.derived::<Graph>().names(node, Kind::Pod, action.namespace, action.name) {
-                    Decision::allow("")
-                } else {
-                    no_opinion(format!("no relationship found between node '{node}' and this object"))
-                }
-            }
+            ("get", "") => self.named(node, action, view, Kind::Pod),
             ("list" | "watch", "") => {
                 let own = action.field_selector.split(',').any(|term| {
                     term.strip_prefix("spec.nodeName=").map(|rest| rest.trim_start_matches('=')) == Some(node)
@@ -159,7 +153,8 @@ fn nodes(node: &str, action: &Action<'_>) -> Decision {
             if named == node {
                 Decision::allow("")
             } else {
-                no_opinion(format!("node '{node}' cannot read '{named}', only its own Node object"))
+                let named = if named.is_empty() { "all nodes".to_owned() } else { format!("'{named}'") };
+                no_opinion(format!("node '{node}' cannot read {named}, only its own Node object"))
             }
         }
         _ => Decision::no_opinion(""),

@@ -14,8 +14,11 @@ use super::rule::Rule;
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub rules: Arc<[Rule]>,
-    /// `RoleBinding "b/ns" of Role "r" to User "u"`: what a reason says behind `allowed by`.
+    /// `RoleBinding "b/ns" of Role "r" to User "u"`: what a reason says behind `allowed by`. Of a
+    /// role that is not there, what is wrong.
     pub told: Arc<str>,
+    /// The role is not there, and nothing is granted.
+    pub is_dangling: bool,
 }
 
 /// The grants of one scope by subject.
@@ -42,12 +45,12 @@ pub fn compile(role: &Value) -> Arc<[Rule]> {
 }
 
 impl Index {
-    /// Adds a ClusterRoleBinding or RoleBinding. One whose role is missing grants nothing.
+    /// Adds a ClusterRoleBinding or RoleBinding. One whose role is missing grants nothing, and is told of.
     pub fn add(&mut self, binding: &Value, roles: &Roles) {
         let namespace = meta::namespace(binding);
         let (role_kind, role_name) = (binding["roleRef"]["kind"].text(), binding["roleRef"]["name"].text());
         let role_namespace = if role_kind == "Role" { namespace } else { "" };
-        let Some(rules) = roles.get(&(role_namespace.to_owned(), role_name.to_owned())) else { return };
+        let rules = roles.get(&(role_namespace.to_owned(), role_name.to_owned()));
         let scope = if namespace.is_empty() {
             &mut self.cluster
         } else {
@@ -70,7 +73,9 @@ impl Index {
                 }
                 _ => continue,
             };
-            let told = if namespace.is_empty() {
+            let told = if rules.is_none() {
+                format!("{}.{} \"{role_name}\" not found", role_kind.to_ascii_lowercase(), super::GROUP)
+            } else if namespace.is_empty() {
                 format!(
                     "ClusterRoleBinding \"{}\" of {role_kind} \"{role_name}\" to {shown}",
                     meta::name(binding)
@@ -81,7 +86,8 @@ impl Index {
                     meta::name(binding)
                 )
             };
-            map.entry(key).or_default().push(Grant { rules: rules.clone(), told: told.into() });
+            let (rules, is_dangling) = (rules.cloned().unwrap_or_default(), rules.is_none());
+            map.entry(key).or_default().push(Grant { rules, told: told.into(), is_dangling });
         }
     }
 
@@ -104,6 +110,21 @@ impl Index {
     pub fn allows_path(&self, who: (&str, &[String]), verb: &str, path: &str) -> Option<&Grant> {
         let mut grants = self.grants(who, "").into_iter();
         grants.find(|grant| grant.rules.iter().any(|rule| rule.allows_path(verb, path)))
+    }
+
+    /// What is wrong with the bindings of a user, each thing once; nothing where all is well.
+    pub fn problems(&self, who: (&str, &[String]), namespace: &str) -> Option<String> {
+        let mut told: Vec<&str> = Vec::new();
+        for grant in self.grants(who, namespace).into_iter().filter(|grant| grant.is_dangling) {
+            if !told.contains(&&*grant.told) {
+                told.push(&grant.told);
+            }
+        }
+        match told.as_slice() {
+            [] => None,
+            [one] => Some((*one).to_owned()),
+            many => Some(format!("[{}]", many.join(", "))),
+        }
     }
 
     /// Grants to a user and its groups: those of the cluster, then those of

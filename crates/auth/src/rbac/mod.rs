@@ -60,9 +60,18 @@ impl Authorizer for Rbac {
         };
         match granted {
             Some(grant) => Decision::allow(format!("RBAC: allowed by {}", grant.told)),
-            None => Decision::no_opinion(""),
+            None => {
+                let namespace = if action.is_resource { action.namespace } else { "" };
+                let problems = index.problems(who, namespace);
+                Decision::no_opinion(problems.map(|why| format!("rbac: RBAC: {why}")).unwrap_or_default())
+            }
         }
     }
+}
+
+/// What is wrong with the bindings that give a user rights in `namespace`.
+pub fn problems_of(user: &UserInfo, namespace: &str, view: &View) -> Option<String> {
+    view.derived::<Index>().problems((&user.name, &user.groups), namespace)
 }
 
 /// The rules that a user holds in `namespace` ("" is the cluster alone), each grant's own.

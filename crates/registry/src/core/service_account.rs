@@ -203,8 +203,10 @@ fn bind(call: &Call<'_>, claims: &mut KubernetesClaims) -> Result<(), Status> {
     let (version, kind, name) =
         (reference["apiVersion"].text(), reference["kind"].text(), reference["name"].text());
     let uid = reference["uid"].text();
-    match (version, kind) {
-        ("v1", "Pod") => {
+    // Of the core's kinds no version counts.
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    match (group, kind) {
+        ("", "Pod") => {
             let pod = find(&call.view, "pods", call.namespace, name)?.tree();
             if pod["spec"]["serviceAccountName"].text() != call.name {
                 return Err(Status::bad_request(format!(
@@ -220,11 +222,11 @@ fn bind(call: &Call<'_>, claims: &mut KubernetesClaims) -> Result<(), Status> {
                 claims.node = Some(bound(node, &uid));
             }
         }
-        ("v1", "Secret") => {
+        ("", "Secret") => {
             let secret = find(&call.view, "secrets", call.namespace, name)?.tree();
             claims.secret = Some(check_uid(&secret, "Secret", uid)?);
         }
-        ("v1", "Node") => {
+        ("", "Node") => {
             let node = find(&call.view, "nodes", "", name)?.tree();
             claims.node = Some(check_uid(&node, "Node", uid)?);
         }

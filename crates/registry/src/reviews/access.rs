@@ -8,6 +8,7 @@ use apiserver::{Action, Answer, Authorizer, Call, Decision, Handler, UserInfo, V
 use async_trait::async_trait;
 
 use super::{described_user, invalid};
+use crate::rules;
 
 /// Whose rights are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +182,14 @@ fn validate(review: &Value, about: About, namespace: &str) -> Errors {
                 let why = format!("when {place} is specified, requirements or rawSelector is required");
                 errors.required(&place.child("requirements"), &why);
             }
+            let check = if field == "labelSelector" {
+                rules::selector::asked_label
+            } else {
+                rules::selector::asked_field
+            };
+            for (at, requirement) in selector["requirements"].items().iter().enumerate() {
+                check(&place.child("requirements").index(at), requirement, &mut errors);
+            }
         }
     }
     if about == About::AnybodyHere {
@@ -218,6 +227,35 @@ mod tests {
             format!("spec: Invalid value: {{\"Path\":\"/y\",\"Verb\":\"post\"}}: {one}")
         );
         assert_eq!(told_of(value!({"resourceAttributes": {"verb": "get"}}), About::Oneself), "");
+    }
+
+    #[test]
+    fn requirements_take_values_where_their_operator_does() {
+        let cases = [
+            ("labelSelector", value!({"key": "a", "operator": "Later", "values": ["b"]}), ""),
+            (
+                "labelSelector",
+                value!({"key": "a", "operator": "In"}),
+                "values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
+            ),
+            (
+                "fieldSelector",
+                value!({"key": "", "operator": "In", "values": ["b"]}),
+                "key: Required value: must be specified",
+            ),
+            (
+                "fieldSelector",
+                value!({"key": "a b", "operator": "Exists", "values": ["b"]}),
+                "values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            ),
+        ];
+        for (field, requirement, why) in cases {
+            let mut attributes = value!({"verb": "list"});
+            attributes.set(field, value!({"requirements": [requirement]}));
+            let told = told_of(value!({"resourceAttributes": attributes}), About::Oneself);
+            let place = format!("spec.resourceAttributes.{field}.requirements[0].");
+            assert_eq!(told.strip_prefix(&place).unwrap_or(&told), why);
+        }
     }
 
     #[test]

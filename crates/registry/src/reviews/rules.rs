@@ -24,12 +24,23 @@ impl Handler for RulesReview {
                 resources.push(resource_rule(rule));
             }
         }
+        let is_node = auth::node::node_of(call.user).is_some();
+        let node = is_node.then(|| "node authorizer does not support user rule resolution".to_owned());
+        let problems: Vec<String> =
+            node.into_iter().chain(rbac::problems_of(call.user, namespace, &call.view)).collect();
+        let mut status =
+            value!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": is_node});
+        match problems.as_slice() {
+            [] => {}
+            [one] => status.set("evaluationError", one.as_str()),
+            many => status.set("evaluationError", format!("[{}]", many.join(", "))),
+        }
         Ok(Answer::created(value!({
             "kind": "SelfSubjectRulesReview",
             "apiVersion": "authorization.k8s.io/v1",
             "metadata": {},
             "spec": {},
-            "status": {"resourceRules": resources, "nonResourceRules": paths, "incomplete": false}
+            "status": status
         })))
     }
 }

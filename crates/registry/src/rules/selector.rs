@@ -15,19 +15,47 @@ pub fn validate(path: &Path<'_>, selector: &Value, errors: &mut Errors) {
 }
 
 fn requirement(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
+    values_fit(path, requirement, errors);
+    let operator = requirement["operator"].text();
+    if !OPERATORS.contains(&operator) {
+        errors.invalid(&path.child("operator"), operator, "not a valid selector operator");
+    }
+    key_and_values(path, requirement, errors);
+}
+
+/// A requirement of an access review, whose operator may be one that is not known yet.
+pub fn asked_label(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
+    values_fit(path, requirement, errors);
+    key_and_values(path, requirement, errors);
+}
+
+/// As [`asked_label`], of a field.
+pub fn asked_field(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
+    if requirement["key"].text().is_empty() {
+        errors.required(&path.child("key"), "must be specified");
+    }
+    values_fit(path, requirement, errors);
+}
+
+const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
+
+/// Whether the operator takes values.
+fn values_fit(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
     let values = requirement["values"].items();
     match requirement["operator"].text() {
         "In" | "NotIn" if values.is_empty() => {
             errors.required(&path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
         }
-        "In" | "NotIn" => {}
         "Exists" | "DoesNotExist" if !values.is_empty() => {
             let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
             errors.forbidden(&path.child("values"), why);
         }
-        "Exists" | "DoesNotExist" => {}
-        other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
+        _ => {}
     }
+}
+
+fn key_and_values(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
+    let values = requirement["values"].items();
     let key = requirement["key"].text();
     errors.check(&path.child("key"), key, label_key(key));
     for (at, value) in values.iter().enumerate() {
