@@ -5,8 +5,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
-    VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
 
@@ -19,13 +19,16 @@ use crate::{ApiServer, output};
 /// Answers beyond this are compressed for clients that can read it.
 const COMPRESS_FROM: usize = 128 * 1024;
 
+/// What caches are told of nearly every answer.
+pub(crate) const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache, private");
+
 /// A small answer of this type.
 pub(crate) fn plain(code: u16, media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::Full(body.into()));
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(CACHE_CONTROL, NOT_KEPT);
     response
 }
 
@@ -51,6 +54,11 @@ pub(crate) fn sized(
     response
 }
 
+/// Makes the answer one of these bytes, compressed, for a client that reads that.
+pub(crate) fn gzip(response: &mut Response<Body>, body: Bytes) {
+    compress(response, [body].into_iter());
+}
+
 fn compress(response: &mut Response<Body>, chunks: impl Iterator<Item = Bytes> + Send + 'static) {
     response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -66,6 +74,13 @@ pub(crate) fn status(status: &Status, wanted: Wanted) -> Response<Body> {
     {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response
+}
+
+/// A refusal of rights or of whom to act as, which holds words of the client.
+pub(crate) fn refused(refusal: &Status, wanted: Wanted) -> Response<Body> {
+    let mut response = status(refusal, wanted);
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -87,11 +102,9 @@ pub(crate) fn no_such_page() -> Response<Body> {
 }
 
 /// An error that is no Status, as Go's `http.Error` writes it.
-pub(crate) fn text(code: u16, text: &'static str) -> Response<Body> {
+pub(crate) fn text(code: u16, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = plain(code, "text/plain; charset=utf-8", text);
-    response
-        .headers_mut()
-        .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

@@ -6,24 +6,11 @@ use apimachinery::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Facts;
+use super::operations::{LIST_OPTIONS, WRITE_OPTIONS};
 use crate::{Definition, SubresourceKind, Version, View};
 
 const LIST_META: &str = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 const LIST_METADATA: &str = "Standard list metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
-const LIST_OPTIONS: [&str; 11] = [
-    "allowWatchBookmarks",
-    "continue",
-    "fieldSelector",
-    "labelSelector",
-    "limit",
-    "resourceVersion",
-    "resourceVersionMatch",
-    "sendInitialEvents",
-    "shardSelector",
-    "timeoutSeconds",
-    "watch",
-];
-const WRITE_OPTIONS: [&str; 3] = ["dryRun", "fieldManager", "fieldValidation"];
 const DELETE_OPTIONS: [&str; 5] = [
     "dryRun",
     "gracePeriodSeconds",

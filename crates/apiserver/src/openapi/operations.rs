@@ -21,6 +21,9 @@ pub(super) struct Operation<'a> {
     pub body: Option<String>,
     /// The schema of the answer, where it is known.
     pub answer: Option<String>,
+    /// What a path of no resource, or the log of a pod, is answered in; empty for what all
+    /// answers come in.
+    pub produces: &'static [&'static str],
 }
 
 /// The operations of `path`.
@@ -48,6 +51,8 @@ fn one<'a>(facts: &'a Facts, path: &str, method: &'a str, operation: &'a Value) 
         "watch" | "watchlist" => Some(WATCH_EVENT.to_owned()),
         "connect" => None,
         "" => discovery(path).map(str::to_owned),
+        // Lines of text.
+        "get" if path.ends_with("/log") => None,
         _ => own.clone(),
     };
     let body = match action {
@@ -66,15 +71,42 @@ fn one<'a>(facts: &'a Facts, path: &str, method: &'a str, operation: &'a Value) 
         },
         tag: tag(path),
         description: description(action, kind),
-        parameters: match options(path, kind) {
-            Some(of) => [texts("params"), of].concat(),
-            None => texts("params"),
+        parameters: match (options(path, kind), action) {
+            (Some(of), _) => [texts("params"), of].concat(),
+            (None, "watch" | "watchlist") => LIST_OPTIONS.to_vec(),
+            (None, "post") if operation["params"].items().is_empty() => WRITE_OPTIONS.to_vec(),
+            _ => texts("params"),
         },
         consumes: texts("consumes"),
         responses: texts("responses"),
         body,
         answer,
+        produces: produces(path),
     }
+}
+
+/// What all methods of a path take, which is said of the path: names and places (path or query), in
+/// order.
+pub(super) fn shared<'a>(path: &str, operations: &[Operation<'a>]) -> Vec<(&'a str, &'static str)> {
+    let mut shared: Vec<(&'a str, &'static str)> = ["name", "namespace", "path"]
+        .into_iter()
+        .filter(|name| path.contains(&format!("{{{name}}}")))
+        .map(|name| (name, "path"))
+        .collect();
+    if operations.iter().any(|operation| !operation.action.is_empty() && operation.action != "connect") {
+        shared.push(("pretty", "query"));
+    }
+    let common = operations.first().into_iter().flat_map(|first| &first.parameters);
+    let by_all = |name: &&&str| operations.iter().all(|other| other.parameters.contains(name));
+    shared.extend(common.filter(by_all).map(|name| (*name, "query")));
+    shared.sort_unstable();
+    shared
+}
+
+/// What a method takes beside what all methods of its path do.
+pub(super) fn own<'a>(operation: &Operation<'a>, shared: &[(&str, &str)]) -> Vec<&'a str> {
+    let own = operation.parameters.iter().filter(|name| !shared.contains(&(**name, "query")));
+    own.copied().collect()
 }
 
 /// The schema of a discovery document.
@@ -85,7 +117,20 @@ fn discovery(path: &str) -> Option<&'static str> {
         ["apis"] => Some("io.k8s.apimachinery.pkg.apis.meta.v1.APIGroupList"),
         ["apis", _] => Some("io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup"),
         ["api", _] | ["apis", _, _] => Some("io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList"),
+        ["version"] => Some(VERSION),
         _ => None,
+    }
+}
+
+/// See [`Operation::produces`].
+fn produces(path: &str) -> &'static [&'static str] {
+    match path {
+        "/version/" | "/.well-known/openid-configuration/" => &["application/json"],
+        "/openid/v1/jwks/" => &["application/jwk-set+json"],
+        path if path.ends_with("/log") => {
+            &["text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
+        }
+        _ => &[],
     }
 }
 
@@ -97,16 +142,28 @@ fn options(path: &str, kind: &str) -> Option<Vec<&'static str>> {
     }
     let types = api::facts::types();
     let fields = &types.get(types.kind("", "v1", kind)?).fields;
-    // Behind a proxy the path is a part of the path.
-    let told = |name: &&str| !matches!(*name, "kind" | "apiVersion") && !path.contains("/{path}");
+    // A query has no form for a time.
+    let told = |name: &&str| !matches!(*name, "kind" | "apiVersion" | "sinceTime");
     Some(fields.iter().map(|field| field.json).filter(told).collect())
 }
 
+/// What `/version` answers.
+pub(super) const VERSION: &str = "io.k8s.apimachinery.pkg.version.Info";
 pub(super) const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
 const WATCH_EVENT: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent";
 const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
 const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
-const RETURNED: [&str; 6] = [
+const RETURNED: [&str; 16] = [
+    "core.v1.PodTemplate",
+    "resource.v1.DeviceClass",
+    "resource.v1.ResourceClaim",
+    "resource.v1.ResourceClaimTemplate",
+    "resource.v1.ResourceSlice",
+    "storage.v1.CSIDriver",
+    "storage.v1.CSINode",
+    "storage.v1.StorageClass",
+    "storage.v1.VolumeAttachment",
+    "storage.v1.VolumeAttributesClass",
     "core.v1.Pod",
     "core.v1.Service",
     "core.v1.ServiceAccount",
@@ -114,6 +171,23 @@ const RETURNED: [&str; 6] = [
     "core.v1.PersistentVolumeClaim",
     "core.v1.ResourceQuota",
 ];
+
+/// What a list may be asked for.
+pub(super) const LIST_OPTIONS: [&str; 11] = [
+    "allowWatchBookmarks",
+    "continue",
+    "fieldSelector",
+    "labelSelector",
+    "limit",
+    "resourceVersion",
+    "resourceVersionMatch",
+    "sendInitialEvents",
+    "shardSelector",
+    "timeoutSeconds",
+    "watch",
+];
+/// What a write may be asked for.
+pub(super) const WRITE_OPTIONS: [&str; 3] = ["dryRun", "fieldManager", "fieldValidation"];
 
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
@@ -146,6 +220,8 @@ fn id(path: &str, method: &str, action: &str, kind: &str) -> String {
             ["apis"] => "getAPIVersions".into(),
             ["apis", _] => format!("get{group}APIGroup"),
             ["version"] => "getCodeVersion".into(),
+            [".well-known", ..] => "getServiceAccountIssuerOpenIDConfiguration".into(),
+            ["openid", ..] => "getServiceAccountIssuerOpenIDKeyset".into(),
             other => format!("get{}", other.iter().map(|part| capital(part)).collect::<String>()),
         };
     }
@@ -164,10 +240,9 @@ fn id(path: &str, method: &str, action: &str, kind: &str) -> String {
     };
     let namespaced = if path.contains("/{namespace}/") { "Namespaced" } else { "" };
     let subresource = path.split("/{name}/").nth(1).map(capital).unwrap_or_default();
-    let mut id = format!("{verb}{group}{namespaced}{kind}");
-    if kind.to_lowercase() != subresource.to_lowercase() {
-        id.push_str(&subresource);
-    }
+    // A subresource is told of its owner, whatever its own kind.
+    let owner = if subresource.is_empty() { None } else { owner(path) };
+    let mut id = format!("{verb}{group}{namespaced}{}{subresource}", owner.as_deref().unwrap_or(kind));
     if action == "watchlist" {
         id.push_str("List");
     }
@@ -180,9 +255,23 @@ fn id(path: &str, method: &str, action: &str, kind: &str) -> String {
 fn connect_id(path: &str, method: &str, group: &str, kind: &str) -> String {
     let namespaced = if path.contains("/{namespace}/") { "Namespaced" } else { "" };
     let method = capital(method);
-    let owner = kind.trim_end_matches("Options");
+    let owner = match kind.trim_end_matches("Options") {
+        "PodPortForward" => "PodPortforward",
+        owner => owner,
+    };
     let with_path = if path.ends_with("/{path}") { "WithPath" } else { "" };
     format!("connect{group}{method}{namespaced}{owner}{with_path}")
+}
+
+/// The kind of the object that a path leads through.
+fn owner(path: &str) -> Option<String> {
+    let plural = path.split("/{name}/").next()?.rsplit('/').next()?;
+    let version: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let group = if version.first() == Some(&"api") { "" } else { version.get(1).copied()? };
+    let found = api::facts::discovery()
+        .iter()
+        .find(|resource| (&*resource.group, &*resource.resource) == (group, plural));
+    found.map(|resource| resource.kind.clone())
 }
 
 /// Whether a list without a namespace in its path is of a namespaced kind.
@@ -206,6 +295,7 @@ fn tag(path: &str) -> String {
             .unwrap_or_default()
     };
     match parts.as_slice() {
+        [".well-known", ..] => "WellKnown".into(),
         ["api"] => "core".into(),
         ["api", version, ..] => format!("core_{version}"),
         ["apis"] => "apis".into(),

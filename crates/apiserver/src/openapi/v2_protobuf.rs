@@ -291,7 +291,7 @@ fn write_member(number: u32, form: &Form, value: &Value, out: &mut Vec<u8>) {
 }
 
 /// Field `number` once for each member: its name and its value.
-fn each_named(number: u32, map: &Value, out: &mut Vec<u8>, write: impl Fn(&Value, &mut Vec<u8>)) {
+pub(super) fn each_named(number: u32, map: &Value, out: &mut Vec<u8>, write: impl Fn(&Value, &mut Vec<u8>)) {
     for (name, value) in map.members() {
         write_message(number, out, |out| {
             write_bytes(1, name.as_bytes(), out);
@@ -315,7 +315,7 @@ fn write_any(value: &Value, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use apimachinery::value;
 
     use super::*;
@@ -352,7 +352,7 @@ mod tests {
         found
     }
 
-    fn field<'a>(bytes: &'a [u8], path: &[u32]) -> &'a [u8] {
+    pub fn field<'a>(bytes: &'a [u8], path: &[u32]) -> &'a [u8] {
         path.iter().fold(bytes, |bytes, number| {
             fields(bytes).into_iter().find(|(have, _)| have == number).map_or(&[][..], |(_, content)| content)
         })

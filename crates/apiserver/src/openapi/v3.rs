@@ -43,7 +43,7 @@ pub(super) fn document(facts: &Facts, name: &str, is_custom: bool) -> Option<Val
     paths.members().next()?;
     let mut info = Value::object();
     info.set("title", if is_custom { "Kubernetes CRD Swagger" } else { "Kubernetes" });
-    info.set("version", api::facts::version()["gitVersion"].clone());
+    info.set("version", if is_custom { "v0.1.0".to_owned() } else { super::minor_version() });
     let mut token = Value::object();
     token.set("type", "apiKey");
     token.set("description", "Bearer Token authentication");
@@ -54,7 +54,9 @@ pub(super) fn document(facts: &Facts, name: &str, is_custom: bool) -> Option<Val
     if let Some(group_version) = name.strip_prefix("apis/").or_else(|| name.strip_prefix("api/")) {
         own_kinds(&mut schemas, group_version.split_once('/').unwrap_or(("", group_version)));
     }
-    components.set("schemas", schemas);
+    if schemas.members().next().is_some() {
+        components.set("schemas", schemas);
+    }
     components.set_at(&["securitySchemes", "BearerToken"], token);
     let mut document = Value::object();
     document.set("openapi", "3.0.0");
@@ -132,19 +134,14 @@ pub(super) fn described(facts: &Facts, name: &str) -> Value {
 
 fn path_item(path: &str, operations: &[Operation<'_>], wanted: &mut BTreeSet<String>) -> Value {
     let mut item = Value::object();
-    // What all methods of a path take is said of the path.
-    let shared_by_all = |name: &str| operations.iter().all(|other| other.parameters.contains(&name));
+    let shared = operations::shared(path, operations);
     for operation in operations {
         let mut made = Value::object();
         made.set("tags", vec![Value::from(operation.tag.as_str())]);
         made.set("description", operation.description.as_str());
         made.set("operationId", operation.id.as_str());
-        let parameters: Vec<Value> = operation
-            .parameters
-            .iter()
-            .filter(|name| !shared_by_all(name))
-            .map(|name| parameter(name, "query"))
-            .collect();
+        let parameters: Vec<Value> =
+            operations::own(operation, &shared).into_iter().map(|name| parameter(name, "query")).collect();
         if !parameters.is_empty() {
             made.set("parameters", parameters);
         }
@@ -167,17 +164,7 @@ fn path_item(path: &str, operations: &[Operation<'_>], wanted: &mut BTreeSet<Str
         }
         item.set(operation.method.to_owned(), made);
     }
-    let mut shared: Vec<Value> = ["name", "namespace", "path"]
-        .into_iter()
-        .filter(|name| path.contains(&format!("{{{name}}}")))
-        .map(|name| parameter(name, "path"))
-        .collect();
-    if operations.iter().any(|operation| !operation.action.is_empty() && operation.action != "connect") {
-        shared.push(parameter("pretty", "query"));
-    }
-    let common = operations.first().into_iter().flat_map(|first| &first.parameters);
-    shared.extend(common.filter(|name| shared_by_all(name)).map(|name| parameter(name, "query")));
-    shared.sort_by(|a, b| a["name"].text().cmp(b["name"].text()));
+    let shared: Vec<Value> = shared.into_iter().map(|(name, place)| parameter(name, place)).collect();
     if !shared.is_empty() {
         item.set("parameters", shared);
     }
@@ -220,10 +207,15 @@ fn responses(operation: &Operation<'_>, wanted: &mut BTreeSet<String>) -> Value 
         {
             wanted.insert(schema.clone());
             let forms = match operation.action {
+                _ if !operation.produces.is_empty() => operation.produces,
                 "list" | "watch" | "watchlist" => &LISTS[..],
                 _ => &ANSWERS[..],
             };
             response.set("content", content(forms, schema));
+        } else if *code != "401" && !operation.produces.is_empty() {
+            for form in operation.produces {
+                response.set_at(&["content", form, "schema", "type"], "string");
+            }
         } else if *code != "401" && operation.action == "connect" {
             response.set_at(&["content", "*/*", "schema", "type"], "string");
         }
