@@ -39,7 +39,11 @@ impl Selector {
             let (field, operator, value) = split_term(part).ok_or_else(|| {
                 SelectorError(format!("invalid selector: '{text}'; can't understand '{part}'"))
             })?;
-            terms.push(Term { field: field.to_owned(), value: unescape(value)?, negated: operator == "!=" });
+            let term = Term { field: field.to_owned(), value: unescape(value)?, negated: operator == "!=" };
+            // Nothing that is nothing.
+            if term.negated || !(term.field.is_empty() && term.value.is_empty()) {
+                terms.push(term);
+            }
         }
         terms.sort_by(|a, b| a.field.cmp(&b.field));
         Ok(Selector { terms })
@@ -114,8 +118,10 @@ fn unescape(value: &str) -> Result<String, SelectorError> {
                 }
             },
             ',' | '=' => {
+                // Go tells the letter as a number.
                 return Err(SelectorError(format!(
-                    "invalid field selector: unescaped character in value: {letter}"
+                    "invalid field selector: unescaped character in value: {}",
+                    u32::from(letter)
                 )));
             }
             other => out.push(other),

@@ -23,7 +23,6 @@ use crate::body::Body;
 use crate::endpoint::{self, Endpoint};
 use crate::generic::Target;
 use crate::links::Prefix;
-use crate::negotiate::Wanted;
 use crate::pipeline::Head;
 use crate::query::Query;
 use crate::route::Route;
@@ -109,9 +108,10 @@ impl ApiServer {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let refused = self.wanted_or_json(&head);
         match self.connected(head, route, target, &user, body).await {
             Ok(response) => response,
-            Err(status) => respond::status(&status, Wanted::JSON),
+            Err(status) => respond::status(&status, refused),
         }
     }
 

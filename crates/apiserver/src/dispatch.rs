@@ -88,11 +88,11 @@ impl ApiServer {
                 self.get(&target)
             }
             "list" => {
-                let selection = self.selection(&target, &query, false)?;
+                let selection = self.selection(&target, &query)?;
                 Ok(Outcome::List(self.list(&target, &selection).await?))
             }
             "watch" => {
-                let selection = self.selection(&target, &query, true)?;
+                let selection = self.selection(&target, &query)?;
                 Ok(Outcome::Watch(Box::new(self.watch(&target, selection).await?)))
             }
             "create" => {
@@ -123,7 +123,7 @@ impl ApiServer {
             }
             "deletecollection" => {
                 let options = sent_delete_options(&query, input)?;
-                let selection = self.selection(&target, &query, false)?;
+                let selection = self.selection(&target, &query)?;
                 warn_of_deletion(&target, &options, warnings);
                 self.delete_collection(&target, &caller, &selection, &options, warnings).await
             }
@@ -131,7 +131,9 @@ impl ApiServer {
         }
     }
 
-    fn selection(&self, target: &Target, query: &Query, is_watch: bool) -> Result<Selection, Status> {
+    /// The old paths of watches need no `watch` in the query, and then the rules of lists hold.
+    fn selection(&self, target: &Target, query: &Query) -> Result<Selection, Status> {
+        let is_watch = query.is_set("watch");
         let mut selection =
             Selection::of(&query.list_options()?, &target.resource, target.version, is_watch)?;
         // The old paths of watches may name one object.
@@ -148,7 +150,7 @@ impl ApiServer {
     /// What a handler is asked for: everything, unless it is a list.
     fn selection_of(&self, target: &Target, query: &Query, verb: &str) -> Result<Selection, Status> {
         match verb {
-            "list" => self.selection(target, query, false),
+            "list" => self.selection(target, query),
             _ => Selection::of(&client::ListOptions::default(), &target.resource, target.version, false),
         }
     }

@@ -3,13 +3,51 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serve::families::{Counter, Description, Families, Gauge};
 
 use crate::ApiServer;
 
+/// What upstream's server does at its start, in its order. What is no step of its own here is
+/// done when there is a server.
+const STARTS: [&str; 31] = [
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/peer-endpoint-reconciler-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
+    "poststarthook/storage-readiness",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/aggregator-reload-proxy-client-cert",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
+];
+
 /// Start-up steps, and whether they are done.
 pub(crate) struct Health {
+    started: Timestamp,
     steps: Mutex<BTreeMap<String, bool>>,
     families: Families,
     last: Gauge,
@@ -17,7 +55,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub fn new(steps: &[&str]) -> Self {
+    pub fn new(steps: &[&str], started: Timestamp) -> Self {
         let families = Families::default();
         let last = families.gauge(Description {
             name: "kubernetes_healthcheck",
@@ -30,7 +68,7 @@ impl Health {
             labels: &["name", "status", "type"],
         });
         let steps = Mutex::new(steps.iter().map(|step| ((*step).to_owned(), false)).collect());
-        Self { steps, families, last, total }
+        Self { started, steps, families, last, total }
     }
 
     /// Notes what a probe found.
@@ -47,26 +85,39 @@ impl Health {
         text
     }
 
+    /// When the server began.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
     pub fn finish(&self, step: &str) {
         self.steps.lock().insert(step.to_owned(), true);
     }
 }
 
 /// A check's name and what is wrong, if anything.
-type Check = (String, Result<(), String>);
+pub(crate) type Check = (String, Result<(), String>);
 
 impl ApiServer {
-    fn checks(&self, endpoint: &str) -> Vec<Check> {
+    /// What is looked at for an endpoint, in upstream's order.
+    pub(crate) fn checks(&self, endpoint: &str) -> Vec<Check> {
         let mut checks: Vec<Check> = vec![("ping".into(), Ok(())), ("log".into(), Ok(()))];
+        if endpoint != "readyz" {
+            checks.push(("loopback-serving-certificate".into(), Ok(())));
+        }
         let storage = self.store.writable().map_err(|error| error.to_string());
         checks.push(("etcd".into(), storage.clone()));
         if endpoint == "readyz" {
             checks.push(("etcd-readiness".into(), storage));
             checks.push(("informer-sync".into(), Ok(())));
         }
-        for (step, done) in &*self.health.steps.lock() {
-            checks.push((step.clone(), if *done { Ok(()) } else { Err("not finished".into()) }));
-        }
+        let steps = self.health.steps.lock();
+        let further = steps.keys().map(String::as_str).filter(|step| !STARTS.contains(step));
+        checks.extend(STARTS.into_iter().chain(further).map(|step| {
+            let done = steps.get(step).copied().unwrap_or(true);
+            (step.to_owned(), if done { Ok(()) } else { Err("not finished".into()) })
+        }));
+        drop(steps);
         if endpoint == "readyz" {
             let stopping = self.edge.tasks.is_stopped();
             checks.push((
@@ -138,7 +189,7 @@ mod tests {
 
     #[test]
     fn probes_are_counted_by_what_came_of_them() {
-        let health = Health::new(&[]);
+        let health = Health::new(&[], Timestamp::UNIX_EPOCH);
         for result in [Err("no".to_owned()), Ok(()), Ok(())] {
             health.record("readyz", &("etcd".to_owned(), result));
         }

@@ -36,6 +36,7 @@ mod respond;
 mod route;
 mod server;
 mod view;
+mod zpages;
 
 pub use body::Body;
 pub use catalogue::{Catalogue, Resource, SharedCatalogue};

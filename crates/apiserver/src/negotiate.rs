@@ -82,15 +82,28 @@ impl Served {
 
 /// One clause of an Accept header.
 struct Clause<'a> {
-    media: &'a str,
+    kind: &'a str,
+    subtype: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
     quality: f32,
 }
 
 impl Clause<'_> {
-    /// How much of the media type is left open.
-    fn wildcards(&self) -> usize {
-        self.media.split('/').filter(|part| *part == "*").count()
+    /// Whether it stands before `other`, as Go's goautoneg puts it: which is no order, so that
+    /// the way of sorting counts too.
+    fn precedes(&self, other: &Self) -> bool {
+        self.quality > other.quality
+            || (self.kind != "*" && other.kind == "*")
+            || (self.subtype != "*" && other.subtype == "*")
+    }
+
+    /// Whether it takes a media type, known by its two parts.
+    fn takes(&self, media: &str) -> bool {
+        media.split_once('/').is_some_and(|(kind, subtype)| match (self.kind, self.subtype) {
+            ("*", "*") => true,
+            (own, "*") => own == kind,
+            own => own == (kind, subtype),
+        })
     }
 
     fn parameter(&self, name: &str) -> &str {
@@ -99,15 +112,18 @@ impl Clause<'_> {
 
     /// The form that the clause asks for; None where that cannot be served.
     fn wanted(&self, served: Served) -> Option<Wanted> {
-        let format = match self.media {
-            JSON | "*/*" | "application/*" => Format::Json,
-            // A stream of YAML there is none.
-            YAML if served.answer != Answer::Watch => Format::Yaml,
-            PROTOBUF => Format::Protobuf,
+        let forms = [(JSON, Format::Json), (YAML, Format::Yaml), (PROTOBUF, Format::Protobuf)];
+        let mut taken = forms.into_iter().filter(|(media, _)| self.takes(media));
+        taken.find_map(|(_, format)| self.wanted_in(format, served))
+    }
+
+    fn wanted_in(&self, format: Format, served: Served) -> Option<Wanted> {
+        let is_document = matches!(served.answer, Answer::Document | Answer::Routed);
+        let may_stream = format != Format::Yaml && !is_document;
+        match self.parameter("stream") {
+            "" => {}
+            "watch" if may_stream => {}
             _ => return None,
-        };
-        if !matches!(self.parameter("stream"), "" | "watch") {
-            return None;
         }
         let asks = ["as", "g", "v"].iter().any(|name| !self.parameter(name).is_empty());
         let shape = if asks { self.shape(served, format)? } else { Shape::Object };
@@ -137,28 +153,47 @@ impl Clause<'_> {
     }
 }
 
-/// Best first: by quality, then what is exact before what is open, then in
-/// their order.
+/// The clauses, best first.
 fn clauses(header: &str) -> Vec<Clause<'_>> {
-    let mut clauses: Vec<Clause<'_>> = header
-        .split(',')
-        .filter_map(|clause| {
-            let mut parts = clause.split(';').map(str::trim);
-            let media = parts.next().filter(|media| !media.is_empty())?;
-            let parameters: Vec<(&str, &str)> = parts
-                .filter_map(|part| part.split_once('='))
-                .map(|(name, value)| (name.trim(), value.trim()))
-                .collect();
-            let quality = parameters
-                .iter()
-                .find(|(name, _)| *name == "q")
-                .and_then(|(_, q)| q.parse().ok())
-                .unwrap_or(1.0);
-            Some(Clause { media, parameters, quality })
-        })
-        .collect();
-    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality).then(a.wildcards().cmp(&b.wildcards())));
+    let mut clauses: Vec<Clause<'_>> = Vec::new();
+    for text in header.split(',') {
+        let mut parts = text.split(';');
+        let media = parts.next().unwrap_or("").trim_matches(' ');
+        let (kind, subtype) = match media.split_once('/') {
+            Some((kind, subtype)) if !subtype.contains('/') => {
+                (kind.trim_matches(' '), subtype.trim_matches(' '))
+            }
+            None if media == "*" => ("*", "*"),
+            _ => continue,
+        };
+        let mut clause = Clause { kind, subtype, parameters: Vec::new(), quality: 1.0 };
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            match name.trim_matches(' ') {
+                _ if value.is_empty() || value.contains('=') => {}
+                "q" => clause.quality = value.parse().unwrap_or(0.0),
+                name => clause.parameters.push((name, value.trim_matches(' '))),
+            }
+        }
+        let mut at = clauses.len();
+        while at > 0 && clause.precedes(&clauses[at - 1]) {
+            at -= 1;
+        }
+        clauses.insert(at, clause);
+    }
     clauses
+}
+
+/// The Accept header; the first, where there are several.
+fn accepted(headers: &HeaderMap) -> &str {
+    headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// Whether the router, which looks for whole names alone, finds a type that it serves.
+fn routes(header: &str, served: &[&str]) -> bool {
+    header.split(',').any(|clause| {
+        let media = clause.split(';').next().unwrap_or("").trim();
+        media == "*/*" || served.contains(&media)
+    })
 }
 
 /// Chooses the answer's form.
@@ -166,28 +201,21 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
 /// # Errors
 /// 406 where nothing that the client takes is served.
 pub(crate) fn accept(headers: &HeaderMap, served: Served) -> Result<Wanted, Status> {
-    let mut text = String::new();
-    for header in headers.get_all(ACCEPT) {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(header.to_str().unwrap_or(""));
-    }
+    let text = accepted(headers);
     if text.is_empty() {
         return Ok(Wanted::JSON);
     }
-    let clauses = clauses(&text);
     // Before the resource itself looks, the router wants one type by its name.
-    let routed = served.answer == Answer::Document
-        || clauses.iter().any(|clause| clause.media == "*/*" || SERVED.contains(&clause.media));
-    if !routed {
+    if served.answer != Answer::Document && !routes(text, &SERVED) {
         let streams: &[&str] = match served.answer {
             Answer::List | Answer::Watch => served.streams(),
             _ => &[],
         };
         return Err(unrouted(&[served.media_types(), streams].concat()));
     }
-    let found = clauses.iter().find_map(|clause| clause.wanted(served));
+    let found = clauses(text).iter().find_map(|clause| clause.wanted(served));
+    // A stream of YAML there is none, and nothing else is looked for.
+    let found = found.filter(|wanted| served.answer != Answer::Watch || wanted.format != Format::Yaml);
     found.ok_or_else(|| {
         let streams = served.answer == Answer::Watch;
         Status::not_acceptable(if streams { served.streams() } else { served.media_types() })
@@ -207,25 +235,62 @@ fn unrouted(served: &[&str]) -> Status {
 /// # Errors
 /// 406 where it does not.
 pub(crate) fn takes(headers: &HeaderMap, media_type: &str) -> Result<(), Status> {
-    let text = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let taken = text.is_empty()
-        || clauses(text).iter().any(|clause| clause.media == "*/*" || clause.media == media_type);
+    let text = accepted(headers);
+    let taken = text.is_empty() || routes(text, &[media_type]);
     if taken { Ok(()) } else { Err(unrouted(&[media_type])) }
 }
 
 /// Which of the media types the client likes best; None where it takes none.
 /// Without an Accept header it is the first.
 pub(crate) fn preferred(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
-    let text = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let text = accepted(headers);
     if text.is_empty() {
         return (!offers.is_empty()).then_some(0);
     }
+    clauses(text).iter().find_map(|clause| offers.iter().position(|offer| clause.takes(offer)))
+}
+
+/// The form of the aggregated discovery document, where that is what the client likes best.
+pub(crate) fn aggregated(headers: &HeaderMap) -> Option<Format> {
+    let forms = [(JSON, Format::Json), (YAML, Format::Yaml), (PROTOBUF, Format::Protobuf)];
+    let best = clauses(accepted(headers)).iter().find_map(|clause| {
+        let (_, format) = forms.into_iter().find(|(media, _)| clause.takes(media))?;
+        match ["as", "g", "v"].map(|name| clause.parameter(name)) {
+            ["", "", ""] => Some(None),
+            ["APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2"] => Some(Some(format)),
+            _ => None,
+        }
+    });
+    best.flatten()
+}
+
+/// A page for people that is an object for who asks for its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    Text,
+    /// In a version of config.k8s.io.
+    Object(Wanted, &'static str),
+}
+
+/// The form of a page; None where the client takes none.
+pub(crate) fn page(headers: &HeaderMap, kind: &str) -> Option<Page> {
+    let text = accepted(headers);
+    if text.is_empty() {
+        return Some(Page::Text);
+    }
     clauses(text).iter().find_map(|clause| {
-        let (kind, subtype) = clause.media.split_once('/')?;
-        offers.iter().position(|offer| {
-            let (offered, offered_subtype) = offer.split_once('/').unwrap_or((offer, ""));
-            (kind == "*" || kind == offered) && (subtype == "*" || subtype == offered_subtype)
-        })
+        let (asked, group) = (clause.parameter("as"), clause.parameter("g"));
+        let version = ["v1beta1", "v1alpha1"].into_iter().find(|known| *known == clause.parameter("v"));
+        let forms = [(JSON, Format::Json), (YAML, Format::Yaml)];
+        let object = forms.into_iter().find(|(media, _)| clause.takes(media));
+        match (object, version) {
+            (Some((_, format)), Some(version)) if asked == kind && group == "config.k8s.io" => {
+                let pretty = clause.parameter("pretty") == "1";
+                Some(Page::Object(Wanted { format, shape: Shape::Object, pretty }, version))
+            }
+            _ if asked.is_empty() && group.is_empty() && clause.takes("text/plain") => Some(Page::Text),
+            _ => None,
+        }
     })
 }
 
@@ -267,7 +332,9 @@ mod tests {
             ("text/html, application/yaml", Format::Yaml, Shape::Object),
             ("application/json;q=0.5, application/yaml", Format::Yaml, Shape::Object),
             ("*/*, application/yaml", Format::Yaml, Shape::Object),
-            ("application/*;q=0.9, application/yaml;q=0.1", Format::Json, Shape::Object),
+            ("application/*;q=0.9, application/yaml;q=0.1", Format::Yaml, Shape::Object),
+            ("application/json;q=x, application/yaml", Format::Yaml, Shape::Object),
+            ("text/html, *;q=0.1, */*", Format::Json, Shape::Object),
             (
                 "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
                 Format::Json,
@@ -310,6 +377,43 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, header.parse().unwrap());
             assert_eq!(takes(&headers, JSON).is_ok(), taken, "{header}");
+        }
+    }
+
+    #[test]
+    fn discovery_is_aggregated_for_who_likes_that_best() {
+        let v2 = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        let beta = "g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+        let cases = [
+            (format!("application/json;{v2}"), Some(Format::Json)),
+            (format!("application/json;{beta},application/json;{v2},application/json"), Some(Format::Json)),
+            (format!("application/vnd.kubernetes.protobuf;{v2}"), Some(Format::Protobuf)),
+            (format!("application/json,application/json;{v2}"), None),
+            (format!("application/json;{beta}"), None),
+        ];
+        for (header, form) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, header.parse().unwrap());
+            assert_eq!(aggregated(&headers), form, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_an_object_for_who_asks_for_its_kind() {
+        let json = Wanted { format: Format::Json, shape: Shape::Object, pretty: false };
+        let cases = [
+            ("*/*", Some(Page::Text)),
+            ("text/*", Some(Page::Text)),
+            ("application/json", None),
+            ("application/json, text/plain", Some(Page::Text)),
+            ("application/json;v=v1beta1;g=config.k8s.io;as=Flagz", Some(Page::Object(json, "v1beta1"))),
+            ("application/json;v=v1beta1;g=config.k8s.io;as=Statusz", None),
+            ("application/json;v=v1;g=config.k8s.io;as=Flagz", None),
+        ];
+        for (header, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, header.parse().unwrap());
+            assert_eq!(page(&headers, "Flagz"), expected, "{header}");
         }
     }
 

@@ -212,7 +212,14 @@ fn list_of(
         Shape::Table(meta, include) => {
             let row = |tree: Value| table::row(meta, cells(resource, served, &tree, now), &tree, include);
             let rows: Result<Vec<Value>, Status> = trees.map(|tree| tree.map(row)).collect();
-            table::table(meta, metadata, Some(&columns(resource, version)), rows?)
+            let columns = columns(resource, version);
+            let mut made = table::table(meta, metadata, Some(&columns), rows?);
+            // What no printer is written for has no list of rows at all.
+            let has_printer = !matches!(columns.as_slice(), [_, created] if created.name == "Created At");
+            if made["rows"].items().is_empty() && !has_printer {
+                made.set("rows", Value::Null);
+            }
+            made
         }
         Shape::Metadata(meta) => {
             let trees: Vec<Value> = trees.collect::<Result<_, _>>()?;

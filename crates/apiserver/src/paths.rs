@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::facts;
 use apimachinery::Status;
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::{Method, Response};
 
 use crate::body::Body;
@@ -13,33 +13,36 @@ use crate::pipeline::Head;
 use crate::{ApiServer, UserInfo, output, respond};
 
 const TEXT: &str = "text/plain; charset=utf-8";
+/// When the process began, in seconds of Unix.
+const STARTED: HeaderName = HeaderName::from_static("process-start-time-unix");
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 
-/// The paths that `/` lists beside those of groups.
-const LISTED: [&str; 14] = [
-    "/.well-known/openid-configuration",
+/// The paths that `/` lists beside those of groups, health checks and pages.
+const LISTED: [&str; 12] = [
     "/api",
     "/api/v1",
     "/apis",
-    "/healthz",
-    "/livez",
+    "/apis/",
+    "/flagz",
     "/metrics",
     "/metrics/slis",
     "/openapi/v2",
     "/openapi/v3",
-    "/openid/v1/jwks",
-    "/readyz",
+    "/openapi/v3/",
+    "/statusz",
     "/version",
-    "/healthz/ping",
 ];
 
 impl ApiServer {
     pub(crate) async fn serve_path(&self, head: &Head, _user: &Arc<UserInfo>) -> Response<Body> {
         let path = head.path.as_str();
-        let reads = matches!(head.method, Method::GET | Method::HEAD);
         let parts: Vec<&str> = path.trim_end_matches('/').split('/').skip(1).collect();
-        if let [endpoint @ ("healthz" | "livez" | "readyz"), check @ ..] = parts.as_slice() {
-            return self.health(head, endpoint, check);
+        let exact: Vec<&str> = path.split('/').skip(1).collect();
+        if let [endpoint @ ("healthz" | "livez" | "readyz"), check @ ..] = exact.as_slice() {
+            return match check {
+                [""] => respond::no_such_page(),
+                check => self.health(head, endpoint, check),
+            };
         }
         if let ["api" | "apis", ..] = parts.as_slice() {
             return self.serve_discovery(head, &parts);
@@ -48,11 +51,16 @@ impl ApiServer {
         match path {
             "/openapi" | "/openapi/" | "/openapi/v2/" => return respond::no_such_page(),
             "/openapi/v3/" => return self.serve_openapi(head, &["v3", ""]),
+            "/statusz" => return self.statusz(head),
+            "/flagz" => return self.flagz(head),
             _ => {}
         }
         let page = self.page(path);
         let routed = match parts.as_slice() {
             ["version"] => Some("application/json"),
+            ["version", ..] => {
+                return respond::status(&Status::no_such_resource(), self.wanted_or_json(head));
+            }
             _ => page.as_ref().map(|(media_type, _)| *media_type),
         };
         if let Some(media_type) = routed {
@@ -64,19 +72,19 @@ impl ApiServer {
                 return respond::status(&status, self.wanted_or_json(head));
             }
         }
-        let takes_any = matches!(parts.as_slice(), ["metrics", "slis"]);
-        if !reads && !takes_any && matches!(parts.first(), Some(&("metrics" | "openapi"))) {
-            return respond::status(&Status::method_not_allowed(), Wanted::JSON);
-        }
-        match parts.as_slice() {
-            [] | ["index.html"] => self.list_paths(),
-            ["version"] => {
+        match exact.as_slice() {
+            [""] | ["index.html"] => self.list_paths(),
+            ["version"] | ["version", ""] => {
                 let body = serde_json::to_string_pretty(&facts::version()).unwrap_or_default();
                 respond::plain(200, "application/json", body)
             }
-            ["metrics"] => respond::plain(200, METRICS, self.metrics.write(&self.stored_objects())),
-            ["metrics", "slis"] => respond::plain(200, METRICS, self.health.indicators()),
-            ["openapi", ..] => self.serve_openapi(head, &parts[1..]),
+            // Nothing is counted anew here.
+            ["metrics"] | ["metrics", "slis"] if head.method == Method::DELETE => {
+                respond::status(&Status::method_not_allowed(), Wanted::JSON)
+            }
+            ["metrics"] => self.counted(self.metrics.write(&self.stored_objects())),
+            ["metrics", "slis"] => self.counted(self.health.indicators()),
+            ["openapi", ..] => self.serve_openapi(head, &exact[1..]),
             _ => match page {
                 Some((media_type, body)) => {
                     let mut response = respond::plain(200, media_type, body);
@@ -87,6 +95,13 @@ impl ApiServer {
                 None => respond::no_such_page(),
             },
         }
+    }
+
+    /// Metrics, and since when they count.
+    fn counted(&self, text: String) -> Response<Body> {
+        let mut response = respond::plain(200, METRICS, text);
+        response.headers_mut().insert(STARTED, HeaderValue::from(self.health.started().as_second()));
+        response
     }
 
     /// What was added under this path, with its media type.
@@ -113,11 +128,10 @@ impl ApiServer {
             ["apis", group, _] => is_custom(group),
             _ => false,
         };
-        let response =
-            self.discover(&head.path, &head.headers, !takes_any).unwrap_or_else(respond::no_such_page);
+        let response = self.discover(head, !takes_any).unwrap_or_else(respond::no_such_page);
         let is_there = response.status() != http::StatusCode::NOT_FOUND;
         if is_there && !takes_any && head.method != Method::GET {
-            return respond::status(&Status::method_not_allowed(), Wanted::JSON);
+            return respond::status(&Status::method_not_allowed(), self.wanted_or_json(head));
         }
         response
     }
@@ -155,6 +169,11 @@ impl ApiServer {
     fn list_paths(&self) -> Response<Body> {
         let catalogue = self.catalogue.load();
         let mut paths: Vec<String> = LISTED.iter().map(|path| (*path).to_owned()).collect();
+        paths.extend(self.pages.iter().map(|(path, _)| path.clone()));
+        for endpoint in ["healthz", "livez", "readyz"] {
+            paths.push(format!("/{endpoint}"));
+            paths.extend(self.checks(endpoint).into_iter().map(|(name, _)| format!("/{endpoint}/{name}")));
+        }
         for (group, versions) in catalogue.groups().iter().filter(|(group, _)| !group.is_empty()) {
             paths.push(format!("/apis/{group}"));
             paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));

@@ -14,7 +14,7 @@ use apimachinery::Status;
 use bytes::Bytes;
 use client::PatchKind;
 use futures::FutureExt;
-use http::header::{AUTHORIZATION, HOST, USER_AGENT};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::dispatch::{self, PatchBody, Work};
+use crate::flow::{Asked, Schemas};
 use crate::generic::{Caller, Target};
 use crate::metrics::{Counted, Proof};
 use crate::negotiate::{self, Answer, Served, Shape, Wanted};
@@ -37,6 +38,17 @@ const MAX_BODY: usize = 3 * 1024 * 1024;
 const DRAINED: usize = 8 * 1024 * 1024;
 /// How long a request that is no watch or stream may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// By which audit knows a request; told of every one.
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
+/// How long a request may work.
+struct Allotted {
+    started: Instant,
+    allotted: Duration,
+    /// A watch or a stream, which ends otherwise.
+    is_long: bool,
+}
 
 /// The head of a request, and what was found out about it.
 pub(crate) struct Head {
@@ -54,7 +66,8 @@ impl ApiServer {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match AssertUnwindSafe(self.walk(request, peer)).catch_unwind().await {
+        let audit_id = self.audit_id(request.headers());
+        let mut response = match AssertUnwindSafe(self.walk(request, peer)).catch_unwind().await {
             Ok(response) => response,
             Err(_) => {
                 self.metrics.panicked();
@@ -64,7 +77,18 @@ impl ApiServer {
                     Wanted::JSON,
                 )
             }
-        }
+        };
+        let headers = response.headers_mut();
+        headers.insert(AUDIT_ID, audit_id);
+        headers.entry(CACHE_CONTROL).or_insert(respond::NOT_KEPT);
+        response
+    }
+
+    /// By which audit knows the request: as the client named it, or a new one.
+    fn audit_id(&self, headers: &HeaderMap) -> HeaderValue {
+        let named = headers.get(AUDIT_ID).filter(|named| !named.is_empty());
+        let made = || HeaderValue::try_from(self.new_uid());
+        named.cloned().or_else(|| made().ok()).unwrap_or(HeaderValue::from_static(""))
     }
 
     async fn walk<B>(&self, request: Request<B>, peer: &Peer) -> Response<Body>
@@ -89,21 +113,58 @@ impl ApiServer {
             extensions: parts.extensions,
         };
         let route = route::parse(&head.path);
+        if let Some(text) = route::no_place(&head.path) {
+            return respond::text(500, text);
+        }
+        let verb = verb(&head, route.as_ref());
+        let is_long = verb == "watch" || route.as_ref().is_some_and(is_stream);
+        let asked = if is_long { Ok(None) } else { head.query.timeout() };
+        let allotted = match asked {
+            Ok(asked) => asked.unwrap_or(REQUEST_TIMEOUT).min(REQUEST_TIMEOUT),
+            Err(status) => return respond::status(&status, self.wanted_or_json(&head)),
+        };
         let view = self.view();
 
         // authentication
         let identity = match self.authenticate(&head, peer, &view) {
             Ok(identity) => identity,
-            Err(status) => return respond::status(&status, Wanted::JSON),
+            Err(status) => return respond::status(&status, self.wanted_or_json(&head)),
         };
         // impersonation
-        let verb = verb(&head, route.as_ref());
         let user = match self.impersonate(&head, route.as_ref(), verb, identity.user, &view) {
             Ok(user) => user,
-            Err(status) => return respond::status(&status, Wanted::JSON),
+            Err(status) => return respond::refused(&status, self.wanted_or_json(&head)),
         };
-        let is_long = verb == "watch" || route.as_ref().is_some_and(is_stream);
         // flow control
+        let flow = (!is_long || verb == "watch").then(|| {
+            let method = head.method.as_str();
+            view.derived::<Schemas>()
+                .of(&user, &Asked { route: route.as_ref(), verb, method, path: &head.path })
+        });
+        let work = Allotted { started, allotted, is_long };
+        let mut response = self.authorized(head, route, verb, user, view, body, work).await;
+        if let Some(flow) = flow {
+            flow.mark(response.headers_mut());
+        }
+        response
+    }
+
+    /// What follows the choice of the flow: its place, authorization and the work itself.
+    #[allow(clippy::too_many_arguments)] // the parts of one request
+    async fn authorized<B>(
+        &self,
+        head: Head,
+        route: Option<Route>,
+        verb: &'static str,
+        user: Arc<UserInfo>,
+        view: View,
+        body: B,
+        Allotted { started, allotted, is_long }: Allotted,
+    ) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let place = if is_long { None } else { self.flow.enter() };
         if !is_long && place.is_none() {
             self.metrics.rejected();
@@ -111,7 +172,7 @@ impl ApiServer {
         }
         // authorization
         if let Err(status) = self.may("", &head, route.as_ref(), verb, &user, &view) {
-            return respond::status(&status, self.wanted_or_json(&head));
+            return respond::refused(&status, self.wanted_or_json(&head));
         }
         drop(view);
         if self.is_delegated(&head.path) {
@@ -128,10 +189,6 @@ impl ApiServer {
             None => self.serve_path(&head, &user).await,
             Some(route) if is_long => self.serve_resource(head, route, verb, user, body).await,
             Some(route) => {
-                let allotted = match head.query.timeout() {
-                    Ok(asked) => asked.unwrap_or(REQUEST_TIMEOUT).min(REQUEST_TIMEOUT),
-                    Err(status) => return respond::status(&status, self.wanted_or_json(&head)),
-                };
                 // What is over before it begins is not begun.
                 let left = allotted.checked_sub(started.elapsed()).filter(|left| !left.is_zero());
                 let serving = self.serve_resource(head, route, verb, user, body);
@@ -186,7 +243,7 @@ impl ApiServer {
     pub(crate) fn wanted_or_json(&self, head: &Head) -> Wanted {
         let served = Served { answer: Answer::Document, protobuf: true, table: false };
         let wanted = negotiate::accept(&head.headers, served).unwrap_or(Wanted::UNASKED);
-        Wanted { shape: negotiate::Shape::Object, ..wanted }
+        Wanted { shape: Shape::Object, pretty: wanted.pretty || is_pretty(head), ..wanted }
     }
 
     /// The first authenticator that knows the proof; the certificate's answer
@@ -353,7 +410,7 @@ impl ApiServer {
         if target.resource.is_custom() && is_no_custom_path(&target, &route, verb) {
             return respond::no_such_page();
         }
-        if let Err(status) = check_served(&target, &route, verb) {
+        if let Err(status) = check_served(&target, &route, verb, &head.method) {
             let mut response = respond::status(&status, self.wanted_or_json(&head));
             if head.method == Method::HEAD {
                 *response.body_mut() = Body::empty();
@@ -388,16 +445,18 @@ impl ApiServer {
             Err(status) => return respond::status(&status, self.wanted_or_json(&head)),
         };
         let wanted = Wanted { pretty: wanted.pretty || is_pretty(&head), ..wanted };
-        let refused = Wanted { shape: Shape::Object, ..wanted };
-        let checked = fits_list(wanted, verb, &target, &head.headers);
-        let wanted = match checked.and_then(|()| with_include(wanted, &head)) {
+        // A refusal has no other shape than its own.
+        let refused = if wanted.shape == Shape::Object { wanted } else { self.wanted_or_json(&head) };
+        let wanted = match with_include(wanted, &head) {
             Ok(wanted) => wanted,
             Err(status) => return respond::status(&status, refused),
         };
         let gzip = respond::takes_gzip(&head.headers);
+        let fits = fits_list(wanted, verb, &target, &head.headers);
         let mut warnings = Vec::new();
         let outcome = self.run(head, target, verb, user, body, has_protobuf, &mut warnings).await;
         let mut response = outcome
+            .and_then(|outcome| fits.map(|()| outcome))
             .and_then(|outcome| self.respond(outcome, resource, index, wanted, gzip))
             .unwrap_or_else(|status| respond::status(&status, refused));
         respond::add_warnings(&mut response, &warnings);
@@ -488,8 +547,11 @@ where
 fn verb(head: &Head, route: Option<&Route>) -> &'static str {
     let Some(route) = route else { return "" };
     let named = !route.name.is_empty();
+    if route.is_watch {
+        // Whatever the method, which such a path may not have.
+        return "watch";
+    }
     match head.method {
-        Method::GET if route.is_watch => "watch",
         Method::GET if named => "get",
         Method::GET if head.query.is_set("watch") => "watch",
         Method::GET => "list",
@@ -561,9 +623,17 @@ fn check_custom(target: &Target, verb: &str) -> Result<(), Status> {
 }
 
 /// 404 where the path has no such subresource, 405 where it has no such verb.
-fn check_served(target: &Target, route: &Route, verb: &str) -> Result<(), Status> {
+fn check_served(target: &Target, route: &Route, verb: &str, method: &Method) -> Result<(), Status> {
     if target.resource.is_custom() {
         return check_custom(target, verb);
+    }
+    if route.is_watch {
+        let watches = target.resource.has_verb("watch") && route.subresource.is_empty();
+        return match watches {
+            false => Err(Status::no_such_resource()),
+            true if method != Method::GET => Err(Status::method_not_allowed()),
+            true => Ok(()),
+        };
     }
     if !route.rest.is_empty() && !matches!(&*route.subresource, "proxy") {
         return Err(Status::no_such_resource());
@@ -660,10 +730,10 @@ fn fits_list(wanted: Wanted, verb: &str, target: &Target, headers: &HeaderMap) -
     Err(Status::failure(406, "NotAcceptable", why))
 }
 
-fn is_pretty(head: &Head) -> bool {
+pub(crate) fn is_pretty(head: &Head) -> bool {
     match head.query.get("pretty") {
-        Some(value) => value != "false" && value != "0",
-        None => {
+        Some(value) if !value.is_empty() => matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+        _ => {
             let agent = head.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
             ["curl", "Wget", "Mozilla/5.0"].iter().any(|browser| agent.starts_with(browser))
         }
@@ -701,21 +771,22 @@ pub(crate) fn with_group(user: &mut Arc<UserInfo>, group: &str) {
 
 /// `User "x" cannot get resource "pods" in API group "" in the namespace "y"`.
 fn refusal(action: &Action<'_>) -> String {
+    use apimachinery::field::quote;
     let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let user = &action.user.name;
+    let user = quote(&action.user.name);
     if !action.is_resource {
-        return safe(&format!("User {user:?} cannot {} path {:?}", action.verb, action.path));
+        return safe(&format!("User {user} cannot {} path {}", action.verb, quote(action.path)));
     }
     let resource = if action.subresource.is_empty() {
         action.resource.to_owned()
     } else {
         format!("{}/{}", action.resource, action.subresource)
     };
-    let (verb, group) = (action.verb, action.group);
+    let (verb, group, resource) = (action.verb, quote(action.group), quote(&resource));
     let place = if action.namespace.is_empty() {
         "at the cluster scope".to_owned()
     } else {
-        format!("in the namespace {:?}", action.namespace)
+        format!("in the namespace {}", quote(action.namespace))
     };
-    safe(&format!("User {user:?} cannot {verb} resource {resource:?} in API group {group:?} {place}"))
+    safe(&format!("User {user} cannot {verb} resource {resource} in API group {group} {place}"))
 }

@@ -42,9 +42,10 @@ impl Query {
 
     fn number(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.get(name) {
-            None | Some("") => Ok(None),
+            None => Ok(None),
             Some(text) => text.parse().map(Some).map_err(|_| {
-                let why = if text.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit()) {
+                let digits = text.trim_start_matches(['+', '-']);
+                let why = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
                     "value out of range"
                 } else {
                     "invalid syntax"
@@ -57,6 +58,11 @@ impl Query {
     /// meta/v1 ListOptions.
     pub fn list_options(&self) -> Result<ListOptions, Status> {
         let text = |name: &str| self.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
+        let from_now = matches!(self.get("resourceVersion").unwrap_or(""), "" | "0");
+        let says_how = self.get("sendInitialEvents").is_some()
+            || self.get("resourceVersionMatch").is_some_and(|matching| !matching.is_empty());
+        // A watch from now on begins with what there is, as if that had been asked for.
+        let begins = from_now && !says_how && self.is_set("watch");
         Ok(ListOptions {
             label_selector: text("labelSelector"),
             field_selector: text("fieldSelector"),
@@ -65,14 +71,14 @@ impl Query {
             continue_token: text("continue"),
             resource_version: text("resourceVersion"),
             resource_version_match: match self.get("resourceVersionMatch") {
-                None | Some("") => None,
+                None | Some("") => begins.then_some("NotOlderThan"),
                 Some("Exact") => Some("Exact"),
                 Some("NotOlderThan") => Some("NotOlderThan"),
                 // Refused for that, and for whatever else is wrong with the options.
                 Some(other) => return Err(self.refuse_match(other)),
             },
             allow_watch_bookmarks: self.is_set("allowWatchBookmarks"),
-            send_initial_events: self.get("sendInitialEvents").map(truth),
+            send_initial_events: self.get("sendInitialEvents").map(truth).or(begins.then_some(true)),
             timeout_seconds: self.number("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()),
         })
     }
@@ -165,9 +171,34 @@ mod tests {
         assert_eq!(query.get("x"), Some("1 2"));
         assert_eq!(query.all("x").count(), 2);
         assert_eq!(query.list_options().unwrap().limit, 5);
-        assert_eq!(
-            Query::parse("limit=x").list_options().unwrap_err().message,
-            "strconv.ParseInt: parsing \"x\": invalid syntax"
-        );
+        for wrong in ["x", "", "+"] {
+            assert_eq!(
+                Query::parse(&format!("limit={}", wrong.replace('+', "%2B")))
+                    .list_options()
+                    .unwrap_err()
+                    .message,
+                format!("strconv.ParseInt: parsing {wrong:?}: invalid syntax")
+            );
+        }
+    }
+
+    #[test]
+    fn a_watch_from_now_on_begins_with_what_there_is() {
+        let cases = [
+            ("watch=1", Some(true), Some("NotOlderThan")),
+            ("watch=1&resourceVersion=0", Some(true), Some("NotOlderThan")),
+            ("watch=1&resourceVersion=5", None, None),
+            ("watch=1&sendInitialEvents=false", Some(false), None),
+            ("watch=0", None, None),
+            ("", None, None),
+        ];
+        for (query, initial, matching) in cases {
+            let options = Query::parse(query).list_options().unwrap();
+            assert_eq!(
+                (options.send_initial_events, options.resource_version_match),
+                (initial, matching),
+                "{query}"
+            );
+        }
     }
 }

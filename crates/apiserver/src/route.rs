@@ -78,9 +78,36 @@ pub(crate) fn parse(path: &str) -> Option<Route> {
     Some(route)
 }
 
+/// What is said of a path that has a verb and nothing behind it; None for others.
+pub(crate) fn no_place(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let verb = match parts.as_slice() {
+        ["api", _, verb] | ["apis", _, _, verb] => *verb,
+        _ => return None,
+    };
+    matches!(verb, "watch" | "proxy").then(|| {
+        let place = path.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        format!(
+            "Internal Server Error: {}: failed to create RequestInfo: unable to determine kind and namespace from \
+             url, {place}\n",
+            apimachinery::field::quote(&place)
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_verb_alone_is_no_place() {
+        for path in ["/api/v1/watch", "/api/v1/watch/", "/apis/apps/v1/proxy"] {
+            assert!(no_place(path).is_some_and(|text| text.contains(path)), "{path}");
+        }
+        for path in ["/api/v1/watch/pods", "/api/watch", "/watch", "/api/v1/pods"] {
+            assert_eq!(no_place(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn paths_name_resources() {

@@ -200,7 +200,7 @@ impl Builder {
     /// `/readyz` fails until [`ApiServer::finish_step`].
     pub fn build(self, steps: &[&str]) -> Arc<ApiServer> {
         Arc::new(ApiServer {
-            health: crate::health::Health::new(steps),
+            health: crate::health::Health::new(steps, self.edge.clock.now()),
             openapi: crate::openapi::OpenApi::default(),
             discovery: crate::discovery::Discovery::default(),
             flow: crate::flow::Flow::new(self.in_flight),

@@ -11,12 +11,17 @@ use crate::{Value, json, time};
 
 /// Appends an object in its envelope; `apiVersion` and `kind` are its own.
 pub fn encode_object(types: &Types, ty: TypeId, object: &Value, out: &mut Vec<u8>) {
+    wrap(object, out, |out| encode(types, ty, object, out));
+}
+
+/// Appends the envelope of an object around what `body` writes.
+pub fn wrap(object: &Value, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(MAGIC);
     write_message(1, out, |out| {
         write_bytes(1, object["apiVersion"].text().as_bytes(), out);
         write_bytes(2, object["kind"].text().as_bytes(), out);
     });
-    write_message(2, out, |out| encode(types, ty, object, out));
+    write_message(2, out, body);
     write_bytes(3, b"", out);
     write_bytes(4, b"", out);
 }

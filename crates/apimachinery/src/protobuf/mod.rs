@@ -9,7 +9,7 @@ mod encode;
 mod wire;
 
 pub use decode::{Envelope, decode, decode_object, open};
-pub use encode::{encode, encode_object, write_watch_event};
+pub use encode::{encode, encode_object, wrap, write_watch_event};
 pub use wire::{write_bytes, write_double, write_message, write_number};
 
 /// The first bytes of an enveloped object.

@@ -1,12 +1,15 @@
 //! Discovery: which groups, versions and resources there are, in the old form
 //! (a document a group) and the aggregated one.
 
+mod aggregated_protobuf;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use apimachinery::{Status, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Response};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -14,9 +17,8 @@ use sha2::{Digest, Sha256};
 use crate::body::Body;
 use crate::catalogue::Catalogue;
 use crate::negotiate::{self, Format, Wanted};
+use crate::pipeline::{Head, is_pretty};
 use crate::{ApiServer, Definition, Storage, Subresource, SubresourceKind, output, respond};
-
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// Kinds that upstream still stores in an older version than the one it serves,
 /// so that the release before can read them. Clients learn of it by the hash of
@@ -60,12 +62,13 @@ const PRIORITY: [&str; 23] = [
 /// The groups of the least priority: after those of custom resources.
 const LAST: [&str; 1] = ["metrics.k8s.io"];
 
-/// An aggregated document, encoded, with its ETag.
+/// An aggregated document, encoded, with its ETag, and the catalogue that it is of.
 type Encoded = (u64, Arc<(Vec<u8>, String)>);
 
-/// The aggregated documents of the newest catalogue that was asked for: core, then groups.
+/// The aggregated documents of the newest catalogue that was asked for, by form and by whether
+/// they are the core's.
 #[derive(Default)]
-pub(crate) struct Discovery([Mutex<Option<Encoded>>; 2]);
+pub(crate) struct Discovery(Mutex<BTreeMap<(&'static str, bool), Encoded>>);
 
 /// Groups other than the core's, in order, with their versions.
 pub(crate) fn groups(catalogue: &Catalogue) -> Vec<(&str, Vec<&str>)> {
@@ -318,99 +321,112 @@ fn aggregated_resource(definition: &Definition) -> Value {
     entry
 }
 
-/// Whether the client takes the aggregated form first.
-fn wants_aggregated(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    for clause in accept.split(',').map(str::trim) {
-        let has = |parameter: &str| clause.split(';').any(|part| part.trim() == parameter);
-        if has("as=APIGroupDiscoveryList") && has("g=apidiscovery.k8s.io") && has("v=v2") {
-            return true;
-        }
-        if clause == "application/json" || clause == "*/*" {
-            return false;
-        }
-    }
-    false
-}
-
 impl ApiServer {
     /// Answers `/api`, `/apis`, a group or a version; None for other paths.
-    pub(crate) fn discover(&self, path: &str, headers: &HeaderMap, routed: bool) -> Option<Response<Body>> {
+    pub(crate) fn discover(&self, head: &Head, routed: bool) -> Option<Response<Body>> {
+        let (path, headers) = (head.path.as_str(), &head.headers);
+        let document = |value: &Value| document(value, head, routed);
         let parts: Vec<&str> = path.trim_end_matches('/').split('/').skip(1).collect();
         let catalogue = self.catalogue.load_full();
+        if matches!(parts.as_slice(), ["api" | "apis"])
+            && let Some(form) = negotiate::aggregated(headers)
+        {
+            return Some(self.aggregated(&catalogue, parts == ["api"], form, headers));
+        }
         match parts.as_slice() {
-            ["api"] if wants_aggregated(headers) => Some(self.aggregated(&catalogue, true, headers)),
-            ["apis"] if wants_aggregated(headers) => Some(self.aggregated(&catalogue, false, headers)),
             ["api"] => {
                 let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-                Some(document(&core_versions(host), headers, routed))
+                Some(document(&core_versions(host)))
             }
-            ["apis"] => Some(document(&group_list(&catalogue), headers, routed)),
+            ["apis"] => Some(document(&group_list(&catalogue))),
             ["api", version] => {
                 Some(
                     if catalogue.groups().iter().any(|(group, versions)| {
                         group.is_empty() && versions.iter().any(|have| have == version)
                     }) {
-                        document(&resource_list(&catalogue, "", version), headers, routed)
+                        document(&resource_list(&catalogue, "", version))
                     } else {
-                        respond::status(&Status::no_such_resource(), Wanted::JSON)
+                        respond::status(&Status::no_such_resource(), self.wanted_or_json(head))
                     },
                 )
             }
+            ["apis", "", ..] => None,
+            ["api", "v1", ..] => {
+                Some(respond::status(&Status::no_such_resource(), self.wanted_or_json(head)))
+            }
             ["apis", name] => {
                 let found = groups(&catalogue).into_iter().find(|(group, _)| group == name)?;
-                Some(document(&group(found.0, &found.1, false), headers, routed))
+                Some(document(&group(found.0, &found.1, false)))
             }
             ["apis", name, version] => {
                 let found = groups(&catalogue).into_iter().find(|(group, _)| group == name)?;
                 Some(if found.1.contains(version) {
-                    document(&resource_list(&catalogue, name, version), headers, routed)
+                    document(&resource_list(&catalogue, name, version))
                 } else {
-                    respond::status(&Status::no_such_resource(), Wanted::JSON)
+                    respond::status(&Status::no_such_resource(), self.wanted_or_json(head))
                 })
             }
             _ => None,
         }
     }
 
-    fn aggregated(&self, catalogue: &Arc<Catalogue>, core: bool, headers: &HeaderMap) -> Response<Body> {
-        let slot = &self.discovery.0[usize::from(!core)];
-        let mut known = slot.lock();
-        let encoded = match &*known {
+    fn aggregated(
+        &self,
+        catalogue: &Arc<Catalogue>,
+        core: bool,
+        form: Format,
+        headers: &HeaderMap,
+    ) -> Response<Body> {
+        let media_type = match form {
+            Format::Json => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            Format::Yaml => "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            Format::Protobuf => {
+                "application/vnd.kubernetes.protobuf;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+            }
+        };
+        let mut documents = self.discovery.0.lock();
+        let encoded = match documents.get(&(media_type, core)) {
             Some((number, encoded)) if *number == catalogue.number() => encoded.clone(),
             _ => {
-                let body = output::encode(&aggregated(catalogue, core), Wanted::JSON);
-                let tag: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02X}")).collect();
+                let list = aggregated(catalogue, core);
+                let body = match form {
+                    Format::Protobuf => aggregated_protobuf::write(&list),
+                    format => output::encode(&list, Wanted { format, ..Wanted::JSON }),
+                };
+                // One tag for all forms.
+                let text = output::encode(&list, Wanted::JSON);
+                let tag: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02X}")).collect();
                 let encoded = Arc::new((body, format!("\"{tag}\"")));
-                *known = Some((catalogue.number(), encoded.clone()));
+                documents.insert((media_type, core), (catalogue.number(), encoded.clone()));
                 encoded
             }
         };
-        drop(known);
+        drop(documents);
         let matches = headers
             .get_all(IF_NONE_MATCH)
             .iter()
             .any(|value| value.to_str().is_ok_and(|tags| tags.contains(&encoded.1)));
         let mut response = if matches {
-            respond::plain(304, AGGREGATED, Vec::new())
+            respond::plain(304, media_type, Vec::new())
         } else {
-            respond::plain(200, AGGREGATED, encoded.0.clone())
+            respond::plain(200, media_type, encoded.0.clone())
         };
         if let Ok(tag) = HeaderValue::from_str(&encoded.1) {
             response.headers_mut().insert(ETAG, tag);
         }
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public"));
         response
     }
 }
 
 /// A discovery document in the format that the client wants.
-fn document(value: &Value, headers: &HeaderMap, routed: bool) -> Response<Body> {
+fn document(value: &Value, head: &Head, routed: bool) -> Response<Body> {
     let answer = if routed { negotiate::Answer::Routed } else { negotiate::Answer::Document };
     let served = negotiate::Served { answer, protobuf: true, table: false };
-    match negotiate::accept(headers, served) {
+    match negotiate::accept(&head.headers, served) {
         Ok(wanted) => {
+            let wanted = Wanted { pretty: wanted.pretty || is_pretty(head), ..wanted };
             let media_type = output::media_type(wanted.format, false);
             // These kinds of the old form lie in group "", version v1.
             let mut shown = value.clone();

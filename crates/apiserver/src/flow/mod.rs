@@ -1,8 +1,13 @@
-//! How much is at work at once: the place of priority and fairness.
+//! How much is at work at once: the place of priority and fairness. Which flow
+//! a request belongs to is told with its answer; all flows share one bound.
+
+mod schemas;
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub(crate) use schemas::{Asked, Schemas};
 
 /// Bounds requests in flight, watches and streams apart.
 pub(crate) struct Flow(Arc<Semaphore>);

@@ -243,15 +243,18 @@ impl ApiServer {
         Ok(resource)
     }
 
+    /// A random uid.
+    pub(crate) fn new_uid(&self) -> String {
+        let random = &self.edge.random;
+        let bits = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+        uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().to_string()
+    }
+
     /// uid and creation time of a new object.
     pub(crate) fn fill_system_fields(&self, object: &mut Value) {
-        let random = &self.edge.random;
-        let uid = uuid::Builder::from_random_bytes(
-            (u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())).to_be_bytes(),
-        );
         let now = time::format(self.edge.clock.now());
         let metadata = object.entry("metadata");
-        metadata.set("uid", uid.into_uuid().to_string());
+        metadata.set("uid", self.new_uid());
         metadata.set("creationTimestamp", now);
         metadata.remove("selfLink");
     }
