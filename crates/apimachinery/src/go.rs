@@ -32,6 +32,17 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
+/// `%s`: what is no text says so.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "%!s(<nil>)".into(),
+        Value::String(own) => own.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(" ")),
+        Value::Object(_) => format!("map[{}]", members(value, |name| name.to_owned(), text).join(" ")),
+        scalar => format!("%!s({}={})", type_of(scalar), number(scalar)),
+    }
+}
+
 /// `%#v`, objects being of the type `map`.
 pub fn syntax(value: &Value, map: &str) -> String {
     match value {
@@ -97,6 +108,10 @@ mod tests {
             syntax(&tree, MAP),
             "map[string]interface {}{\"a\":map[string]interface {}{\"t\":true}, \
              \"b\":[]interface {}{\"x\", 1, 1.5e+07, interface {}(nil)}}"
+        );
+        assert_eq!(
+            text(&tree),
+            "map[a:map[t:%!s(bool=true)] b:[x %!s(int64=1) %!s(float64=1.5e+07) %!s(<nil>)]]"
         );
         assert_eq!(type_of(&tree["b"]), "[]interface {}");
     }

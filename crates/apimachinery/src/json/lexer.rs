@@ -319,7 +319,12 @@ impl<'a> Lexer<'a> {
     }
 
     fn check_depth(open: &[u8]) -> Result<()> {
-        if open.len() > MAX_SKIPPED_DEPTH { Err(syntax("exceeded max depth")) } else { Ok(()) }
+        match open.last() {
+            Some(last) if open.len() > MAX_SKIPPED_DEPTH => {
+                Err(syntax(format!("invalid character '{}' exceeded max depth", *last as char)))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -53,18 +53,29 @@ impl Patch {
 
     /// The objects and lists that the operations reach into, as a tree of
     /// objects: what the library takes apart, and so writes in its own order.
+    /// A value that an operation puts there is whole again.
     pub fn reached(&self) -> Value {
         let mut reached = Value::object();
         for operation in &self.operations {
             for path in [&operation.path, &operation.from].into_iter().flatten() {
-                let Some((parent, _)) = split(path) else { continue };
-                tokens(parent).fold(&mut reached, |at, token| {
+                let Some((parent, last)) = split(path) else {
+                    if operation.op == "replace" || operation.op == "add" {
+                        reached = Value::object();
+                    }
+                    continue;
+                };
+                let below = tokens(parent).fold(&mut reached, |at, token| {
                     let below = at.entry(Key::from(unescape(token)));
                     if below.is_null() {
                         *below = Value::object();
                     }
                     below
                 });
+                // An item that is added moves the others on.
+                let is_item = last == "-" || last.bytes().all(|byte| byte.is_ascii_digit());
+                if operation.op == "replace" || (operation.op == "add" && !is_item) {
+                    below.remove(&unescape(last));
+                }
             }
         }
         reached
@@ -397,6 +408,9 @@ mod tests {
         let patch = r#"[{"op":"add","path":"/a/0/b","value":1},{"op":"move","from":"/x~1y/z","path":"/q"}]"#;
         let patch = Patch::parse(patch.as_bytes()).expect("a patch");
         assert_eq!(patch.reached(), value!({"a": {"0": {}}, "x/y": {}}));
+        let patch = r#"[{"op":"add","path":"/a/b/c","value":1},{"op":"replace","path":"/a/b","value":{}}]"#;
+        let patch = Patch::parse(patch.as_bytes()).expect("a patch");
+        assert_eq!(patch.reached(), value!({"a": {}}));
         let twice = Patch::parse(br#"[{"op":"add","op":"test","path":"/a","value":1}]"#).expect("a patch");
         assert_eq!(twice.problems(), [r#"json patch duplicate field "[0].op""#]);
     }

@@ -10,7 +10,7 @@ mod order;
 use super::{Error, go_shape};
 use crate::json::Parsed;
 use crate::schema::{Field, Type, TypeId, Types};
-use crate::{Object, Value};
+use crate::{Object, Value, go};
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -75,6 +75,17 @@ impl<'a> Scope<'a> {
             At::Map => "map",
             At::Opaque(name) => name,
         }
+    }
+
+    /// As [`Self::field`], for a field that has to be a list.
+    fn list(self, name: &str) -> Result<Meta<'a>, Error> {
+        let meta = self.field(name)?;
+        let At::Struct(id) = self.at else { return Ok(meta) };
+        let field = self.types.get(id).field(name);
+        let fits = field.is_none_or(|field| field.pointer || matches!(field.ty, Type::List(_) | Type::Bytes));
+        // Upstream names the kind of what the field lies in, which is always this one.
+        let refused = || Error::Unmergeable("expected slice or array type, but got: struct".into());
+        if fits { Ok(meta) } else { Err(refused()) }
     }
 
     fn field(self, name: &str) -> Result<Meta<'a>, Error> {
@@ -154,13 +165,19 @@ fn merge_member(scope: Scope<'_>, object: &mut Object, name: &str, change: Value
             }
         }
         (Some(Value::Array(before)), Value::Array(change)) => {
-            let meta = scope.field(name)?;
+            let meta = scope.list(name)?;
             Value::Array(lists::merge_or_replace(meta, std::mem::take(before), change, deletes)?)
         }
         // Nothing there, or something else: the patch's value stands for itself.
         (_, _) if deletes => return Ok(()),
         (Some(before), change) if std::mem::discriminant(before) == std::mem::discriminant(&change) => change,
-        (_, change) => drop_directives(change),
+        (_, change) => match without_directives(change, Nulls::Go) {
+            Some(change) => change,
+            None => {
+                object.remove(name);
+                return Ok(());
+            }
+        },
     };
     object.insert(name.to_owned(), merged);
     Ok(())
@@ -187,64 +204,62 @@ fn retain_keys(object: &mut Object, patch: &mut Object) -> Result<(), Error> {
     Ok(())
 }
 
-/// A value that meets nothing to merge with: without nulls and directives.
-fn drop_directives(value: Value) -> Value {
+/// What becomes of nulls in objects that meet nothing to merge with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nulls {
+    Go,
+    Stay,
+}
+
+/// A value that meets nothing to merge with: without the objects that hold a
+/// `$patch`, of whatever sort; nothing where it is one itself. Other directives
+/// stay and are unknown fields later.
+fn without_directives(value: Value, nulls: Nulls) -> Option<Value> {
     match value {
         Value::Object(members) => {
+            if members.contains(DIRECTIVE) {
+                return None;
+            }
             let mut kept = Object::with_capacity(members.len());
             for (name, value) in members {
-                let directive = name == DIRECTIVE
-                    || name == RETAIN_KEYS
-                    || name.starts_with("$setElementOrder/")
-                    || name.starts_with("$deleteFromPrimitiveList/");
-                if !directive && !value.is_null() {
-                    kept.push_new(name, drop_directives(value));
+                if value.is_null() && nulls == Nulls::Go {
+                    continue;
+                }
+                if let Some(value) = without_directives(value, nulls) {
+                    kept.push_new(name, value);
                 }
             }
-            Value::Object(kept)
+            Some(Value::Object(kept))
         }
-        Value::Array(items) => Value::Array(
-            items
-                .into_iter()
-                .filter(|item| {
-                    let directive = item[DIRECTIVE].text();
-                    let bare = item.as_object().is_some_and(|members| members.len() == 1);
-                    directive != "delete" && !(directive == "replace" && bare)
-                })
-                .map(drop_directives)
-                .collect(),
-        ),
-        other => other,
+        Value::Array(items) => {
+            let kept = items.into_iter().filter_map(|item| without_directives(item, nulls));
+            Some(Value::Array(kept.collect()))
+        }
+        other => Some(other),
     }
 }
 
 fn bad_directive(directive: &Value, patch: &Object) -> Error {
-    Error::Unmergeable(format!("unknown patch type: {} in map: {}", go_print(directive), go_print_map(patch)))
+    Error::Unmergeable(format!("unknown patch type: {} in map: {}", go::text(directive), go_print_map(patch)))
 }
+
+/// The refusal of a value whose Go type is not `expected`.
+fn bad_type(expected: &str, value: &Value) -> Error {
+    let found = match value {
+        Value::Null => "%!s(<nil>)",
+        other => go::type_of(other),
+    };
+    Error::Unmergeable(format!("expected a {expected}, but received a {found}"))
+}
+
+const LIST: &str = "[]interface {}";
 
 fn no_merge_key(item: &Object, key: &str) -> Error {
     Error::Unmergeable(format!("map: {} does not contain declared merge key: {key}", go_print_map(item)))
 }
 
-/// A value as Go's `%v` prints it.
-fn go_print(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".into(),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Int(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(go_print).collect::<Vec<_>>().join(" ")),
-        Value::Object(members) => go_print_map(members),
-    }
-}
-
 fn go_print_map(members: &Object) -> String {
-    let mut written: Vec<(&str, String)> =
-        members.iter().map(|(name, value)| (name, go_print(value))).collect();
-    written.sort();
-    let written: Vec<String> = written.iter().map(|(name, value)| format!("{name}:{value}")).collect();
-    format!("map[{}]", written.join(" "))
+    go::plain(&Value::Object(members.clone()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use apimachinery::json::Parsed;
 use apimachinery::patch::{self, json::Patch as JsonPatch};
 use apimachinery::schema::{self, Strictness};
 use apimachinery::status::GroupKind;
-use apimachinery::{Status, Value, json};
+use apimachinery::{Status, Value, go, json};
 use bytes::Bytes;
 use client::PatchKind;
 
@@ -138,7 +138,7 @@ impl Patch {
                 sort_touched(&mut patched, &patch.value);
                 json::to_string(&patched)
             }
-            Patch::Strategic(patch) => go_map(&patch.value),
+            Patch::Strategic(patch) => go::plain(&patch.value),
             Patch::Apply(_) | Patch::Unreadable(_) => String::new(),
         };
         let mut errors = Errors::new();
@@ -167,23 +167,6 @@ fn sort_touched(patched: &mut Value, patch: &Value) {
         if patch[name].as_object().is_some() {
             sort_touched(member, &patch[name]);
         }
-    }
-}
-
-/// A tree as Go's `%+v` prints maps.
-fn go_map(value: &Value) -> String {
-    match value {
-        Value::Object(object) => {
-            let mut members: Vec<(&str, &Value)> = object.iter().collect();
-            members.sort_by_key(|(name, _)| *name);
-            let members: Vec<String> =
-                members.iter().map(|(name, member)| format!("{name}:{}", go_map(member))).collect();
-            format!("map[{}]", members.join(" "))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(go_map).collect::<Vec<_>>().join(" ")),
-        Value::String(text) => text.clone(),
-        Value::Null => "<nil>".to_owned(),
-        other => json::to_string(other),
     }
 }
 

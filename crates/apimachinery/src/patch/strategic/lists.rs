@@ -1,9 +1,9 @@
 //! Merging lists: of objects by their key, of scalars as sets, and the order
 //! of what comes out.
 
-use super::{DIRECTIVE, Meta, Scope, bad_directive, drop_directives, go_print, merge_map, no_merge_key};
+use super::{DIRECTIVE, Meta, Scope, bad_directive, bad_type, merge_map, no_merge_key};
 use crate::patch::Error;
-use crate::{Object, Value};
+use crate::{Object, Value, go};
 
 /// Merges a list by what its field declares; lists without a strategy are replaced.
 pub(super) fn merge_or_replace(
@@ -50,7 +50,7 @@ pub(super) fn of_objects(object: &[Value], patch: &[Value]) -> Result<bool, Erro
     }
     if first.is_null() || items.any(|item| std::mem::discriminant(item) != std::mem::discriminant(first)) {
         let lists: Vec<String> = [object, patch]
-            .map(|list| format!("[{}]", list.iter().map(go_print).collect::<Vec<_>>().join(" ")))
+            .map(|list| format!("[{}]", list.iter().map(go::plain).collect::<Vec<_>>().join(" ")))
             .into();
         let why = format!("list element types are not identical: [{}]", lists.join(" "));
         return Err(Error::Unmergeable(why));
@@ -101,7 +101,8 @@ fn merge_objects(
             object.iter_mut().filter_map(Value::as_object_mut).find(|other| other.get(key) == Some(value));
         match found {
             Some(before) => *before = merge_map(scope, std::mem::take(before), members.clone())?,
-            None => object.push(drop_directives(item.clone())),
+            // As it is: nulls are zero values later, directives unknown fields.
+            None => object.push(item.clone()),
         }
     }
     Ok(object)
@@ -116,19 +117,16 @@ pub(super) fn in_order(
     server: &[Value],
 ) -> Result<Vec<Value>, Error> {
     if !key.is_empty() {
-        for item in merged.iter().chain(patch).chain(server) {
-            let Value::Object(members) = item else {
-                return Err(Error::Unmergeable("list element types are not identical".into()));
-            };
-            if !members.contains(key) {
-                return Err(no_merge_key(members, key));
-            }
+        for item in &merged {
+            find(patch, keyed(item, key)?, key)?;
+        }
+        for item in patch.iter().chain(server) {
+            keyed(item, key)?;
         }
     }
-    let (mut patched, mut others): (Vec<Value>, Vec<Value>) =
+    let (patched, others): (Vec<Value>, Vec<Value>) =
         merged.into_iter().partition(|item| place(patch, item, key).is_some());
-    patched.sort_by_key(|item| place(patch, item, key));
-    others.sort_by_key(|item| place(server, item, key).unwrap_or(usize::MAX));
+    let (patched, others) = (settled(patched, patch, key), settled(others, server, key));
 
     let mut woven = Vec::with_capacity(patched.len() + others.len());
     let mut patched = patched.into_iter().peekable();
@@ -145,6 +143,41 @@ pub(super) fn in_order(
         };
         woven.extend(if first_other { others.next() } else { patched.next() });
     }
+}
+
+/// The key of an item, which has to have one.
+fn keyed<'a>(item: &'a Value, key: &str) -> Result<&'a Value, Error> {
+    let members = item.as_object().ok_or_else(|| bad_type(go::MAP, item))?;
+    members.get(key).ok_or_else(|| no_merge_key(members, key))
+}
+
+/// Looks for an item as upstream does, which minds what it passes on its way.
+fn find(list: &[Value], value: &Value, key: &str) -> Result<(), Error> {
+    for (at, other) in list.iter().enumerate() {
+        let Some(members) = other.as_object() else {
+            return Err(Error::Unmergeable(format!("value for key {at} is not a map")));
+        };
+        if members.get(key) == Some(value) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Items in the order in which `order` has them. Upstream's comparison calls
+/// whatever is not there less than the rest, so that it ends up in front, the
+/// last first.
+fn settled(mut items: Vec<Value>, order: &[Value], key: &str) -> Vec<Value> {
+    let mut places: Vec<Option<usize>> = items.iter().map(|item| place(order, item, key)).collect();
+    for end in 1..items.len() {
+        let mut at = end;
+        while at > 0 && places[at].zip(places[at - 1]).is_none_or(|(this, before)| this < before) {
+            items.swap(at, at - 1);
+            places.swap(at, at - 1);
+            at -= 1;
+        }
+    }
+    items
 }
 
 /// Where in `list` the item is that counts as `item`: by key, or by value.

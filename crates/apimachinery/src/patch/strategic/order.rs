@@ -1,9 +1,12 @@
 //! `$setElementOrder/field`: the order in which the client wants a list, and
 //! the merge of that list with it.
 
-use super::{DIRECTIVE, SET_ELEMENT_ORDER, Scope, drop_directives, go_print, lists, target_of};
+use super::{
+    DIRECTIVE, LIST, Nulls, SET_ELEMENT_ORDER, Scope, bad_type, lists, no_merge_key, target_of,
+    without_directives,
+};
 use crate::patch::Error;
-use crate::{Object, Value};
+use crate::{Object, Value, go};
 
 /// Merges and orders every list that has the directive; takes both out of `patch`.
 pub(super) fn apply(scope: Scope<'_>, object: &mut Object, patch: &mut Object) -> Result<(), Error> {
@@ -11,32 +14,39 @@ pub(super) fn apply(scope: Scope<'_>, object: &mut Object, patch: &mut Object) -
         patch.keys().filter(|name| name.starts_with(SET_ELEMENT_ORDER)).map(str::to_owned).collect();
     for directive in directives {
         let malformed = || Error::Malformed("invalid patch format of setElementOrder list".into());
-        let Some(Value::Array(wanted)) = patch.remove(&directive) else { return Err(malformed()) };
+        let wanted = match patch.remove(&directive) {
+            Some(Value::Array(wanted)) => wanted,
+            other => return Err(bad_type(LIST, &other.unwrap_or_default())),
+        };
         let name = target_of(&directive, SET_ELEMENT_ORDER).ok_or_else(malformed)?;
-        let meta = scope.field(name)?;
+        let before = match object.get(name) {
+            None => None,
+            Some(Value::Array(items)) => Some(items.clone()),
+            Some(other) => return Err(bad_type(LIST, other)),
+        };
         let change = match patch.get(name) {
             None => None,
             Some(Value::Array(items)) => Some(items.clone()),
-            // Null or another shape: left to the ordinary merge.
-            Some(_) => continue,
+            Some(other) => return Err(bad_type(LIST, other)),
         };
+        let meta = scope.list(name)?;
         agrees(change.as_deref().unwrap_or(&[]), &wanted, meta.merge_key)?;
-        let before = match object.get_mut(name) {
-            Some(Value::Array(items)) => Some(std::mem::take(items)),
-            _ => None,
-        };
         let server = before.clone().unwrap_or_default();
+        let sent = change.clone().unwrap_or_default();
         let merged = match (before, change) {
             (None, None) => continue,
             (Some(before), None) => before,
-            (None, Some(change)) => match drop_directives(Value::Array(change)) {
-                Value::Array(items) => items,
+            (None, Some(change)) => match without_directives(Value::Array(change), Nulls::Stay) {
+                Some(Value::Array(items)) => items,
                 _ => Vec::new(),
             },
             (Some(before), Some(change)) => lists::merge_or_replace(meta, before, change, false)?,
         };
-        patch.remove(name);
+        if server.is_empty() && sent.is_empty() {
+            return Err(Error::Unmergeable("no elements in any of the given slices".into()));
+        }
         let ordered = lists::in_order(meta.merge_key, merged, &wanted, &server)?;
+        patch.remove(name);
         object.insert(name.to_owned(), Value::Array(ordered));
     }
     Ok(())
@@ -44,18 +54,43 @@ pub(super) fn apply(scope: Scope<'_>, object: &mut Object, patch: &mut Object) -
 
 /// The items of the patch have to stand in the wanted order.
 fn agrees(change: &[Value], wanted: &[Value], key: &str) -> Result<(), Error> {
-    let same = |item: &Value, other: &Value| {
-        if key.is_empty() { item == other } else { item[key] == other[key] }
+    if change.is_empty() || wanted.is_empty() {
+        return Ok(());
+    }
+    let value = |item: &Value| -> Result<Value, Error> {
+        if key.is_empty() {
+            return Ok(item.clone());
+        }
+        let members = item.as_object().ok_or_else(|| bad_type(go::MAP, item))?;
+        members.get(key).cloned().ok_or_else(|| no_merge_key(members, key))
     };
+    if !key.is_empty()
+        && let Some(odd) = change.iter().find(|item| item.as_object().is_none())
+    {
+        return Err(bad_type(go::MAP, odd));
+    }
     let mut order = wanted.iter();
-    let kept = change.iter().filter(|item| key.is_empty() || item[DIRECTIVE].is_null());
-    for item in kept {
-        if !order.any(|other| same(item, other)) {
-            return Err(Error::Unmergeable(format!(
-                "The order in patch list:\n{}\n doesn't match {SET_ELEMENT_ORDER} list:\n{}\n",
-                go_print(&Value::Array(change.to_vec())),
-                go_print(&Value::Array(wanted.to_vec())),
-            )));
+    for item in change {
+        let directive = item.as_object().and_then(|members| members.get(DIRECTIVE));
+        if !key.is_empty() && directive.and_then(Value::as_str) == Some("delete") {
+            continue;
+        }
+        loop {
+            let Some(other) = order.as_slice().first() else {
+                return Err(Error::Unmergeable(format!(
+                    "The order in patch list:\n{}\n doesn't match {SET_ELEMENT_ORDER} list:\n{}\n",
+                    go::plain(&Value::Array(change.to_vec())),
+                    go::plain(&Value::Array(wanted.to_vec())),
+                )));
+            };
+            if directive.is_some() {
+                break;
+            }
+            let same = value(item)? == value(other)?;
+            order.next();
+            if same {
+                break;
+            }
         }
     }
     Ok(())

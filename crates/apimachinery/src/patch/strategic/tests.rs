@@ -135,7 +135,7 @@ fn retain_keys_clears_the_rest() {
 }
 
 #[test]
-fn values_that_meet_nothing_lose_nulls_and_directives() {
+fn values_that_meet_nothing_lose_nulls_and_what_is_patched() {
     assert_eq!(
         patched(
             value!({}),
@@ -145,8 +145,26 @@ fn values_that_meet_nothing_lose_nulls_and_directives() {
                     "$setElementOrder/items": [{"name": "x"}]}}),
         ),
         Ok(value!({"metadata": {"labels": {"b": "c"}},
-            "spec": {"strategy": {"type": "A"}, "items": [{"name": "x"}]}}))
+            "spec": {"strategy": {"$retainKeys": ["type"], "type": "A"}, "items": [{"name": "x"}],
+                "$setElementOrder/items": [{"name": "x"}]}}))
     );
+    // An object that is a directive itself is not there at all, whatever it says.
+    for directive in ["delete", "replace", "odd"] {
+        let patch = value!({"spec": {"strategy": {"$patch": (directive), "type": "A"}}});
+        assert_eq!(patched(value!({}), patch), Ok(value!({"spec": {}})), "{directive}");
+    }
+    // An item that is new in a list stays as it was sent.
+    assert_eq!(
+        spec(value!({"items": [{"name": "a"}]}), value!({"items": [{"name": "b", "value": null}]})),
+        Ok(value!({"items": [{"name": "b", "value": null}, {"name": "a"}]}))
+    );
+}
+
+#[test]
+fn items_without_a_place_come_backwards() {
+    let object = value!({"items": [{"name": "a"}]});
+    let patch = value!({"$setElementOrder/items": [], "items": [{"name": "b"}, {"name": "c"}]});
+    assert_eq!(spec(object, patch), Ok(value!({"items": [{"name": "a"}, {"name": "c"}, {"name": "b"}]})));
 }
 
 #[test]
@@ -184,7 +202,35 @@ fn errors_are_upstreams() {
             "invalid patch format of retainKeys",
         ),
         (value!({"strategy": {"$retainKeys": "type"}}), 400, "invalid patch format of retainKeys"),
-        (value!({"$setElementOrder/items": {}}), 400, "invalid patch format of setElementOrder list"),
+        (
+            value!({"$setElementOrder/items": {}}),
+            500,
+            "expected a []interface {}, but received a map[string]interface {}",
+        ),
+        (
+            value!({"$setElementOrder/items": null}),
+            500,
+            "expected a []interface {}, but received a %!s(<nil>)",
+        ),
+        (
+            value!({"$setElementOrder/items": [{"name": "a"}], "items": null}),
+            500,
+            "expected a []interface {}, but received a %!s(<nil>)",
+        ),
+        (value!({"$setElementOrder/items": ["a"]}), 500, "value for key 0 is not a map"),
+        (value!({"$setElementOrder": ["a"]}), 400, "invalid patch format of setElementOrder list"),
+        (value!({"$setElementOrder/plain": [], "plain": []}), 500, "no elements in any of the given slices"),
+        (
+            value!({"$setElementOrder/metadata": []}),
+            500,
+            "unable to find api field in struct Spec for the json field \"metadata\"",
+        ),
+        (value!({"strategy": {"$patch": 5}}), 500, "unknown patch type: %!s(int64=5) in map: map[$patch:5]"),
+        (
+            value!({"strategy": {"$patch": {"a": null, "b": "c"}}}),
+            500,
+            "unknown patch type: map[a:%!s(<nil>) b:c] in map: map[$patch:map[a:<nil> b:c]]",
+        ),
         (value!({"$deleteFromPrimitiveList": ["x"]}), 400, "invalid patch format of primitive list"),
         (
             value!({"$setElementOrder/items": [{"name": "b"}], "items": [{"name": "a"}]}),
