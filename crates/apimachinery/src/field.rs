@@ -209,7 +209,8 @@ impl Errors {
 
     /// `Too long: may not be more than N bytes`.
     pub fn too_long(&mut self, path: &Path<'_>, bytes: usize) {
-        self.add(Kind::TooLong, path, None, &format!("may not be more than {bytes} bytes"));
+        let unit = if bytes == 1 { "byte" } else { "bytes" };
+        self.add(Kind::TooLong, path, None, &format!("may not be more than {bytes} {unit}"));
     }
 
     /// `Too many: N: must have at most M items`.
@@ -244,6 +245,7 @@ impl fmt::Display for Errors {
 fn go_value(value: &Value) -> String {
     match value {
         Value::String(text) => quote(text),
+        Value::Float(number) => crate::go::float(*number),
         other => crate::json::to_string(other),
     }
 }
@@ -296,6 +298,13 @@ mod tests {
             errors.to_string(),
             "[spec.containers[0].name: Required value, spec.containers[0].imagePullPolicy: Unsupported value: \
              \"Maybe\": supported values: \"Always\", \"IfNotPresent\", \"Never\"]"
+        );
+        let mut errors = Errors::new();
+        errors.too_long(&spec, 1);
+        errors.invalid(&spec, 1e19, "large");
+        assert_eq!(
+            errors.to_string(),
+            "[spec: Too long: may not be more than 1 byte, spec: Invalid value: 1e+19: large]"
         );
     }
 }

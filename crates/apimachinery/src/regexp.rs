@@ -14,10 +14,11 @@ impl Regexp {
     /// Go's text: ``error parsing regexp: missing closing ): `(` ``.
     pub fn compile(text: &str) -> Result<Self, String> {
         let translated = translate(text);
-        match Regex::new(&translated) {
-            Ok(regex) => Ok(Self(regex)),
-            Err(_) => Err(format!("error parsing regexp: {}", words(text, &translated))),
-        }
+        let regex = match Regex::new(&translated) {
+            Ok(regex) => repetitions(&translated).map(|()| regex),
+            Err(_) => Err(words(text, &translated)),
+        };
+        regex.map(Self).map_err(|why| format!("error parsing regexp: {why}"))
     }
 
     /// Whether the text holds a match.
@@ -28,6 +29,50 @@ impl Regexp {
     /// The expression behind it.
     pub fn regex(&self) -> &Regex {
         &self.0
+    }
+}
+
+/// Go repeats a thousand times at most, and no repetition without a group
+/// around it.
+fn repetitions(text: &str) -> Result<(), String> {
+    use regex_syntax::ast::{self, Ast, RepetitionKind, RepetitionRange};
+
+    struct Visit<'t>(&'t str);
+
+    impl ast::Visitor for Visit<'_> {
+        type Output = ();
+        type Err = String;
+
+        fn finish(self) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn visit_post(&mut self, ast: &Ast) -> Result<(), String> {
+            const MOST: u32 = 1000;
+            let Ast::Repetition(repetition) = ast else { return Ok(()) };
+            let operator = repetition.op.span;
+            let most = match &repetition.op.kind {
+                RepetitionKind::Range(RepetitionRange::Exactly(most) | RepetitionRange::AtLeast(most)) => {
+                    *most
+                }
+                RepetitionKind::Range(RepetitionRange::Bounded(least, most)) => *least.max(most),
+                _ => 0,
+            };
+            if most > MOST {
+                let part = &self.0[operator.start.offset..operator.end.offset];
+                return Err(format!("invalid repeat count: `{part}`"));
+            }
+            if let Ast::Repetition(inner) = &*repetition.ast {
+                let part = &self.0[inner.op.span.start.offset..operator.end.offset];
+                return Err(format!("invalid nested repetition operator: `{part}`"));
+            }
+            Ok(())
+        }
+    }
+
+    match ast::parse::Parser::new().parse(text) {
+        Ok(parsed) => ast::visit(&parsed, Visit(text)),
+        Err(_) => Ok(()),
     }
 }
 
@@ -191,6 +236,9 @@ mod tests {
             ("*a", "missing argument to repetition operator: `*`"),
             ("a(?=b)", "invalid or unsupported Perl syntax: `(?=`"),
             ("[z-a]", "invalid character class range: `z-a`"),
+            ("a**", "invalid nested repetition operator: `**`"),
+            ("a{2}{3}", "invalid nested repetition operator: `{2}{3}`"),
+            ("a{1001}", "invalid repeat count: `{1001}`"),
         ];
         for (pattern, expected) in cases {
             let error = Regexp::compile(pattern).unwrap_err();

@@ -25,8 +25,23 @@ impl Error {
     }
 }
 
-/// What is wrong with a source text: every problem with the line and a caret,
-/// as upstream prints them.
+/// What is wrong with a source text, as upstream prints it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct CompileError(pub(crate) Vec<String>);
+pub enum CompileError {
+    /// Every problem with the line and a caret.
+    #[error("{}", .0.join("\n"))]
+    Source(Vec<String>),
+    /// It reads well, and a part that is always the same cannot be had.
+    #[error("{0}")]
+    Constant(Error),
+}
+
+impl CompileError {
+    /// What upstream says before it.
+    pub fn what(&self) -> &'static str {
+        match self {
+            CompileError::Source(_) => "compilation failed",
+            CompileError::Constant(_) => "program instantiation failed",
+        }
+    }
+}

@@ -329,7 +329,7 @@ impl<'a> Evaluator<'a, '_> {
     }
 }
 
-fn constant(literal: &Literal) -> Val<'_> {
+pub(crate) fn constant(literal: &Literal) -> Val<'_> {
     match literal {
         Literal::Null => Val::Null,
         Literal::Bool(truth) => Val::Bool(*truth),

@@ -6,6 +6,7 @@
 
 mod authorizer;
 mod check;
+mod constants;
 mod error;
 mod estimate;
 mod eval;

@@ -102,7 +102,7 @@ pub(crate) fn expand(
         }
         ("sortBy", 2) => {
             let Node::Ident(variable) = &args[0].node else {
-                lowering.refuse(args[0].at, "argument must be a simple name");
+                lowering.refuse(args[0].at, "argument is not an identifier");
                 return nothing(at);
             };
             let variable = variable.clone();

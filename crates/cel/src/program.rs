@@ -1,6 +1,7 @@
 //! A compiled expression: what the rest of the program holds of this room.
 
 use crate::check;
+use crate::constants;
 use crate::error::{CompileError, Error};
 use crate::estimate::{self, Estimate};
 use crate::eval::{Evaluator, Meter, Variables};
@@ -33,10 +34,11 @@ impl Program {
 
     fn compiled(source: &str, environment: &Environment) -> Result<Self, CompileError> {
         let shown = |problems: Vec<Problem>| {
-            CompileError(problems.iter().map(|problem| problem.show(source)).collect())
+            CompileError::Source(problems.iter().map(|problem| problem.show(source)).collect())
         };
         let mut expr = syntax::parse(source, environment.binds).map_err(shown)?;
         let checked = check::check(source, &mut expr, environment).map_err(shown)?;
+        constants::check(&expr).map_err(CompileError::Constant)?;
         Ok(Self { source: source.to_owned(), expr, result: checked.result, types: checked.types })
     }
 

@@ -16,11 +16,14 @@ const MAX_DURATION: u64 = 32;
 const DATE_TIME: u64 = 27;
 const DATE: u64 = 12;
 
+/// What the type of a schema is called: upstream makes a new name each time.
+const NAME: &str = "selfType0";
+
 /// The type of values under `schema` (OpenAPI v3 as a tree), or None where
 /// expressions cannot see them. `is_root`: of a resource, whose kind,
 /// apiVersion and metadata are there whatever the schema says.
 pub fn type_of(schema: &Value, is_root: bool) -> Option<Type> {
-    of(schema, is_root, "object")
+    of(schema, is_root, NAME)
 }
 
 fn of(schema: &Value, is_root: bool, name: &str) -> Option<Type> {
@@ -57,7 +60,8 @@ fn of(schema: &Value, is_root: bool, name: &str) -> Option<Type> {
                 let max = schema["maxProperties"]
                     .as_i64()
                     .map_or(MAX_REQUEST.saturating_sub(2) / smallest, |max| max.max(0) as u64);
-                return Some(Type::Map(Arc::new(MapType { key: Type::STRING, value, max })));
+                // Keys count nothing in what an expression may cost.
+                return Some(Type::Map(Arc::new(MapType { key: Type::String(0), value, max })));
             }
             let mut fields = BTreeMap::new();
             for (member, property) in schema["properties"].members() {
@@ -165,7 +169,7 @@ mod tests {
                 ("apiVersion", "string".to_owned()),
                 ("kind", "string".to_owned()),
                 ("labels", "map(string, string)".to_owned()),
-                ("metadata", "object.metadata".to_owned()),
+                ("metadata", "selfType0.metadata".to_owned()),
                 ("port", "dyn".to_owned()),
                 ("when", "timestamp".to_owned()),
             ]

@@ -157,7 +157,11 @@ pub(crate) fn parse(source: &str, binds: bool) -> Result<Expr, Vec<Problem>> {
             column: error.pos.1.max(1) as usize,
             message: error.msg,
         };
-        errors.errors.into_iter().map(of).collect::<Vec<_>>()
+        let (incomplete, told): (Vec<_>, Vec<_>) =
+            errors.errors.into_iter().partition(|error| error.msg.starts_with("Incomplete `"));
+        // What the library could not finish is told by what stopped it.
+        let shown = if told.is_empty() { incomplete } else { told };
+        shown.into_iter().map(of).collect::<Vec<_>>()
     })?;
     let mut lowering =
         Lowering { info: &info, source, problems: Vec::new(), open: [0; 4], is_too_deep: false, binds };

@@ -91,6 +91,22 @@ fn the_libraries() {
         ("'a b a'.replace('a', 'c', 1)", r#""c b a""#),
         ("['a', 'b'].join('-')", r#""a-b""#),
         ("'%s has %d of %.2f'.format(['x', 3, 1.5])", r#""x has 3 of 1.50""#),
+        ("'%s'.format([['a', 'b']])", r#""[\"a\", \"b\"]""#),
+        ("'%s'.format([{'k': 1.5}])", r#""{\"k\":1.500000}""#),
+        ("'%.1f %f'.format([12345.67, dyn('Infinity')])", r#""12,345.7 ∞""#),
+        ("'%e'.format([1052.5])", "\"1.052500\u{a0}×\u{a0}10⁰³\""),
+        ("'%x %X %o %b'.format(['hi', 255, 8, true])", r#""6869 FF 10 1""#),
+        (
+            "'%d'.format([dyn('a')])",
+            "error during formatting: decimal clause can only be used on integers, was given string",
+        ),
+        ("string(1e20)", r#""1e+20""#),
+        ("[1][dyn(1.5)]", "unsupported index value 1.5 in list"),
+        (
+            "ip(dyn('1.2.3') + '')",
+            "IP Address \"1.2.3\" parse error during conversion from string: ParseAddr(\"1.2.3\"): IPv4 address too short",
+        ),
+        ("sign(quantity('-1'))", "-1"),
         ("'abc 123'.find('[0-9]+')", r#""123""#),
         ("'1 2 3'.findAll('[0-9]', 2)", r#"["1","2"]"#),
         ("'x1'.matches('^x[0-9]$')", "true"),
@@ -129,7 +145,7 @@ fn trees_are_read_where_they_lie() {
     assert_eq!(run_on("self.spec.containers[0]", &pod), r#"{"name":"a","ports":[{"containerPort":80}]}"#);
     assert_eq!(run_on("self.spec.nodeName", &pod), "no such key: nodeName");
     assert_eq!(
-        run_on("self.spec.containers == [{'name': dyn('a'), 'ports': [{'containerPort': 80}]}]", &pod),
+        run_on("self.spec.containers == [{'name': dyn('a'), 'ports': dyn([{'containerPort': 80}])}]", &pod),
         "true"
     );
 }
@@ -170,6 +186,26 @@ fn what_does_not_compile_is_told_as_upstream_tells_it() {
             "'x'.matches('(')",
             "ERROR: <input>:1:13: invalid matches argument\n | 'x'.matches('(')\n | ............^",
         ),
+        (
+            "'%d'.format(['x'])",
+            "ERROR: <input>:1:14: error during formatting: decimal clause can only be used on integers, was given string\n | '%d'.format(['x'])\n | .............^",
+        ),
+        (
+            "'%.f'.format([1.5])",
+            "ERROR: <input>:1:13: could not parse formatting clause: error while parsing precision: error while converting precision to integer: strconv.Atoi: parsing \"\": invalid syntax\n | '%.f'.format([1.5])\n | ............^",
+        ),
+        ("'%s'.format([])", "ERROR: <input>:1:12: index 0 out of range\n | '%s'.format([])\n | ...........^"),
+        ("true && 1", "ERROR: <input>:1:9: expected type 'bool' but found 'int'\n | true && 1\n | ........^"),
+        (
+            "[dyn(1), 2] == []",
+            "ERROR: <input>:1:10: expected type 'dyn' but found 'int'\n | [dyn(1), 2] == []\n | .........^",
+        ),
+        (
+            "[{'a': 1}].sort()",
+            "ERROR: <input>:1:16: found no matching overload for 'sort' applied to 'list(map(string, int)).()'\n | [{'a': 1}].sort()\n | ...............^",
+        ),
+        ("int('x') == 1", "type conversion error from 'string' to 'int'"),
+        ("'x'.find('[')", "error parsing regexp: missing closing ]: `[`"),
         ("[1, 'a']", "ERROR: <input>:1:5: expected type 'int' but found 'string'\n | [1, 'a']\n | ....^"),
         (
             "cel.bind(x, 1, true)",

@@ -147,6 +147,17 @@ impl Type {
     }
 }
 
+impl ObjectType {
+    /// A field by its name in expressions. Words of the language need not be
+    /// escaped where they can only be a field.
+    pub fn field(&self, name: &str) -> Option<&FieldType> {
+        self.fields.get(name).or_else(|| {
+            let is_word = RESERVED.contains(&name);
+            is_word.then(|| self.fields.get(&format!("__{name}__"))).flatten()
+        })
+    }
+}
+
 /// As the checker's messages name types: `map(string, dyn)`.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use apimachinery::quantity::Quantity;
+use apimachinery::url::Url;
 use apimachinery::{Key as Member, Object, Value};
 use base64::Engine;
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use crate::authorizer::Asked;
 use crate::error::Error;
 use crate::functions::format::NamedFormat;
 use crate::functions::ip::Cidr;
-use crate::functions::{Url, time};
+use crate::functions::time;
 use crate::types::{ListKind, Type};
 
 /// A value. `'a` is how long the trees and the program live.
@@ -296,7 +297,7 @@ impl<'a> Val<'a> {
     pub fn member(&self, field: &str) -> Option<Val<'a>> {
         match self {
             Val::Tree(Value::Object(object), Type::Object(ty)) => {
-                let known = ty.fields.get(field)?;
+                let known = ty.field(field)?;
                 object.get(&known.member).map(|value| Val::typed(value, &known.ty))
             }
             Val::Tree(Value::Object(object), Type::Map(ty)) => {

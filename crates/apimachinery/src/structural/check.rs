@@ -242,14 +242,13 @@ fn nested(source: &Value, skip_any_of: bool, level: Level, path: &Path<'_>, erro
     for (name, schema) in source["properties"].members() {
         nested(schema, false, Level::Field, &properties.key(name), errors);
     }
-    const FORBIDDEN: [(&str, &str); 14] = [
+    const FORBIDDEN: [(&str, &str); 13] = [
         ("type", "must be empty to be structural"),
         ("additionalProperties", "must be undefined to be structural"),
         ("default", "must be undefined to be structural"),
         ("title", "must be empty to be structural"),
         ("description", "must be empty to be structural"),
         ("nullable", "must be false to be structural"),
-        ("externalDocs", "must be undefined to be structural"),
         ("x-kubernetes-preserve-unknown-fields", "must be false to be structural"),
         ("x-kubernetes-embedded-resource", "must be false to be structural"),
         ("x-kubernetes-int-or-string", "must be false to be structural"),

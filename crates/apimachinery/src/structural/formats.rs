@@ -1,58 +1,51 @@
 //! The formats of texts that schemas may ask for, as upstream's registry
 //! checks them.
 
-use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use crate::quantity::Quantity;
+use super::mail;
 use crate::regexp::Regexp;
-use crate::{time, validation};
+use crate::{netip, time, url, validation};
 
-/// Formats of texts that are checked, without dashes.
-const TEXTS: [&str; 25] = [
+/// Formats of texts that are checked, without dashes: dashes in a format's
+/// name count nowhere.
+const TEXTS: [&str; 26] = [
     "bsonobjectid",
-    "uri",
+    "byte",
+    "cidr",
+    "creditcard",
+    "date",
+    "datetime",
+    "duration",
     "email",
+    "hexcolor",
     "hostname",
     "ipv4",
     "ipv6",
-    "cidr",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "k8slongname",
+    "k8sshortname",
     "mac",
+    "password",
+    "rgbcolor",
+    "ssn",
+    "uri",
     "uuid",
     "uuid3",
     "uuid4",
     "uuid5",
-    "isbn",
-    "isbn10",
-    "isbn13",
-    "creditcard",
-    "ssn",
-    "hexcolor",
-    "rgbcolor",
-    "byte",
-    "password",
-    "date",
-    "duration",
-    "datetime",
-    "quantity",
 ];
-const NAMES: [&str; 2] = ["k8s-short-name", "k8s-long-name"];
-const SPELLED: [(&str, &str); 1] = [("date-time", "datetime")];
 
-/// The format as messages name it, where a value of type `kind` is checked
-/// for it; None for formats without effect.
-pub(super) fn known(kind: &str, format: &str) -> Option<&'static str> {
-    let find = |names: &[&'static str]| names.iter().find(|name| **name == format).copied();
+/// Whether values of type `kind` are checked for `format`. What is not known
+/// here has no effect.
+pub fn knows_format(kind: &str, format: &str) -> bool {
     match kind {
-        "integer" => find(&["int32", "int64"]),
-        "number" => find(&["float", "double"]),
-        "" | "string" => SPELLED
-            .iter()
-            .find(|(spelled, _)| *spelled == format)
-            .map(|(spelled, _)| *spelled)
-            .or_else(|| find(&TEXTS))
-            .or_else(|| find(&NAMES)),
-        _ => None,
+        "integer" => matches!(format, "int32" | "int64"),
+        "number" => matches!(format, "float" | "double"),
+        "" | "string" => TEXTS.contains(&format.replace('-', "").as_str()),
+        _ => false,
     }
 }
 
@@ -81,22 +74,27 @@ pattern!(
     r"^(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35\d{3})\d{11})$"
 );
 
+pattern!(BASE64, r"^(?:[A-Za-z0-9+\/]{4})*(?:[A-Za-z0-9+\/]{2}==|[A-Za-z0-9+\/]{3}=|[A-Za-z0-9+\/]{4})$");
+pattern!(SHORT_NAME, "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$");
+pattern!(LONG_NAME, r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$");
+pattern!(TIME_OF_DAY, "^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$");
+
 fn matches(pattern: &Option<Regexp>, text: &str) -> bool {
     pattern.as_ref().is_some_and(|regexp| regexp.is_match(text))
 }
 
-/// Whether `text` has the format.
-pub(super) fn has_format(format: &str, text: &str) -> bool {
-    match format {
+/// Whether `text` has the format; what has a format that nobody knows has it.
+pub fn has_format(format: &str, text: &str) -> bool {
+    match format.replace('-', "").as_str() {
         "bsonobjectid" => text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        "uri" => is_request_uri(text),
-        "email" => is_address(text),
+        "uri" => url::parse_request_uri(text).is_ok(),
+        "email" => mail::is_address(text),
         "hostname" => {
             text.len() <= 255 && matches(&HOSTNAME, text) && text.split('.').all(|part| part.len() <= 63)
         }
-        "ipv4" => text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4()) && text.contains('.'),
-        "ipv6" => text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()) && text.contains(':'),
-        "cidr" => validation::parse_cidr_sloppy(text).is_some() && validation::cidr(text).is_empty(),
+        "ipv4" => validation::parse_ip_sloppy(text).is_some() && text.contains('.'),
+        "ipv6" => netip::parse_addr(text).is_ok_and(|addr| addr.ip.is_ipv6() && addr.zone.is_empty()),
+        "cidr" => validation::parse_cidr_sloppy(text).is_some(),
         "mac" => is_mac(text),
         "uuid" => matches(&UUID, text),
         "uuid3" => matches(&UUID3, text),
@@ -106,64 +104,22 @@ pub(super) fn has_format(format: &str, text: &str) -> bool {
         "isbn10" => is_isbn10(text),
         "isbn13" => is_isbn13(text),
         "creditcard" => is_credit_card(text),
-        "ssn" => matches(&SSN, text),
+        "ssn" => text.len() == 11 && matches(&SSN, text),
         "hexcolor" => matches(&HEX_COLOR, text),
         "rgbcolor" => matches(&RGB_COLOR, text),
-        "byte" => is_base64(text),
+        "byte" => matches(&BASE64, text),
         "date" => is_date(text),
         "duration" => is_duration(text),
-        "datetime" | "date-time" => is_date_time(text),
-        "quantity" => Quantity::parse(text).is_ok(),
-        "k8s-short-name" => validation::dns1123_label(text).is_empty(),
-        "k8s-long-name" => validation::dns1123_subdomain(text).is_empty(),
+        "datetime" => is_date_time(text),
+        "k8sshortname" => text.len() <= 63 && matches(&SHORT_NAME, text),
+        "k8slongname" => text.len() <= 253 && matches(&LONG_NAME, text),
         // Passwords, and what nobody checks.
         _ => true,
     }
 }
 
-/// net/url.ParseRequestURI: an absolute URI or an absolute path.
-fn is_request_uri(text: &str) -> bool {
-    if text.is_empty() || text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
-        return false;
-    }
-    if text.starts_with('/') || text == "*" {
-        return true;
-    }
-    let Some((scheme, rest)) = text.split_once(':') else { return false };
-    let is_scheme = scheme.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    if !is_scheme {
-        return false;
-    }
-    let Some(authority) = rest.strip_prefix("//") else { return !rest.is_empty() || rest.is_empty() };
-    let host = authority.split(['/', '?', '#']).next().unwrap_or("");
-    let host = host.rsplit('@').next().unwrap_or("");
-    !host.contains(' ')
-        && match host.rsplit_once(':') {
-            Some((_, port)) if !host.ends_with(']') => port.bytes().all(|byte| byte.is_ascii_digit()),
-            _ => true,
-        }
-}
-
-/// net/mail.ParseAddress, as far as mailboxes look like `name@domain`.
-fn is_address(text: &str) -> bool {
-    let address = match (text.rfind('<'), text.strip_suffix('>')) {
-        (Some(at), Some(stripped)) => &stripped[at + 1..],
-        _ => text,
-    };
-    let Some((local, domain)) = address.rsplit_once('@') else { return false };
-    let atom = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| {
-                byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte) || !byte.is_ascii()
-            })
-    };
-    let quoted = local.len() > 1 && local.starts_with('"') && local.ends_with('"');
-    let literal = domain.starts_with('[') && domain.ends_with(']');
-    (quoted || local.split('.').all(atom)) && (literal || domain.split('.').all(atom))
-}
-
-/// net.ParseMAC: 6, 8 or 20 bytes with colons or dashes, or dots between pairs of bytes.
+/// net.ParseMAC: 6, 8 or 20 bytes with colons or dashes between them, with dots
+/// between pairs of them, or with nothing.
 fn is_mac(text: &str) -> bool {
     let hex =
         |part: &str, digits: usize| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -173,12 +129,16 @@ fn is_mac(text: &str) -> bool {
             return matches!(parts.len(), 6 | 8 | 20) && parts.iter().all(|part| hex(part, 2));
         }
     }
+    if !text.contains('.') {
+        return [12, 16, 40].iter().any(|digits| hex(text, *digits));
+    }
     let parts: Vec<&str> = text.split('.').collect();
     matches!(parts.len(), 3 | 4 | 10) && parts.iter().all(|part| hex(part, 4))
 }
 
+/// Without white space and dashes.
 fn digits(text: &str) -> String {
-    text.chars().filter(|letter| !matches!(letter, ' ' | '-')).collect()
+    text.chars().filter(|letter| !matches!(letter, ' ' | '-' | '\t' | '\n' | '\u{c}' | '\r')).collect()
 }
 
 fn is_isbn10(text: &str) -> bool {
@@ -191,7 +151,7 @@ fn is_isbn10(text: &str) -> bool {
     for (at, byte) in bytes.iter().enumerate() {
         let value = match byte {
             b'0'..=b'9' => usize::from(byte - b'0'),
-            b'X' | b'x' if at == 9 => 10,
+            b'X' if at == 9 => 10,
             _ => return false,
         };
         sum += (at + 1) * value;
@@ -234,13 +194,13 @@ fn is_credit_card(text: &str) -> bool {
     sum.is_multiple_of(10)
 }
 
-fn is_base64(text: &str) -> bool {
-    use base64::Engine;
-    !text.is_empty() && base64::engine::general_purpose::STANDARD.decode(text).is_ok()
-}
-
 fn is_date(text: &str) -> bool {
-    text.len() == 10 && jiff::civil::Date::strptime("%Y-%m-%d", text).is_ok()
+    let is_shaped = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    is_shaped && jiff::civil::Date::strptime("%Y-%m-%d", text).is_ok()
 }
 
 /// As Go reads durations, or with a number and a unit's name anywhere: `22 seconds`.
@@ -274,17 +234,14 @@ fn split_while(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|letter| !belongs(letter)).unwrap_or(text.len()))
 }
 
-/// RFC 3339, with or without fractions of seconds.
+/// RFC 3339 nearly: any letter may stand before the fraction of a second, no
+/// second is a leap second, and what follows another `t` does not count.
 fn is_date_time(text: &str) -> bool {
-    let (date, clock) = match text.split_once(['T', 't']) {
-        Some(parts) => parts,
-        None => return false,
-    };
-    let clock = clock.replace('z', "Z");
-    is_date(date) && clock.len() >= 9 && {
-        let zone = clock.find(['Z', '+', '-']);
-        zone.is_some_and(|at| clock.is_char_boundary(at)) && time::parse(&format!("{date}T{clock}")).is_some()
-    }
+    let text = text.to_lowercase();
+    let mut parts = text.split('t');
+    let (Some(date), Some(clock)) = (parts.next(), parts.next()) else { return false };
+    let part = |from: usize| clock.get(from..from + 2).unwrap_or("");
+    is_date(date) && matches(&TIME_OF_DAY, clock) && part(0) <= "23" && part(3) <= "59" && part(6) <= "59"
 }
 
 #[cfg(test)]
@@ -311,6 +268,8 @@ mod tests {
             ("hostname", "a.example.com", true),
             ("hostname", "-a", false),
             ("mac", "00:00:5e:00:53:01", true),
+            ("mac", "00005e005301", true),
+            ("mac", "0000.5e00.5301", true),
             ("mac", "00:00", false),
             ("duration", "1h30m", true),
             ("duration", "22 seconds", true),
@@ -321,14 +280,37 @@ mod tests {
             ("byte", "%", false),
             ("isbn", "0321751043", true),
             ("isbn13", "978-0321751041", true),
-            ("quantity", "10Gi", true),
+            ("date-time", "2026-01-01t00:00:00.5z", true),
+            ("date-time", "2026-01-01T00:00:00,5Z", true),
+            ("date-time", "2026-01-01T00:00:00ZT", true),
+            ("date-time", "2026-01-01T24:00:00Z", false),
+            ("date-time", "2026-01-01T00:00:60Z", false),
+            ("ipv4", "010.0.0.1", true),
+            ("i-p-v4", "::ffff:10.0.0.1", true),
+            ("cidr", "10.1.0.0/8", true),
+            ("byte", "YR==", true),
+            ("byte", "", false),
+            ("isbn10", "097522980x", false),
+            ("ssn", "123456789", false),
+            ("ssn", "123-45-6789", true),
             ("k8s-short-name", "a.b", false),
+            ("k8s-long-name", "a.b-c", true),
         ];
         for (format, text, expected) in cases {
             assert_eq!(has_format(format, text), expected, "{format} {text}");
         }
-        assert_eq!(known("string", "odd"), None);
-        assert_eq!(known("boolean", "ipv4"), None);
-        assert_eq!(known("integer", "int32"), Some("int32"));
+        for (kind, format, known) in [
+            ("string", "odd", false),
+            ("string", "quantity", false),
+            ("string", "date-time", true),
+            ("string", "d-a-t-e-time", true),
+            ("", "k8sshort-name", true),
+            ("boolean", "ipv4", false),
+            ("integer", "int32", true),
+            ("integer", "double", false),
+            ("number", "double", true),
+        ] {
+            assert_eq!(knows_format(kind, format), known, "{kind} {format}");
+        }
     }
 }

@@ -67,7 +67,10 @@ fn limits(source: &Value) -> Option<Limits> {
     }
     let all = |name: &str| source[name].items().iter().map(load).collect();
     Some(Limits {
-        format: formats::known(source["type"].text(), source["format"].text()),
+        format: source["format"]
+            .as_str()
+            .filter(|format| formats::knows_format(source["type"].text(), format))
+            .map(Into::into),
         maximum: source["maximum"].as_f64(),
         exclusive_maximum: source["exclusiveMaximum"].is_true(),
         minimum: source["minimum"].as_f64(),

@@ -12,6 +12,7 @@ mod embedded;
 mod field_path;
 mod formats;
 mod load;
+mod mail;
 mod publish;
 mod unique;
 mod validate;
@@ -23,6 +24,7 @@ pub use coerce::{coerce, prune};
 pub use defaults::{default, prune_defaults};
 pub use embedded::validate_embedded;
 pub use field_path::{Part, field_path};
+pub use formats::{has_format, knows_format};
 pub use load::load;
 pub use publish::{published_v2, published_v3};
 pub use unique::validate_lists;
@@ -111,7 +113,8 @@ pub struct Schema {
 /// Value validations of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
-    pub format: Option<&'static str>,
+    /// A format that is checked, as it was spelled.
+    pub format: Option<Box<str>>,
     pub maximum: Option<f64>,
     pub exclusive_maximum: bool,
     pub minimum: Option<f64>,

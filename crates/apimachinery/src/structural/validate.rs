@@ -43,12 +43,14 @@ impl fmt::Display for Place<'_> {
 }
 
 /// Something wrong: where, what, and with which value.
+#[derive(PartialEq)]
 struct Problem {
     /// None where the problem names no field.
     place: Option<String>,
     what: What,
 }
 
+#[derive(PartialEq)]
 enum What {
     Required,
     Type(Value, String),
@@ -69,11 +71,18 @@ struct Outcome {
 impl Outcome {
     fn merge(&mut self, other: Outcome) {
         self.matches += other.matches;
-        self.problems.extend(other.problems);
+        other.problems.into_iter().for_each(|problem| self.tell(problem));
+    }
+
+    /// What several schemas find is told once.
+    fn tell(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     fn add(&mut self, place: &Place<'_>, what: What) {
-        self.problems.push(Problem { place: Some(place.to_string()), what });
+        self.tell(Problem { place: Some(place.to_string()), what });
     }
 
     fn invalid(&mut self, place: &Place<'_>, value: impl Into<Value>, why: &str) {
@@ -83,7 +92,7 @@ impl Outcome {
 
     /// A problem that upstream gives no field.
     fn general(&mut self, text: String) {
-        self.problems.push(Problem { place: None, what: What::Invalid("".into(), text) });
+        self.tell(Problem { place: None, what: What::Invalid("".into(), text) });
     }
 
     fn is_valid(&self) -> bool {
@@ -140,7 +149,7 @@ fn walk(value: &Value, schema: &Schema, old: Option<&Value>, place: &Place<'_>) 
     match value {
         Value::String(text) => {
             check_text(text, limits, place, &mut outcome);
-            if let Some(format) = limits.format
+            if let Some(format) = &limits.format
                 && !formats::has_format(format, text)
             {
                 let why = format!("{place} in body must be of type {format}: {}", field::quote(text));
@@ -209,8 +218,8 @@ fn check_type(value: &Value, schema: &Schema, limits: &Limits, place: &Place<'_>
         || (found == "integer" && is("number"))
         || matches!(value, Value::Float(number) if is_json_integer(*number) && is("integer"));
     let is_text_or_list = matches!(value, Value::String(_) | Value::Array(_));
-    if let Some(asked) = limits.format {
-        if !is_text_or_list && !fits && format != asked {
+    if let Some(asked) = &limits.format {
+        if !is_text_or_list && !fits && format != &**asked {
             refuse(&mut outcome, asked, format);
             return outcome;
         }
@@ -308,59 +317,59 @@ fn check_text(text: &str, limits: &Limits, place: &Place<'_>, outcome: &mut Outc
 }
 
 /// Whether a number can be one of the type and format.
-fn in_range(number: f64, is_whole: bool, schema: &Schema, limits: &Limits) -> bool {
-    match schema.kind {
-        Kind::Integer => {
-            is_whole
-                && match limits.format {
-                    Some("int32") => number >= f64::from(i32::MIN) && number <= f64::from(i32::MAX),
-                    _ => (-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&number),
-                }
+fn in_range(number: &Value, schema: &Schema, limits: &Limits) -> bool {
+    let (format, float) = (limits.format.as_deref(), number.as_f64().unwrap_or(0.0));
+    match (schema.kind, format, number) {
+        (Kind::Integer, Some("int32"), _) => {
+            float.fract() == 0.0 && float >= f64::from(i32::MIN) && float <= f64::from(i32::MAX)
         }
-        _ => limits.format != Some("float") || number.abs() <= f64::from(f32::MAX),
+        (Kind::Integer, _, Value::Int(_)) => true,
+        // Floats are written without an exponent and read as integers.
+        (Kind::Integer, ..) => {
+            float.fract() == 0.0 && (-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&float)
+        }
+        (_, Some("float"), _) => float.abs() <= f64::from(f32::MAX),
+        _ => true,
     }
 }
 
 fn check_number(value: &Value, schema: &Schema, limits: &Limits, place: &Place<'_>) -> Outcome {
     let mut outcome = Outcome { matches: 1, ..Outcome::default() };
     let number = value.as_f64().unwrap_or(0.0);
-    let range = |outcome: &mut Outcome, what: &str, number: f64, is_whole: bool| {
-        if in_range(number, is_whole, schema, limits) {
+    let range = |outcome: &mut Outcome, what: &str, number: &Value| {
+        if in_range(number, schema, limits) {
             return true;
         }
         let kind = if schema.int_or_string { "integer" } else { schema.kind.name() };
-        outcome.general(match limits.format {
+        outcome.general(match &limits.format {
             Some(format) => format!("{what} value must be of type {kind} with format {format} in {place}"),
             None => format!("{what} value must be of type {kind} (default format) in {place}"),
         });
         false
     };
-    // swag writes floats without an exponent and reads them as integers.
-    let whole = |number: f64| number.fract() == 0.0;
-    range(&mut outcome, "Checked", number, matches!(value, Value::Int(_)) || whole(number));
+    range(&mut outcome, "Checked", value);
     if let Some(factor) = limits.multiple_of {
-        let native = range(&mut outcome, "MultipleOf", factor, whole(factor));
-        match value {
+        let native = range(&mut outcome, "MultipleOf", &Value::Float(factor));
+        let (shown, shown_factor, is_multiple) = match value {
             Value::Int(data) if native => {
                 let factor = factor as i64;
-                if factor < 0 {
-                    let why = format!("factor MultipleOf declared for {place} must be positive: {factor}");
-                    outcome.add(place, What::Invalid(factor.into(), why));
-                } else if factor != 0 && data % factor != 0 {
-                    outcome.invalid(place, *data, &format!("should be a multiple of {factor}"));
-                }
+                (value.clone(), Value::Int(factor), data.checked_rem(factor).is_none_or(|rest| rest == 0))
             }
             _ => {
                 let multiple = if factor < 1.0 { 1.0 / factor * number } else { number / factor };
-                if !is_json_integer(multiple) {
-                    let why = format!("should be a multiple of {}", go::float(factor));
-                    outcome.invalid(place, number, &why);
-                }
+                (Value::Float(number), Value::Float(factor), is_json_integer(multiple))
             }
+        };
+        let factor = go::plain(&shown_factor);
+        if shown_factor.as_f64().is_some_and(|factor| factor <= 0.0) {
+            let why = format!("factor MultipleOf declared for {place} must be positive: {factor}");
+            outcome.add(place, What::Invalid(shown_factor, why));
+        } else if !is_multiple {
+            outcome.invalid(place, shown, &format!("should be a multiple of {factor}"));
         }
     }
     if let Some(least) = limits.minimum {
-        let native = range(&mut outcome, "Minimum boundary", least, whole(least));
+        let native = range(&mut outcome, "Minimum boundary", &Value::Float(least));
         let (fails, shown) = compare(value, number, least, native, |data, bound| {
             data < bound || (limits.exclusive_minimum && data == bound)
         });
@@ -370,7 +379,7 @@ fn check_number(value: &Value, schema: &Schema, limits: &Limits, place: &Place<'
         }
     }
     if let Some(most) = limits.maximum {
-        let native = range(&mut outcome, "Maximum boundary", most, whole(most));
+        let native = range(&mut outcome, "Maximum boundary", &Value::Float(most));
         let (fails, shown) = compare(value, number, most, native, |data, bound| {
             data > bound || (limits.exclusive_maximum && data == bound)
         });
@@ -507,12 +516,18 @@ fn check_values(value: &Value, limits: &Limits, place: &Place<'_>, outcome: &mut
     outcome.add(place, What::NotSupported(value.clone(), values));
 }
 
-/// Null is equal to no value, not even to null.
+/// As Go converts: the value becomes one of the allowed one's type, and null
+/// is equal to no value, not even to null.
 fn equal(allowed: &Value, value: &Value) -> bool {
     match (allowed, value) {
         (Value::Null, _) => false,
-        (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => {
-            allowed.as_f64() == value.as_f64()
+        (Value::Int(allowed), Value::Float(number)) => number.trunc() as i64 == *allowed,
+        (Value::Float(allowed), Value::Int(number)) => *number as f64 == *allowed,
+        // A number is the text of the letter with that number.
+        (Value::String(allowed), Value::Int(number)) => {
+            let letter = u32::try_from(*number).ok().and_then(char::from_u32);
+            let mut letters = allowed.chars();
+            letters.next() == Some(letter.unwrap_or(char::REPLACEMENT_CHARACTER)) && letters.next().is_none()
         }
         _ => allowed == value,
     }

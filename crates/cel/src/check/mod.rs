@@ -40,12 +40,15 @@ pub(crate) fn check(
         substitution: Substitution::default(),
         problems: Vec::new(),
         found: BTreeMap::new(),
-        formats: 0,
     };
     let result = checker.expr(expr);
-    let mut problems = checker.problems;
+    let mut problems = std::mem::take(&mut checker.problems);
     if problems.is_empty() {
-        literals::check(expr, &mut problems);
+        let type_of = |node: &Expr| {
+            let found = checker.found.get(&std::ptr::from_ref(node).addr());
+            found.map_or(Type::Dyn, |ty| checker.substitution.resolve(ty, true))
+        };
+        literals::check(expr, &type_of, &mut problems);
     }
     if !problems.is_empty() {
         problems.sort_by_key(|(at, _)| *at);
@@ -70,8 +73,6 @@ struct Checker<'a> {
     problems: Vec<(u32, String)>,
     /// The type of each node, by its address: nodes stay where they are.
     found: BTreeMap<usize, Type>,
-    /// How many calls of `format` are around: literals in one may mix types.
-    formats: usize,
 }
 
 impl Checker<'_> {
@@ -129,7 +130,7 @@ impl Checker<'_> {
                     if *optional {
                         ty = self.unwrapped(at, ty);
                     }
-                    element = Some(self.joined(at, element, ty));
+                    element = Some(self.joined(element, ty));
                 }
                 let element = element.unwrap_or_else(|| self.substitution.fresh());
                 Type::list(element)
@@ -138,12 +139,12 @@ impl Checker<'_> {
                 let (mut key, mut value): (Option<Type>, Option<Type>) = (None, None);
                 for entry in entries {
                     let found = self.expr(&mut entry.key);
-                    key = Some(self.joined(entry.key.at, key, found));
+                    key = Some(self.joined(key, found));
                     let mut found = self.expr(&mut entry.value);
                     if entry.optional {
                         found = self.unwrapped(entry.value.at, found);
                     }
-                    value = Some(self.joined(entry.value.at, value, found));
+                    value = Some(self.joined(value, found));
                 }
                 let key = key.unwrap_or_else(|| self.substitution.fresh());
                 let value = value.unwrap_or_else(|| self.substitution.fresh());
@@ -169,18 +170,15 @@ impl Checker<'_> {
     }
 
     /// The type that list elements and map values so far have with one more.
-    fn joined(&mut self, at: u32, so_far: Option<Type>, next: Type) -> Type {
+    fn joined(&mut self, so_far: Option<Type>, next: Type) -> Type {
         let Some(so_far) = so_far else { return next };
         if self.substitution.unify(&next, &so_far) {
             let both = [so_far, next].map(|ty| self.substitution.resolve(&ty, false));
             let [so_far, next] = both;
             return if so_far.is_dyn() || !next.is_dyn() { so_far } else { next };
         }
-        if self.formats > 0 {
-            return Type::Dyn;
-        }
-        let [so_far, next] = [so_far, next].map(|ty| self.substitution.resolve(&ty, false));
-        self.refuse(at, format!("expected type '{so_far}' but found '{next}'"))
+        // Told when everything else is right, see `literals`.
+        Type::Dyn
     }
 
     /// What is in an optional element.
@@ -208,7 +206,7 @@ impl Checker<'_> {
     }
 
     fn field(&mut self, at: u32, object: &ObjectType, field: &str) -> Type {
-        if let Some(known) = object.fields.get(field) {
+        if let Some(known) = object.field(field) {
             return known.ty.clone();
         }
         if self.environment.is_open(object) {
@@ -245,8 +243,6 @@ impl Checker<'_> {
             }
         }
         let is_member = target.is_some();
-        let formats = usize::from(function == "format");
-        self.formats += formats;
         let mut types: Vec<Type> = Vec::with_capacity(args.len() + 1);
         if let Some(target) = target {
             types.push(self.expr(target));
@@ -254,9 +250,14 @@ impl Checker<'_> {
         for arg in args.iter_mut() {
             types.push(self.expr(arg));
         }
-        self.formats -= formats;
         let name = function.trim_start_matches('.').to_owned();
         *function = name.clone();
+        if matches!(&*name, "_&&_" | "_||_") {
+            for (arg, ty) in args.iter().zip(&types) {
+                self.expect(arg.at, ty, &Type::Bool);
+            }
+            return Type::Bool;
+        }
         let Some(known) = overloads(&name) else {
             return self.refuse(at, format!("undeclared reference to '{name}' (in container '')"));
         };

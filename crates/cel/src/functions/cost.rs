@@ -38,8 +38,10 @@ pub(crate) fn before(function: &str, values: &[Val<'_>]) -> Option<u64> {
         | "quantity" | "isQuantity" | "semver" | "isSemver" | "strings.quote" | "format" => {
             traversal(first())
         }
-        // The longest pattern of a named format has 128 characters.
-        "validate" => traversal(second().saturating_add(1)).saturating_mul(32),
+        "validate" => match values.first() {
+            Some(Val::Format(format)) => matching(second(), format.pattern),
+            _ => 1,
+        },
         "reverse" if matches!(values.first(), Some(value) if value.items().is_some()) => {
             first().saturating_add(ALLOCATING)
         }

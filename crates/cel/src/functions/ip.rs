@@ -3,6 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use apimachinery::field::quote;
+use apimachinery::netip;
+
 use crate::error::Error;
 use crate::value::Val;
 
@@ -21,23 +24,13 @@ impl fmt::Display for Cidr {
 
 impl Cidr {
     fn parse(text: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| {
-            Error::failed(format!(
-                "CIDR parse error during conversion from string: network address parse error during conversion from string: netip.ParsePrefix({text:?}): {why}"
-            ))
-        };
-        let (address, bits) = text.rsplit_once('/').ok_or_else(|| refuse("no '/'"))?;
-        let address: IpAddr = address.parse().map_err(|_| refuse("unable to parse IP"))?;
+        const WHAT: &str = "network address parse error during conversion from string: ";
+        let refuse = |why: String| Error::failed(format!("{WHAT}{why}"));
+        let (address, bits) = netip::parse_prefix(text).map_err(|why| refuse(format!("{WHAT}{why}")))?;
         if mapped(&address) {
-            return Err(refuse("IPv4-mapped IPv6 address is not allowed"));
+            return Err(refuse(format!("IPv4-mapped IPv6 address {} is not allowed", quote(text))));
         }
-        let is_plain =
-            bits.bytes().all(|byte| byte.is_ascii_digit()) && (bits == "0" || !bits.starts_with('0'));
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        match bits.parse::<u8>() {
-            Ok(number) if is_plain && number <= most => Ok(Self { address, bits: number }),
-            _ => Err(refuse("bad bits after slash: prefix length out of range")),
-        }
+        Ok(Self { address, bits })
     }
 
     pub(crate) fn bytes(self) -> u64 {
@@ -73,15 +66,17 @@ fn mapped(address: &IpAddr) -> bool {
 }
 
 fn parse(text: &str) -> Result<IpAddr, Error> {
-    let refuse = |why: String| {
-        Error::failed(format!("IP Address {text:?} parse error during conversion from string: {why}"))
-    };
-    let address: IpAddr =
-        text.parse().map_err(|_| refuse(format!("ParseAddr({text:?}): unable to parse IP")))?;
-    if mapped(&address) {
-        return Err(refuse("IPv4-mapped IPv6 address is not allowed".to_owned()));
+    let shown = quote(text);
+    let address = netip::parse_addr(text).map_err(|why| {
+        Error::failed(format!("IP Address {shown} parse error during conversion from string: {why}"))
+    })?;
+    if !address.zone.is_empty() {
+        return Err(Error::failed(format!("IP address {shown} with zone value is not allowed")));
     }
-    Ok(address)
+    if address.is_mapped() {
+        return Err(Error::failed(format!("IPv4-mapped IPv6 address {shown} is not allowed")));
+    }
+    Ok(address.ip)
 }
 
 fn is_global_unicast(address: &IpAddr) -> bool {

@@ -18,8 +18,6 @@ use std::rc::Rc;
 use crate::error::Error;
 use crate::value::{Key, Val};
 
-pub(crate) use self::url::Url;
-
 /// Calls `function`; of a call on a target, `args[0]` is the target.
 ///
 /// # Errors
@@ -149,10 +147,16 @@ fn at<'a>(of: &Val<'a>, index: &Val<'a>) -> Result<Option<Val<'a>>, Error> {
             Val::Int(index) => Ok(usize::try_from(*index).ok().and_then(|index| of.item(index))),
             Val::Uint(index) => Ok(usize::try_from(*index).ok().and_then(|index| of.item(index))),
             Val::Double(index) if index.fract() == 0.0 && *index >= 0.0 => Ok(of.item(*index as usize)),
+            Val::Double(index) if index.fract() != 0.0 || !index.is_finite() => {
+                Err(Error::failed(format!("unsupported index value {} in list", format::float(*index))))
+            }
+            Val::Double(_) => Ok(None),
             _ => Err(Error::failed(format!("unsupported index type '{}' in list", index.type_name()))),
         };
     }
     match of {
+        // Keys of objects are texts.
+        Val::Tree(..) if index.as_str().is_none() => Err(Error::no_overload()),
         Val::Map(_) | Val::Tree(..) => Ok(of.lookup(index)),
         Val::Struct(_) => Ok(index.as_str().and_then(|name| of.member(name))),
         _ => Err(Error::no_overload()),

@@ -18,6 +18,13 @@ pub(crate) fn parse_timestamp(text: &str) -> Result<Timestamp, Error> {
         .map_err(|_| Error::failed("type conversion error from 'string' to 'google.protobuf.Timestamp'"))
 }
 
+/// Seconds since 1970, from the year 1 to 9999.
+pub(crate) fn of_seconds(seconds: i64) -> Result<Timestamp, Error> {
+    let is_in_range = (-62_135_596_800..=253_402_300_799).contains(&seconds);
+    let moment = is_in_range.then(|| Timestamp::from_second(seconds).ok()).flatten();
+    moment.ok_or_else(|| Error::failed("timestamp overflow"))
+}
+
 /// The value of a field that is a moment or a date.
 pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, Error> {
     let is_date = text.len() == 10 && text.as_bytes().get(4) == Some(&b'-');
@@ -69,9 +76,7 @@ pub(super) fn call<'a>(function: &str, args: &[Val<'a>]) -> Result<Val<'a>, Erro
         ("duration", [Int(nanos)]) => Ok(Val::Duration(*nanos)),
         ("duration", [String(text)]) => parse_duration(text).map(Val::Duration),
         ("timestamp", [Val::Timestamp(moment)]) => Ok(Val::Timestamp(*moment)),
-        ("timestamp", [Int(seconds)]) => Timestamp::from_second(*seconds)
-            .map(Val::Timestamp)
-            .map_err(|_| Error::failed("timestamp overflow")),
+        ("timestamp", [Int(seconds)]) => of_seconds(*seconds).map(Val::Timestamp),
         ("timestamp", [String(text)]) => parse_timestamp(text).map(Val::Timestamp),
         ("getHours", [Val::Duration(nanos)]) => Ok(Int(nanos / 3_600_000_000_000)),
         ("getMinutes", [Val::Duration(nanos)]) => Ok(Int(nanos / 60_000_000_000)),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation;
-use cel::{Environment, Program, Type};
+use cel::{CompileError, Environment, Program, Type};
 
 use crate::rules::{required, selector};
 
@@ -138,6 +138,15 @@ pub(super) fn conditions(path: &Path<'_>, list: &Value, environment: &Environmen
     }
 }
 
+/// Tells why an expression does not compile.
+pub(super) fn uncompiled(path: &Path<'_>, shown: &str, error: &CompileError, errors: &mut Errors) {
+    let why = format!("{}: {error}", error.what());
+    match error {
+        CompileError::Source(_) => errors.invalid(path, shown, &why),
+        CompileError::Constant(_) => errors.internal(path, &why),
+    }
+}
+
 /// An expression that must compile and give one of `results`; `shown` is the
 /// field's value in the error.
 pub(super) fn expression(
@@ -150,7 +159,7 @@ pub(super) fn expression(
 ) {
     let program = match Program::compile(source, environment) {
         Ok(program) => program,
-        Err(error) => return errors.invalid(path, shown, &format!("compilation failed: {error}")),
+        Err(error) => return uncompiled(path, shown, &error, errors),
     };
     let got = program.result();
     // What is only known when it runs is taken for a truth of its own kind alone.

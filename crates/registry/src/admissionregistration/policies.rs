@@ -11,7 +11,7 @@ use apiserver::{Context, Strategy, Version};
 use cel::{ObjectType, Type};
 use jiff::Timestamp;
 
-use super::matching::{conditions, expression, resources, supported};
+use super::matching::{conditions, expression, resources, supported, uncompiled};
 use crate::changes::{default_struct, keep};
 use crate::rules::{required, selector};
 
@@ -192,7 +192,7 @@ fn variable(path: &Path<'_>, variable: &Value, environments: &mut Environments, 
         return errors.required(&path.child("expression"), "expression is not specified");
     }
     if let Err(error) = environments.add_variable(name, source) {
-        errors.invalid(&path.child("expression"), source, &format!("compilation failed: {error}"));
+        uncompiled(&path.child("expression"), source, &error, errors);
     }
 }
 

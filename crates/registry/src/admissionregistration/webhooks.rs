@@ -168,26 +168,24 @@ fn client(path: &Path<'_>, client: &Value, errors: &mut Errors) {
 
 /// A webhook's address.
 pub(crate) fn url(path: &Path<'_>, text: &str, errors: &mut Errors) {
-    let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (scheme, rest) = rest.split_once("://").unwrap_or(("", rest));
-    let authority = if scheme.is_empty() { "" } else { rest.split('/').next().unwrap_or("") };
-    let (user, host) =
-        authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-    if scheme != "https" {
-        errors.invalid(path, scheme, &format!("'https' is the only allowed URL scheme{URL_FORM}"));
+    let url = match apimachinery::url::parse(text) {
+        Ok(url) => url,
+        Err(why) => return errors.required(path, &format!("url must be a valid URL: {why}{URL_FORM}")),
+    };
+    if url.scheme != "https" {
+        errors.invalid(path, &*url.scheme, &format!("'https' is the only allowed URL scheme{URL_FORM}"));
     }
-    if host.is_empty() {
-        errors.invalid(path, host, &format!("host must be specified{URL_FORM}"));
+    if url.host.is_empty() {
+        errors.invalid(path, "", &format!("host must be specified{URL_FORM}"));
     }
-    if let Some(user) = user {
-        errors.invalid(path, user, "user information is not permitted in the URL");
+    if let Some(user) = &url.user {
+        errors.invalid(path, &**user, "user information is not permitted in the URL");
     }
-    if !fragment.is_empty() {
-        errors.invalid(path, fragment, "fragments are not permitted in the URL");
+    if !url.fragment.is_empty() {
+        errors.invalid(path, &*url.fragment, "fragments are not permitted in the URL");
     }
-    if !query.is_empty() {
-        errors.invalid(path, query, "query parameters are not permitted in the URL");
+    if !url.query.is_empty() {
+        errors.invalid(path, &*url.query, "query parameters are not permitted in the URL");
     }
 }
 

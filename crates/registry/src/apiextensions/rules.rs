@@ -44,7 +44,7 @@ impl Rule {
         };
         let environment = Environment::new().with("self", ty.clone()).with("oldSelf", old);
         let program = match Program::compile(source["rule"].text(), &environment) {
-            Err(error) => Err(format!("compilation failed: {error}")),
+            Err(error) => Err(format!("{}: {error}", error.what())),
             Ok(program) if !matches!(program.result(), Type::Bool) => {
                 Err("cel expression must evaluate to a bool".into())
             }
@@ -54,7 +54,10 @@ impl Rule {
         let expression = source["messageExpression"].as_str().filter(|text| !text.is_empty());
         let message_expression =
             expression.filter(|_| program.is_ok()).map(|text| match Program::compile(text, &environment) {
-                Err(error) => Err(format!("messageExpression compilation failed: {error}")),
+                Err(error) => {
+                    let what = error.what().trim_start_matches("program ");
+                    Err(format!("messageExpression {what}: {error}"))
+                }
                 Ok(program) if !matches!(program.result(), Type::String(_)) => {
                     Err("messageExpression must evaluate to a string".into())
                 }

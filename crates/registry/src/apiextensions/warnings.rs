@@ -5,36 +5,7 @@ use std::collections::BTreeSet;
 
 use apimachinery::Value;
 use apimachinery::field::quote;
-
-/// Formats of texts, without their dashes.
-const OF_TEXTS: [&str; 26] = [
-    "bsonobjectid",
-    "byte",
-    "cidr",
-    "creditcard",
-    "date",
-    "datetime",
-    "duration",
-    "email",
-    "hexcolor",
-    "hostname",
-    "ipv4",
-    "ipv6",
-    "isbn",
-    "isbn10",
-    "isbn13",
-    "k8slongname",
-    "k8sshortname",
-    "mac",
-    "password",
-    "rgbcolor",
-    "ssn",
-    "uri",
-    "uuid",
-    "uuid3",
-    "uuid4",
-    "uuid5",
-];
+use apimachinery::structural::knows_format;
 
 /// The warnings of a definition that is new, or that `old` did not earn.
 pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<String> {
@@ -53,7 +24,7 @@ fn collect(object: &Value) -> (Vec<String>, BTreeSet<String>) {
     for version in object["spec"]["versions"].items() {
         walk(&version["schema"]["openAPIV3Schema"], &mut |schema| {
             let (kind, format) = (schema["type"].text(), schema["format"].text());
-            if !is_known(kind, format) {
+            if !format.is_empty() && !knows_format(kind, format) {
                 formats.push(format.to_owned());
             }
             let item = schema["items"]["type"].text();
@@ -67,16 +38,6 @@ fn collect(object: &Value) -> (Vec<String>, BTreeSet<String>) {
         });
     }
     (formats, sets)
-}
-
-fn is_known(kind: &str, format: &str) -> bool {
-    match (kind, format) {
-        (_, "") => true,
-        ("" | "string", format) => OF_TEXTS.contains(&format.replace('-', "").as_str()),
-        ("integer", format) => matches!(format, "int32" | "int64"),
-        ("number", format) => matches!(format, "float" | "double"),
-        _ => false,
-    }
 }
 
 /// The schema and all schemas in it.
@@ -104,22 +65,6 @@ mod tests {
     use apimachinery::value;
 
     use super::*;
-
-    #[test]
-    fn formats_belong_to_types() {
-        for (kind, format, known) in [
-            ("string", "date-time", true),
-            ("string", "int32", false),
-            ("", "ipv4", true),
-            ("integer", "int32", true),
-            ("integer", "double", false),
-            ("number", "double", true),
-            ("object", "int32", false),
-            ("object", "", true),
-        ] {
-            assert_eq!(is_known(kind, format), known, "{kind} {format}");
-        }
-    }
 
     #[test]
     fn what_was_there_before_is_not_told_again() {

@@ -23,12 +23,13 @@ const MOST_FIELDS: usize = 8;
 pub(super) fn validate_create(object: &Value) -> Errors {
     let mut errors = Errors::new();
     let plural = object["spec"]["names"]["plural"].text();
-    if !meta::name(object).is_empty()
-        && meta::name(object) != format!("{plural}.{}", object["spec"]["group"].text())
-    {
-        let path = Path::child(&Path::Root, "metadata");
-        let why = "must be spec.names.plural+\".\"+spec.group";
-        errors.invalid(&path.child("name"), meta::name(object), why);
+    let wanted = format!("{plural}.{}", object["spec"]["group"].text());
+    let path = Path::child(&Path::Root, "metadata");
+    for name in ["generateName", "name"] {
+        let text = object["metadata"][name].text();
+        if !text.is_empty() && text != wanted {
+            errors.invalid(&path.child(name), text, "must be spec.names.plural+\".\"+spec.group");
+        }
     }
     spec(&object["spec"], None, &mut errors);
     status(object, &mut errors);
@@ -276,8 +277,13 @@ fn selectable_fields(fields: &Value, schema: &Value, parent: &Path<'_>, errors: 
         return;
     }
     let path = parent.child("selectableFields");
-    if schema.is_null() {
-        let why = "selectableFields may only be set when validations.schema is included";
+    let is_version = matches!(parent, Path::Index(..));
+    if schema.is_null() || (is_version && schema["openAPIV3Schema"].is_null()) {
+        // Of a version upstream says the opposite of what it means.
+        let why = match is_version {
+            true => "may only be set when `version.schema.openAPIV3Schema` is not included",
+            false => "may only be set when validations.schema is included",
+        };
         errors.invalid(&path, "", why);
         return;
     }
