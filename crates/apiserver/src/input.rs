@@ -339,7 +339,7 @@ pub(crate) fn check_patched(patched: &Value, expected: &Expected<'_>) -> Result<
 
 /// Groups that Kubernetes still reads but no longer serves.
 fn was_served(group: &str, version: &str) -> bool {
-    group == "extensions" && version == "v1beta1"
+    matches!(group, "extensions" | "apiextensions.k8s.io") && version == "v1beta1"
 }
 
 fn wrong_version(full: &str, expected: &Expected<'_>) -> Status {

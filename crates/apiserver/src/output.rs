@@ -161,11 +161,13 @@ fn columns(resource: &Resource, version: usize) -> Vec<table::Column> {
     resource.versions[version].columns.iter().map(column).collect()
 }
 
-/// What precedes the items of a list in JSON.
-fn list_head(listed: &Listed) -> Value {
+/// What precedes the items of a list in JSON. Lists of custom objects always
+/// say whether they go on.
+fn list_head(listed: &Listed, shape: Shape) -> Value {
     let mut metadata = Value::object();
     metadata.set("resourceVersion", listed.revision.to_string());
-    if !listed.continue_token.is_empty() {
+    let is_said = listed.resource.is_custom() && matches!(shape, Shape::Object);
+    if is_said || !listed.continue_token.is_empty() {
         metadata.set("continue", listed.continue_token.as_str());
     }
     if let Some(remaining) = listed.remaining {
@@ -193,7 +195,7 @@ pub(crate) fn list(
         let tree = Published::of(&resource, entry).tree();
         in_version(&resource, listed.version, tree)
     });
-    let metadata = list_head(&listed);
+    let metadata = list_head(&listed, wanted.shape);
     let whole = list_of(&resource, listed.version, metadata, trees, wanted.shape, now)?;
     Ok(Box::new(std::iter::once(Bytes::from(encode(&whole, wanted)))))
 }
@@ -332,7 +334,7 @@ impl Iterator for StoredList {
                 out.extend_from_slice(b",\"apiVersion\":");
                 json::write_string(&api_version, &mut out);
                 out.extend_from_slice(b",\"metadata\":");
-                json::encode(&list_head(&self.listed), &mut out);
+                json::encode(&list_head(&self.listed, Shape::Object), &mut out);
                 out.extend_from_slice(b",\"items\":[");
             } else {
                 out.extend_from_slice(b"{\"apiVersion\":");
@@ -357,7 +359,7 @@ impl Iterator for StoredList {
             out.extend_from_slice(b"],\"kind\":");
             json::write_string(&resource.list_kind, &mut out);
             out.extend_from_slice(b",\"metadata\":");
-            json::encode(&list_head(&self.listed), &mut out);
+            json::encode(&list_head(&self.listed, Shape::Object), &mut out);
             out.extend_from_slice(b"}\n");
         }
         self.done = true;

@@ -155,6 +155,10 @@ impl Attempt<'_> {
         };
         let (mut mine, mut others) = (None, Vec::new());
         for owner in self.owners(entries) {
+            if owner.api_version() != write.api_version {
+                // Whoever owns fields in another version must find the object there.
+                versions.convert(live, owner.api_version()).map_err(Failure::Impossible)?;
+            }
             if Identity::of(&owner.entry) == own { mine = Some(owner) } else { others.push(owner) }
         }
 

@@ -182,10 +182,23 @@ fn walk(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>, found: &mut 
             found.leaf(old, new);
         }
         Form::Object(Atomic::No) | Form::Deduced => {
-            let sides = (object_of(old), object_of(new));
-            let (Some(before), Some(after)) = sides else {
-                found.leaf(old, new);
-                return Ok(());
+            let (before, after) = match (object_of(old), object_of(new)) {
+                (Some(before), Some(after)) => (before, after),
+                // What became an object, or is none any more, is changed, and
+                // so are the members that came or went.
+                (before @ Some(Some(_)), None) | (None, before @ Some(Some(_)))
+                    if shape.form() == Form::Deduced =>
+                {
+                    found.leaf(old, new);
+                    let is_new = object_of(new).is_some();
+                    let object = before.flatten();
+                    let (before, after) = if is_new { (None, object) } else { (object, None) };
+                    return members(shape, before, after, found, &never, &never);
+                }
+                _ => {
+                    found.leaf(old, new);
+                    return Ok(());
+                }
             };
             if before.is_none_or(Object::is_empty) && after.is_none_or(Object::is_empty) {
                 found.leaf(old, new);

@@ -31,6 +31,7 @@ pub use scale::{to_parent, to_scale};
 pub use set::Set;
 pub use shape::{Atomic, Scalar, Shape};
 pub use structure::{Members, Named, Structure};
+pub use typed::fits;
 pub use versions::{Single, Versions};
 
 use entries::Entries;
@@ -87,6 +88,10 @@ fn record_update(
     let Some(shape) = versions.shape(write.api_version) else {
         return Err(format!("nobody serves {}", write.api_version));
     };
+    if matches!(shape, Shape::Custom(..)) {
+        typed::fits(shape, live)?;
+        typed::fits(shape, new)?;
+    }
     let comparison = compare(shape, live, new)?.without(write.reset);
     entries.record(comparison, &mut Changes::new(versions, live, new, write.reset), write)
 }

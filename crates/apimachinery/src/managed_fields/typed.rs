@@ -15,7 +15,20 @@ use crate::{Object, Value, go};
 /// Where it does not fit and why: `.spec.replicas: expected numeric (int or
 /// float), got string`, one a line where there are several.
 pub(super) fn check(shape: Shape<'_>, value: &Value) -> Result<(), String> {
-    let mut walk = Walk::default();
+    walk(shape, value, false)
+}
+
+/// As [`check`] of an object that is there already, whose lists may hold an
+/// item twice.
+///
+/// # Errors
+/// As those of `check`.
+pub fn fits(shape: Shape<'_>, value: &Value) -> Result<(), String> {
+    walk(shape, value, true)
+}
+
+fn walk(shape: Shape<'_>, value: &Value, allows_duplicates: bool) -> Result<(), String> {
+    let mut walk = Walk { allows_duplicates, ..Walk::default() };
     walk.value(shape, value);
     match walk.errors.as_slice() {
         [] => Ok(()),
@@ -29,6 +42,7 @@ struct Walk {
     /// The path so far, as people read it.
     path: String,
     errors: Vec<String>,
+    allows_duplicates: bool,
 }
 
 impl Walk {
@@ -102,7 +116,7 @@ impl Walk {
                     Err(why) => return self.refuse(format_args!("element {at}: {why}")),
                 };
                 let step = element::display(&name);
-                if !seen.insert(name) {
+                if !seen.insert(name) && !self.allows_duplicates {
                     self.refuse(format_args!("duplicate entries for key {step}"));
                 }
                 step

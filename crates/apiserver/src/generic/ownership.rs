@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{Caller, Target, WriteOptions, metadata};
 use crate::catalogue::{Catalogue, Resource};
+use crate::input;
 use crate::{ApiServer, Definition, Storage, UserInfo, Version};
 
 /// What is served of the kind of a request, and of those that share its storage.
@@ -57,12 +58,16 @@ impl Versions for Served<'_> {
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Result<Value, String> {
-        let version = |name: &str| match self.find(name) {
-            Some((_, version)) => Ok(version),
-            None => Err(format!("nobody serves {name}")),
-        };
-        let (from, to) = (version(object["apiVersion"].text())?, version(api_version)?);
+        let find = |name: &str| self.find(name).ok_or_else(|| format!("nobody serves {name}"));
+        let ((_, from), (resource, to)) = (find(object["apiVersion"].text())?, find(api_version)?);
         let mut made = object.clone();
+        if resource.is_custom() {
+            // Another name is all that is given: nothing is pruned that the
+            // other version does not have.
+            made.set("apiVersion", api_version);
+            managed_fields::fits(shape_of(resource, to), &made)?;
+            return Ok(made);
+        }
         // A tree between two versions may lack what conversion reads.
         complete(from, &mut made)?;
         if let Some(conversion) = &from.conversion {
@@ -144,6 +149,8 @@ impl ApiServer {
             managed_fields::apply(&self.served(target), live, request, &write)?;
         if changed {
             normalize_applied(&mut object, target.version().schema, config)?;
+            input::coerce_custom(&mut object, &target.expected(), Strictness::Ignore)
+                .map_err(|error| Status::unknown(error.to_string()))?;
             metadata::default(&target.resource, target.version(), &mut object, self.edge.clock.now());
         }
         Ok(object)

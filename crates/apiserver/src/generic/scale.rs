@@ -22,10 +22,14 @@ fn at<'a>(object: &'a Value, path: &[Text]) -> &'a Value {
 /// The Scale of a custom object, which must have replicas.
 fn of_custom(scale: &Scale, object: &Value) -> Result<Value, Status> {
     if at(object, &scale.replicas).is_null() {
-        let path: String = scale.replicas.iter().map(|name| format!(".{name}")).collect();
-        return Err(Status::internal(format!("the spec replicas field {path:?} does not exist")));
+        return Err(Status::internal(format!("the spec replicas field {:?} does not exist", dotted(scale))));
     }
     of(scale, object)
+}
+
+/// Where the replicas are, as the definition says it.
+fn dotted(scale: &Scale) -> String {
+    scale.replicas.iter().map(|name| format!(".{name}")).collect()
 }
 
 /// The Scale of an object of the target's kind.
@@ -119,7 +123,11 @@ impl ApiServer {
         let expected = kind.expected();
         let sent = match sent {
             Sent::Whole(input) => {
-                let mut wanted = input::decode(input, &expected, options.validation, warnings)?;
+                let mut wanted =
+                    input::decode(input, &expected, options.validation, warnings).map_err(|status| {
+                        let is_unread = status.code == 400 && target.resource.is_custom();
+                        if is_unread { Status::bad_request(UNREAD) } else { status }
+                    })?;
                 metadata::match_namespace(&mut wanted, &target.resource, &target.namespace)?;
                 check_name(&wanted, &target.name)?;
                 Wanted::Scale(wanted)
@@ -129,7 +137,10 @@ impl ApiServer {
         let replicas: Vec<&str> = scale.replicas.iter().map(|name| &**name).collect();
         let mut make = |live: Option<&Value>, warnings: &mut Vec<String>| {
             let live = live.ok_or_else(|| target.not_found())?;
-            let mut before = of_target(target, &scale, live)?;
+            let mut before = of(&scale, live)?;
+            if target.resource.is_custom() && at(live, &scale.replicas).is_null() {
+                before.entry("spec").set("replicas", UNSET);
+            }
             match self.scale_owners(target, live, &replicas) {
                 Value::Null => {}
                 owners => before.entry("metadata").set("managedFields", owners),
@@ -146,6 +157,9 @@ impl ApiServer {
             let wanted = match &sent {
                 Wanted::Patch(Patch::Apply(configuration)) => {
                     let (config, force) = configuration.read()?;
+                    if target.resource.is_custom() && before["metadata"]["managedFields"].is_null() {
+                        return Err(Status::unknown(UNOWNED));
+                    }
                     let request = Apply { config, force, empty: &kind.empty };
                     let Applied { mut object, changed } =
                         managed_fields::apply(&kind.versions(), &before, request, &write)?;
@@ -166,7 +180,7 @@ impl ApiServer {
                     wanted
                 }
             };
-            let count = check(&wanted, target)?;
+            let count = check(&wanted, target, &scale)?;
             let mut object = live.clone();
             let revision = meta::resource_version(&wanted);
             if !revision.is_empty() {
@@ -190,6 +204,14 @@ impl ApiServer {
     }
 }
 
+/// What a custom object has for replicas before it is given any.
+const UNSET: i64 = i32::MIN as i64;
+/// Upstream does not know how to say why a custom object's Scale is not read.
+const UNREAD: &str = "no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:111\"";
+/// Nor can it apply to a custom object's replicas that nobody owns.
+const UNOWNED: &str = "failed to create manager for existing fields: failed to convert live object (/; autoscaling/v1, \
+                       Kind=Scale) to proper version: request to convert CR to an invalid group/version: \
+                       autoscaling/v1";
 /// The version in which every Scale is served.
 const API_VERSION: &str = "autoscaling/v1";
 
@@ -236,9 +258,15 @@ enum Wanted {
 }
 
 /// The replicas that a Scale asks for.
-fn check(wanted: &Value, target: &Target) -> Result<i64, Status> {
+fn check(wanted: &Value, target: &Target, scale: &Scale) -> Result<i64, Status> {
     check_name(wanted, &target.name)?;
     let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas == UNSET && target.resource.is_custom() {
+        return Err(Status::bad_request(format!(
+            "the spec replicas field {:?} cannot be empty",
+            dotted(scale)
+        )));
+    }
     // Custom objects are validated as a whole.
     if replicas < 0 && !target.resource.is_custom() {
         let mut errors = Errors::new();

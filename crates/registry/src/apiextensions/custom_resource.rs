@@ -72,6 +72,8 @@ pub(super) struct OtherVersion {
 impl Conversion for OtherVersion {
     fn to_storage(&self, object: &mut Value) -> Result<(), Status> {
         self.storage.take(object);
+        // What this version does not have is read with its defaults.
+        structural::default(object, &self.storage.schema);
         Ok(())
     }
 
