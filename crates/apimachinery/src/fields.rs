@@ -189,7 +189,7 @@ mod tests {
             ("bogus", "invalid selector: 'bogus'; can't understand 'bogus'"),
             ("metadata.name>a", "invalid selector: 'metadata.name>a'; can't understand 'metadata.name>a'"),
             ("a=b,c", "invalid selector: 'a=b,c'; can't understand 'c'"),
-            ("a=b=c", "invalid field selector: unescaped character in value: ="),
+            ("a=b=c", "invalid field selector: unescaped character in value: 61"),
             ("a=b\\x", "invalid field selector: invalid escape sequence: \\x"),
         ] {
             assert_eq!(Selector::parse(text).expect_err(text).to_string(), message);
