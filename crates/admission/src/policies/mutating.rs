@@ -60,6 +60,7 @@ impl AdmissionPlugin for MutatingAdmissionPolicy {
 
     fn admit(&self, admission: &Admission<'_>, object: &mut Value, notes: &mut Notes) -> Result<(), Status> {
         let index = admission.view.derived::<Policies<Mutating>>();
+        let mut any_changed = false;
         let mut errors = Vec::new();
         for policy in index.policies.iter().filter(|policy| policy.matcher.concerns(admission)) {
             for binding in &policy.bindings {
@@ -80,10 +81,13 @@ impl AdmissionPlugin for MutatingAdmissionPolicy {
                 if policy.fails {
                     errors.extend(failed);
                 }
-                notes.reinvocation.has_run(&call, *object != before, policy.looks_again);
+                let changed = *object != before;
+                any_changed |= changed;
+                notes.reinvocation.has_run(&call, changed, policy.looks_again);
             }
         }
-        refuse(admission, object, errors)
+        refuse(admission, object, errors)?;
+        if any_changed { admission.prune(object) } else { Ok(()) }
     }
 }
 

@@ -60,6 +60,7 @@ impl RemotePlugin for MutatingAdmissionWebhook {
         notes: &mut Notes,
     ) -> Result<(), Status> {
         let index = admission.view.derived::<Hooks<Mutating>>();
+        let mut any_changed = false;
         for hook in index.of(admission) {
             let Some(version) = hook.matcher.matches(admission, object) else { continue };
             if !self.0.is_wanted(hook, admission, version, object)? {
@@ -82,10 +83,11 @@ impl RemotePlugin for MutatingAdmissionWebhook {
                 let taken = admission.taken_back(version, patched).map_err(unconverted)?;
                 changed = taken != *object;
                 *object = taken;
+                any_changed |= changed;
             }
             notes.reinvocation.has_run(&key, changed, hook.looks_again);
         }
-        Ok(())
+        if any_changed { admission.prune(object) } else { Ok(()) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api::facts;
 use apimachinery::managed_fields::Shape;
 use apimachinery::schema::{self, Strictness};
-use apimachinery::{Status, Value, json};
+use apimachinery::{Status, Value, json, structural};
 use async_trait::async_trait;
 use edge::Random;
 use jiff::Timestamp;
@@ -143,6 +143,19 @@ impl Admission<'_> {
             default_in_storage(self.definition, &mut object, self.now);
         }
         Ok(object)
+    }
+
+    /// Drops from a custom object what its schema does not have, once all of a
+    /// plugin's helpers have changed it: each sees what those before it added.
+    ///
+    /// # Errors
+    /// It is no object any more.
+    pub fn prune(&self, object: &mut Value) -> Result<(), Status> {
+        if let Some(schema) = self.version.structural.as_deref().filter(|_| self.is_own_kind()) {
+            structural::coerce(facts::types(), schema, object, Strictness::Ignore)
+                .map_err(|error| Status::internal(error.to_string()))?;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! and policies in CEL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::{Value, json, value};
 use base64::Engine;
@@ -18,6 +19,8 @@ const MUTATING: Resource =
     Resource::new("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations");
 const VALIDATING: Resource =
     Resource::new("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations");
+const DEFINITIONS: Resource = Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+const THINGS: Resource = Resource::new("ex.com", "v1", "things");
 const POLICIES: Resource = Resource::new("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies");
 const POLICY_BINDINGS: Resource =
     Resource::new("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings");
@@ -127,6 +130,46 @@ async fn a_mutating_webhook_changes_what_is_stored() {
     assert_eq!(stored["data"], made["data"]);
     let other = admin.create(&CONFIG_MAPS, "default", config_map("left-alone")).await.expect("made");
     assert_eq!(other["data"], value!({"k": "v"}));
+}
+
+#[tokio::test]
+async fn what_a_schema_lacks_is_pruned_after_all_webhooks() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    // The second says what it saw: the first one's field, which is in no schema.
+    let webhook = Webhook::start(|request| {
+        let seen = request["object"]["data"]["unknown"].text();
+        let patch = json::to_string(&value!([
+            {"op": "add", "path": "/data/unknown", "value": "added"},
+            {"op": "add", "path": "/data/known", "value": format!("saw {seen}")}
+        ]));
+        let patch = base64::engine::general_purpose::STANDARD.encode(patch);
+        value!({"allowed": true, "patchType": "JSONPatch", "patch": patch})
+    })
+    .await;
+    let data = value!({"type": "object", "properties": {"known": {"type": "string"}}});
+    let schema = value!({"type": "object", "properties": {"data": data}});
+    let definition = value!({"metadata": {"name": "things.ex.com"}, "spec": {
+        "group": "ex.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
+    admin.create(&DEFINITIONS, "", definition).await.expect("a definition");
+    let rules = value!({"rules": [{"operations": ["CREATE"], "apiGroups": ["ex.com"], "apiVersions": ["v1"],
+        "resources": ["things"]}]});
+    for name in ["first", "second"] {
+        let configuration = webhook.configuration(name, rules.clone());
+        admin.create(&MUTATING, "", configuration).await.expect("a configuration");
+    }
+    let thing = value!({"apiVersion": "ex.com/v1", "kind": "Thing", "metadata": {"name": "a"}, "data": {}});
+    let made = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            match admin.create(&THINGS, "default", thing.clone()).await {
+                Err(error) if error.is_not_found() => tokio::time::sleep(Duration::from_millis(20)).await,
+                made => return made.expect("made"),
+            }
+        }
+    });
+    let made = made.await.expect("things are served");
+    assert_eq!(made["data"], value!({"known": "saw added"}));
 }
 
 #[tokio::test]
