@@ -30,6 +30,7 @@ pub struct ApiServer {
     pub(crate) discovery: crate::discovery::Discovery,
     pub(crate) flow: crate::flow::Flow,
     pub(crate) recent: Arc<crate::recent::Recent>,
+    pub(crate) lookback: Arc<crate::generic::Lookback>,
     pub(crate) anonymous: bool,
     pub(crate) pages: Vec<(String, Page)>,
     /// Groups and versions that other servers serve.
@@ -205,6 +206,7 @@ impl Builder {
             discovery: crate::discovery::Discovery::default(),
             flow: crate::flow::Flow::new(self.in_flight),
             recent: Arc::default(),
+            lookback: crate::generic::Lookback::start(&self.edge.tasks, Arc::downgrade(&self.store)),
             store: self.store,
             catalogue: self.catalogue,
             derivations: Arc::default(),

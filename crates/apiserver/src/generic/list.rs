@@ -110,7 +110,7 @@ impl ApiServer {
                 // A token without a revision goes on with what is there now.
                 return Ok((self.store.snapshot(), after));
             }
-            return match self.store.snapshot_at(revision).await {
+            return match self.snapshot_at(revision).await {
                 Ok(snapshot) => Ok((snapshot, after)),
                 Err(store::Error::Compacted { .. } | store::Error::FutureRevision { .. }) => {
                     Err(expired_token(&token.start))
@@ -135,13 +135,18 @@ impl ApiServer {
         if !exact {
             return Ok((self.store.snapshot(), None));
         }
-        match self.store.snapshot_at(revision).await {
+        match self.snapshot_at(revision).await {
             Ok(snapshot) => Ok((snapshot, None)),
             Err(store::Error::Compacted { .. }) => {
                 Err(Status::expired("The resourceVersion for the provided list is too old."))
             }
             Err(error) => Err(Self::store_error(error)),
         }
+    }
+
+    async fn snapshot_at(&self, revision: u64) -> Result<Snapshot, store::Error> {
+        self.lookback.reach(revision)?;
+        self.store.snapshot_at(revision).await
     }
 
     /// Waits until `revision` is there, three seconds at most.

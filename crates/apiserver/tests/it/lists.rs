@@ -1,5 +1,7 @@
 //! list and deletecollection.
 
+use std::time::Duration;
+
 use crate::server::{Tested, names};
 
 const MAPS: &str = "/api/v1/namespaces/n/configmaps";
@@ -57,6 +59,26 @@ async fn pages_are_of_one_revision_while_writes_go_on() {
     }
     assert_eq!(seen, ["m0", "m1", "m2", "m3", "m4", "m5", "m6"]);
     assert_eq!(server.ask("GET", &format!("{MAPS}?limit=3&continue=nonsense!"), "").await.code, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_too_late_after_ten_minutes() {
+    let server = Tested::new();
+    for at in 0..4 {
+        server.config_map(&format!("m{at}"), "").await;
+    }
+    let list = server.ask("GET", &format!("{MAPS}?limit=2"), "").await;
+    let token = list.body["metadata"]["continue"].text().to_owned();
+    let next = async |token: &str| server.ask("GET", &format!("{MAPS}?limit=2&continue={token}"), "").await;
+    server.ask("DELETE", &format!("{MAPS}/m3"), "").await;
+    tokio::time::sleep(Duration::from_secs(290)).await;
+    assert_eq!(names(&next(&token).await.body), ["m2", "m3"]);
+    tokio::time::sleep(Duration::from_secs(320)).await;
+    let late = next(&token).await;
+    assert_eq!((late.code, late.body["reason"].text()), (410, "Expired"));
+    // What comes with it goes on with what is there now.
+    let rest = next(late.body["metadata"]["continue"].text()).await;
+    assert_eq!((rest.code, names(&rest.body)), (200, vec!["m2"]));
 }
 
 #[tokio::test(start_paused = true)]
