@@ -206,6 +206,8 @@ impl ApiServer {
             if target.subresource.is_empty() && verb == "create" {
                 let zero = target.resource.zero(target.version);
                 self.own_fields(&target, &caller, &options, self.edge.clock.now(), zero, &mut body);
+            } else if handler.returns_body() {
+                self.own_body(&target, &caller, &options, &expected, &mut body);
             }
         }
         let attempt = Attempt::new(self, &target, &caller, options.dry_run);

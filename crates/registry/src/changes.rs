@@ -139,6 +139,12 @@ pub fn workload_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
     warnings
 }
 
+/// What a status resets, in `Strategy::reset_fields`, that takes its metadata
+/// with [`keep_metadata`].
+pub fn metadata_of_status(subresource: &str) -> &'static [&'static [&'static str]] {
+    if subresource == "status" { &[&["metadata"]] } else { &[] }
+}
+
 /// Takes metadata from `old` but for what the write itself is about: a write
 /// of the status alone changes no labels, finalizers or owners.
 pub fn keep_metadata(object: &mut Value, old: &Value) {

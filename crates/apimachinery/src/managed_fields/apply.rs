@@ -4,13 +4,14 @@
 //!
 //! Pure, as everything here: trees in, a tree or a Status out.
 
+use super::compare::compare_merged;
 use super::conflict::{self, Conflict};
-use super::entries::{Entries, Identity, new_entry};
+use super::entries::{Entries, Identity, distinct, new_entry};
 use super::merge::merge;
 use super::prune::{Owned, prune};
 use super::reconcile::reconcile;
 use super::versions::{Changes, Versions};
-use super::{Set, Shape, Write, compare, element, fields, last_applied, record_update, typed};
+use super::{Set, Shape, Write, element, fields, last_applied, record_update, typed};
 use crate::{Status, Value, meta};
 
 /// The owner of what was there before anybody owned anything.
@@ -66,7 +67,7 @@ pub fn apply(
         Status::unknown(format!("failed to create typed patch object ({}): {why}", describe(config)))
     })?;
 
-    let mut entries = Entries(live["metadata"]["managedFields"].items().to_vec());
+    let mut entries = Entries(distinct(live["metadata"]["managedFields"].items()).cloned().collect());
     if entries.is_empty() {
         let before = Write { manager: BEFORE, ..*write };
         record_update(versions, empty, live, &mut entries, &before)
@@ -177,8 +178,9 @@ impl Attempt<'_> {
         };
         drop(owned);
 
-        let changes =
-            compare(shape, live, &made).map_err(|why| failed("compare objects", why))?.without(write.reset);
+        let changes = compare_merged(shape, live, &made)
+            .map_err(|why| failed("compare objects", why))?
+            .without(write.reset);
         let mut elsewhere = Changes::new(versions, live, &made, write.reset);
         let mut conflicts = Vec::new();
         for owner in &mut others {

@@ -45,7 +45,16 @@ fn nobody_owns(in_metadata: bool, name: &str) -> bool {
 /// # Errors
 /// Why an item of a list cannot be told from the others.
 pub fn compare(shape: Shape<'_>, old: &Value, new: &Value) -> Result<Comparison, String> {
-    let mut found = Delta::default();
+    compare_with(shape, old, new, Delta::default())
+}
+
+/// As [`compare`], of a new object as it was merged from what was sent: an
+/// empty list that Go would not write is a change too.
+pub(super) fn compare_merged(shape: Shape<'_>, old: &Value, new: &Value) -> Result<Comparison, String> {
+    compare_with(shape, old, new, Delta { with_empties: true, ..Delta::default() })
+}
+
+fn compare_with(shape: Shape<'_>, old: &Value, new: &Value, mut found: Delta) -> Result<Comparison, String> {
     members(
         shape,
         old.as_object(),
@@ -71,6 +80,8 @@ impl Comparison {
 /// Two nodes being built: what changed and what went.
 #[derive(Default)]
 struct Delta {
+    /// Whether the new side may have lists that Go would not write.
+    with_empties: bool,
     changed_here: bool,
     removed_here: bool,
     changed: Object,
@@ -78,6 +89,11 @@ struct Delta {
 }
 
 impl Delta {
+    /// A node below.
+    fn below(&self) -> Delta {
+        Delta { with_empties: self.with_empties, ..Delta::default() }
+    }
+
     /// A leaf, or a value that came or went.
     fn leaf(&mut self, old: Option<&Value>, new: Option<&Value>) {
         match (old, new) {
@@ -162,10 +178,10 @@ fn member(
     found: &mut Delta,
     stripped: &dyn Fn(&str) -> bool,
 ) -> Result<(), String> {
-    let new = new.filter(|value| shape.writes(name, value));
+    let new = new.filter(|value| found.with_empties || shape.writes(name, value));
     // What the schema does not know is pruned before or kept whole.
     let shape = shape.member(name).unwrap_or(Shape::Whole);
-    let mut below = Delta::default();
+    let mut below = found.below();
     if stripped(name) {
         let (old, new) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
         members(shape, old, new, &mut below, &|name| nobody_owns(true, name), &never)?;
@@ -258,7 +274,7 @@ fn items(shape: Shape<'_>, old: &[Value], new: &[Value], found: &mut Delta) -> R
     sided.sort_by(|a, b| a.0.cmp(&b.0));
     for alike in sided.chunk_by_mut(|a, b| a.0 == b.0) {
         let (before, after) = alike.split_at(alike.partition_point(|(_, is_new, _)| !is_new));
-        let mut below = Delta::default();
+        let mut below = found.below();
         match (before, after) {
             // The usual case: no item occurs twice.
             ([] | [_], [] | [_]) => {

@@ -17,7 +17,7 @@ const MAX_UPDATE_MANAGERS: usize = 10;
 const ANCIENT: &str = "ancient-changes";
 
 /// Whether `managedFields` asks to forget all owners: `[]` or `[{}]`.
-pub fn is_reset(managed_fields: &Value) -> bool {
+fn is_reset(managed_fields: &Value) -> bool {
     match managed_fields.as_array() {
         Some([]) => true,
         Some([Value::Object(entry)]) => entry.iter().all(|(_, value)| is_zero(value)),
@@ -68,6 +68,16 @@ impl<'a> Identity<'a> {
     }
 }
 
+/// The entries but those that a later one of the same owner hides, as reading
+/// them into a map by owner does.
+pub(super) fn distinct(entries: &[Value]) -> impl Iterator<Item = &Value> {
+    let hidden = |at: usize| {
+        let own = Identity::of(&entries[at]);
+        entries[at + 1..].iter().any(|later| Identity::of(later) == own)
+    };
+    entries.iter().enumerate().filter(move |(at, _)| !hidden(*at)).map(|(_, entry)| entry)
+}
+
 /// The manager's name as it is written.
 pub(super) fn manager_name<'a>(write: &Write<'a>) -> &'a str {
     if write.manager.is_empty() { "unknown" } else { write.manager }
@@ -80,24 +90,22 @@ impl Entries {
     /// The entries that a write starts from: those of the request where it
     /// brings readable ones, else the stored ones.
     pub(super) fn choose(stored: &Value, requested: Option<Value>, write: &Write<'_>) -> Self {
-        let own = || Entries(stored.items().to_vec());
-        let Some(requested) = requested else {
-            return if write.forget && write.subresource.is_empty() { Entries(Vec::new()) } else { own() };
-        };
+        let own = || Entries(distinct(stored.items()).cloned().collect());
+        let Some(requested) = requested else { return own() };
         if requested == *stored {
             return match requested {
-                Value::Array(items) => Entries(items),
-                _ => Entries(Vec::new()),
+                Value::Array(items) if distinct(&items).count() == items.len() => Entries(items),
+                _ => own(),
             };
         }
         if !write.subresource.is_empty() {
             return own();
         }
-        if write.forget || is_reset(&requested) {
+        if is_reset(&requested) {
             return Entries(Vec::new());
         }
         match requested.items().iter().map(read_entry).collect::<Option<Vec<_>>>() {
-            Some(read) if !read.is_empty() => Entries(read),
+            Some(read) if !read.is_empty() => Entries(distinct(&read).cloned().collect()),
             _ => own(),
         }
     }

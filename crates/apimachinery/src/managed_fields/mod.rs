@@ -25,7 +25,6 @@ mod versions;
 
 pub use apply::{Applied, Apply, apply, describe};
 pub use compare::{Comparison, compare};
-pub use entries::is_reset;
 pub use overlay::overlay;
 pub use scale::{to_parent, to_scale};
 pub use set::Set;
@@ -53,9 +52,6 @@ pub struct Write<'a> {
     /// Fields that this (sub)resource resets to what they were, so that nobody
     /// comes to own them by it: `Set::of_fields(&[&["status"]])` for most kinds.
     pub reset: &'a Set,
-    /// The request said `managedFields: []`, which canonical trees leave out:
-    /// forget all owners. (`[{}]` is seen without this.)
-    pub forget: bool,
 }
 
 /// Brings `metadata.managedFields` of `new` up to date after a create, update
@@ -63,7 +59,7 @@ pub struct Write<'a> {
 ///
 /// `live` is the stored object in the same version, with its managedFields; on
 /// a create it is the zero value of the kind (`schema::zero`), which has no
-/// uid. Both trees are canonical. Never fails: where changes cannot be told,
+/// uid. Both trees are canonical; `managedFields: []` or `[{}]` in `new` forgets all owners. Never fails: where changes cannot be told,
 /// ownership is left as it was stored, as upstream does.
 pub fn update(versions: &dyn Versions, live: &Value, new: &mut Value, write: &Write<'_>) {
     let requested = new.get_mut("metadata").and_then(|metadata| metadata.remove("managedFields"));

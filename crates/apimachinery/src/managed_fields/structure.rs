@@ -169,14 +169,8 @@ F\tmanagedFields\t[]interface\t3\te
             sent.set(name.to_owned(), member.clone());
         }
         let reset = Set::new();
-        let write = Write {
-            manager: "one",
-            api_version: "ex.com/v1",
-            subresource: "",
-            time: "",
-            reset: &reset,
-            forget: false,
-        };
+        let write =
+            Write { manager: "one", api_version: "ex.com/v1", subresource: "", time: "", reset: &reset };
         let request = Apply { config: &sent, force: false, empty: &empty };
         apply(&versions, &empty, request, &write)
             .map(|applied| {

@@ -71,7 +71,7 @@ impl World {
 static NO_RESET: Set = Set::new();
 
 fn by<'a>(manager: &'a str, time: &'a str) -> Write<'a> {
-    Write { manager, api_version: "g/v1", subresource: "", time, reset: &NO_RESET, forget: false }
+    Write { manager, api_version: "g/v1", subresource: "", time, reset: &NO_RESET }
 }
 
 /// `manager/subresource@time=fields` of each entry.
@@ -207,11 +207,8 @@ fn resets_and_given_entries() {
         &by("bob", "t2"),
     );
     assert!(forgotten["metadata"]["managedFields"].is_null());
-    let forgotten = world.write(
-        &live,
-        |new| _ = new.entry("metadata").remove("managedFields"),
-        &Write { forget: true, ..by("bob", "t2") },
-    );
+    let forgotten =
+        world.write(&live, |new| new.entry("metadata").set("managedFields", value!([])), &by("bob", "t2"));
     assert!(forgotten["metadata"]["managedFields"].is_null());
     // What has no owners gets none.
     let untracked = world.write(&forgotten, |new| new.set_at(&["data", "k"], "1"), &by("bob", "t3"));

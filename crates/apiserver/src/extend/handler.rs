@@ -55,6 +55,12 @@ impl Answer {
 /// Code of its own behind a resource or subresource.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
+    /// A body is answered with: who sent it owns its fields. So it is of
+    /// every body that comes to a resource itself.
+    fn returns_body(&self) -> bool {
+        false
+    }
+
     /// Further apiVersions in which the body may come, of the same shape.
     fn reads_also(&self) -> &'static [&'static str] {
         &[]

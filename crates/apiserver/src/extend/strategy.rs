@@ -220,9 +220,10 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
-    /// Fields that a write through the object resets and so nobody owns by
-    /// it; `["status"]` is added where there is a status subresource.
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+    /// Fields that a write through the object or this subresource resets and
+    /// so nobody owns by it. `["status"]` is added for the object where it has
+    /// a status subresource, and the rest of the body for that.
+    fn reset_fields(&self, _subresource: &str) -> &'static [&'static [&'static str]] {
         &[]
     }
 

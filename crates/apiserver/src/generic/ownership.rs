@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use api::facts;
-use apimachinery::managed_fields::{self, Applied, Apply, Set, Shape, Versions, Write};
-use apimachinery::schema::{self, Strictness};
+use apimachinery::managed_fields::{self, Applied, Apply, Set, Shape, Single, Versions, Write};
+use apimachinery::schema::{self, Strictness, Type};
 use apimachinery::{Status, Value, json, time};
 use jiff::Timestamp;
 
 use super::{Caller, Target, WriteOptions, metadata};
 use crate::catalogue::{Catalogue, Resource};
-use crate::input;
+use crate::input::{self, Expected};
 use crate::{ApiServer, Definition, Storage, UserInfo, Version};
 
 /// What is served of the kind of a request, and of those that share its storage.
@@ -111,9 +111,33 @@ impl ApiServer {
             subresource: &target.subresource,
             time: &time::format(now),
             reset: &reset_fields(target),
-            forget: false,
         };
         managed_fields::update(&self.served(target), live, object, &write);
+    }
+
+    /// As [`Self::own_fields`], of what comes to a subresource of another kind.
+    pub(crate) fn own_body(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        options: &WriteOptions,
+        expected: &Expected<'_>,
+        body: &mut Value,
+    ) {
+        let Some(schema) = expected.schema else { return };
+        let types = facts::types();
+        let api_version = expected.api_version();
+        let write = Write {
+            manager: &options.manager(&caller.agent),
+            api_version: &api_version,
+            subresource: &target.subresource,
+            time: &time::format(self.edge.clock.now()),
+            reset: &Set::new(),
+        };
+        let versions = Single { api_version: &api_version, shape: Shape::of(types, schema) };
+        let mut zero = schema::zero(types, Type::Struct(schema));
+        input::complete(&mut zero, expected);
+        managed_fields::update(&versions, &zero, body, &write);
     }
 
     /// As [`Self::own_fields`], of a new object that the server itself makes.
@@ -142,7 +166,6 @@ impl ApiServer {
             subresource: &target.subresource,
             time: &time::format(self.edge.clock.now()),
             reset: &reset_fields(target),
-            forget: false,
         };
         let request = Apply { config, force, empty: target.resource.zero(target.version) };
         let Applied { mut object, changed } =
@@ -202,7 +225,7 @@ pub(crate) fn normalize_applied(
 
 /// The fields that a write of the target resets to what they were.
 fn reset_fields(target: &Target) -> Set {
-    let mut paths: Vec<&[&str]> = target.resource.strategy.reset_fields().to_vec();
+    let mut paths: Vec<&[&str]> = target.resource.strategy.reset_fields(&target.subresource).to_vec();
     let has_status = target.resource.has_status();
     if target.subresource.is_empty() && has_status {
         paths.push(&["status"]);

@@ -5,6 +5,7 @@ use apimachinery::field::{Errors, Path};
 use apimachinery::labels::Selector;
 use apimachinery::managed_fields::{self, Applied, Apply, Set, Shape, Single, Write};
 use apimachinery::schema::{self, Type, TypeId};
+use apimachinery::status::GroupResource;
 use apimachinery::{Key, Status, Value, meta, table, time};
 use jiff::Timestamp;
 
@@ -134,6 +135,10 @@ impl ApiServer {
             }
             Sent::Patch(patch) => Wanted::Patch(patch),
         };
+        let uid = match &sent {
+            Wanted::Scale(scale) => meta::uid(scale).to_owned(),
+            Wanted::Patch(_) => String::new(),
+        };
         let replicas: Vec<&str> = scale.replicas.iter().map(|name| &**name).collect();
         let mut make = |live: Option<&Value>, warnings: &mut Vec<String>| {
             let live = live.ok_or_else(|| target.not_found())?;
@@ -152,9 +157,8 @@ impl ApiServer {
                 subresource: "scale",
                 time: &time::format(self.edge.clock.now()),
                 reset: &reset,
-                forget: false,
             };
-            let wanted = match &sent {
+            let mut wanted = match &sent {
                 Wanted::Patch(Patch::Apply(configuration)) => {
                     let (config, force) = configuration.read()?;
                     if target.resource.is_custom() && before["metadata"]["managedFields"].is_null() {
@@ -180,7 +184,8 @@ impl ApiServer {
                     wanted
                 }
             };
-            let count = check(&wanted, target, &scale)?;
+            metadata::match_namespace(&mut wanted, &target.resource, &target.namespace)?;
+            let count = check(&wanted, live, target, &scale)?;
             let mut object = live.clone();
             let revision = meta::resource_version(&wanted);
             if !revision.is_empty() {
@@ -194,7 +199,7 @@ impl ApiServer {
             *place = Value::from(count);
             Ok(Made::Owned(object))
         };
-        let outcome = self.change(target, caller, options, warnings, "", false, &mut make).await?;
+        let outcome = self.change(target, caller, options, warnings, &uid, false, &mut make).await?;
         match outcome {
             Outcome::Object { object, .. } => {
                 Ok(Outcome::Tree { code: 200, value: of_target(target, &scale, &object.tree())? })
@@ -258,7 +263,7 @@ enum Wanted {
 }
 
 /// The replicas that a Scale asks for.
-fn check(wanted: &Value, target: &Target, scale: &Scale) -> Result<i64, Status> {
+fn check(wanted: &Value, live: &Value, target: &Target, scale: &Scale) -> Result<i64, Status> {
     check_name(wanted, &target.name)?;
     let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or(0);
     if replicas == UNSET && target.resource.is_custom() {
@@ -274,6 +279,13 @@ fn check(wanted: &Value, target: &Target, scale: &Scale) -> Result<i64, Status> 
         errors.invalid(&spec.child("replicas"), replicas, "must be greater than or equal to 0");
         let kind = apimachinery::status::GroupKind { group: "autoscaling", kind: "Scale" };
         return Err(Status::invalid(kind, &target.name, &errors));
+    }
+    let (uid, live_uid) = (meta::uid(wanted), meta::uid(live));
+    if !uid.is_empty() && uid != live_uid {
+        let scaled = format!("{}/scale", target.resource.resource);
+        let resource = GroupResource { group: &target.resource.group, resource: &scaled };
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {live_uid}");
+        return Err(Status::conflict(resource, &target.name, &why));
     }
     Ok(replicas)
 }

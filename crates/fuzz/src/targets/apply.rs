@@ -25,7 +25,7 @@ fn seeds() -> Vec<Vec<u8>> {
 
 fn write<'a>(manager: &'a str, reset: &'a Set) -> Write<'a> {
     let time = "2026-01-01T00:00:00Z";
-    Write { manager, api_version: "v1", subresource: "", time, reset, forget: false }
+    Write { manager, api_version: "v1", subresource: "", time, reset }
 }
 
 fn check(input: &[u8]) -> String {

@@ -36,6 +36,10 @@ fn default_selectors(parent: &mut Value, field: &'static str) {
 }
 
 impl Strategy for Policy {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     fn knows_finalizers(&self) -> bool {
         false
     }

@@ -12,6 +12,10 @@ use crate::core::pod::gated::drop_from_template;
 pub struct Deployment;
 
 impl Strategy for Deployment {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        if subresource == "status" { &[&["metadata", "labels"]] } else { &[] }
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         default_rolling_update(object, "strategy");
         default_template(object);

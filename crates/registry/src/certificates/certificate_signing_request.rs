@@ -59,8 +59,12 @@ impl Strategy for CertificateSigningRequest {
         validation::validate_update(object, old, Way::Status)
     }
 
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        match subresource {
+            "status" => &[&["spec"], &["status", "conditions"]],
+            "approval" => &[&["spec"], &["status", "certificate"]],
+            _ => &[&["spec"]],
+        }
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -25,6 +25,10 @@ const ENDS: [&str; 3] = ["Issued", "Denied", "Failed"];
 pub struct PodCertificateRequest;
 
 impl Strategy for PodCertificateRequest {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     fn allows_unconditional_update(&self) -> bool {
         false
     }

@@ -16,15 +16,17 @@ impl Strategy for ReplicationController {
     /// Selector and labels are those of the template where it has none of its own.
     fn default(&self, _: &str, object: &mut Value) {
         let labels = object["spec"]["template"]["metadata"]["labels"].clone();
-        if labels.members().next().is_some() {
-            if object["spec"]["selector"].members().next().is_none() {
-                object.entry("spec").set("selector", labels.clone());
-            }
-            if object["metadata"]["labels"].members().next().is_none() {
-                object.entry("metadata").set("labels", labels);
-            }
+        if labels.members().next().is_some() && object["spec"]["selector"].members().next().is_none() {
+            object.entry("spec").set("selector", labels);
         }
+        default_labels(object);
         default_template(object);
+    }
+
+    /// Kubernetes defaults again what comes from its store, so that labels
+    /// which a status has not come back.
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, _: &Value) {
+        default_labels(object);
     }
 
     fn has_generation(&self) -> bool {
@@ -68,6 +70,15 @@ impl Strategy for ReplicationController {
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::workloads::replication_controller(object, now)
+    }
+}
+
+/// The labels are the template's where there are none.
+fn default_labels(object: &mut Value) {
+    let labels = &object["spec"]["template"]["metadata"]["labels"];
+    if labels.members().next().is_some() && object["metadata"]["labels"].members().next().is_none() {
+        let labels = labels.clone();
+        object.entry("metadata").set("labels", labels);
     }
 }
 

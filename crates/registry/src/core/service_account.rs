@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use api::facts;
 use apimachinery::field::{Errors, Path};
+use apimachinery::schema::{self, Strictness};
 use apimachinery::status::{GroupKind, GroupResource};
 use apimachinery::{Status, Value, meta, time, value};
 use apiserver::{Answer, Call, Context, Handler, Stored, Strategy, View};
@@ -67,6 +69,10 @@ pub struct TokenRequest {
 
 #[async_trait]
 impl Handler for TokenRequest {
+    fn returns_body(&self) -> bool {
+        true
+    }
+
     async fn call(&self, mut call: Call<'_>) -> Result<Answer, Status> {
         let now = call.edge.clock.now();
         check_names(&call)?;
@@ -75,6 +81,7 @@ impl Handler for TokenRequest {
             .get("", "serviceaccounts", call.namespace, call.name)
             .ok_or_else(|| Status::not_found(resource("serviceaccounts"), call.name))?
             .tree();
+        check_account(&call, &account)?;
         let audiences = self.audiences(&call.body["spec"]);
         let seconds = call.body["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
         check_seconds(seconds)?;
@@ -107,19 +114,21 @@ impl Handler for TokenRequest {
         spec.set("expirationSeconds", seconds);
         let reference = spec["boundObjectRef"].clone();
         spec.set("boundObjectRef", reference);
-        call.body.set(
-            "metadata",
-            value!({
-                "name": call.name,
-                "namespace": call.namespace,
-                "uid": uuid(&*call.edge.random),
-                "creationTimestamp": time::format(now)
-            }),
-        );
+        let metadata = call.body.entry("metadata");
+        metadata.set("name", call.name);
+        metadata.set("namespace", call.namespace);
+        metadata.set("uid", meta::uid(&account));
+        metadata.set("creationTimestamp", time::format(now));
         call.body.set(
             "status",
             value!({"token": token, "expirationTimestamp": time::format(after(now, seconds))}),
         );
+        // What was sent stands before what was set: the members in their order.
+        let types = facts::types();
+        if let Some(kind) = types.kind("authentication.k8s.io", "v1", "TokenRequest") {
+            schema::normalize(types, kind, &mut call.body, Strictness::Ignore)
+                .map_err(|error| Status::internal(error.to_string()))?;
+        }
         Ok(Answer::created(call.body))
     }
 }
@@ -179,6 +188,19 @@ fn check_names(call: &Call<'_>) -> Result<(), Status> {
         }
     }
     Ok(())
+}
+
+/// A token for an account that is there no more is not for the one that is.
+fn check_account(call: &Call<'_>, account: &Value) -> Result<(), Status> {
+    let (sent, own) = (meta::uid(&call.body), meta::uid(account));
+    if sent.is_empty() || sent == own {
+        return Ok(());
+    }
+    let kind = GroupResource { group: "authentication.k8s.io", resource: "TokenRequest" };
+    let why = format!(
+        "the UID in the token request ({sent}) does not match the UID of the service account ({own})"
+    );
+    Err(Status::conflict(kind, call.name, &why))
 }
 
 fn check_seconds(seconds: i64) -> Result<(), Status> {

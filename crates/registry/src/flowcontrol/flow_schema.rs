@@ -21,6 +21,10 @@ const SUBJECTS: [(&str, &str); 3] =
 pub struct FlowSchema;
 
 impl Strategy for FlowSchema {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     fn has_generation(&self) -> bool {
         true
     }

@@ -18,6 +18,10 @@ const HASH_BITS: i64 = 60;
 pub struct PriorityLevelConfiguration;
 
 impl Strategy for PriorityLevelConfiguration {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     /// A level that is exempt, and a response that queues, have parameters.
     fn default(&self, _: &str, object: &mut Value) {
         let spec = object.entry("spec");

@@ -12,6 +12,10 @@ use crate::addresses::strict_cidr;
 pub struct ServiceCidr;
 
 impl Strategy for ServiceCidr {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         crate::changes::keep_metadata(object, old);
     }

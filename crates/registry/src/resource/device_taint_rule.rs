@@ -16,6 +16,10 @@ const MOST_CONDITIONS: usize = 8;
 pub struct DeviceTaintRule;
 
 impl Strategy for DeviceTaintRule {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     fn has_generation(&self) -> bool {
         true
     }

@@ -31,6 +31,10 @@ fn drop_disabled(object: &mut Value, old: &Value, above: &[&str]) {
 }
 
 impl Strategy for ResourceClaim {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         default_requests(object.entry("spec"));
     }

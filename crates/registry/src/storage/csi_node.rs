@@ -15,6 +15,10 @@ const NODE_ID_MAX: usize = 256;
 pub struct CsiNode;
 
 impl Strategy for CsiNode {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     fn allows_unconditional_update(&self) -> bool {
         false
     }

@@ -17,6 +17,10 @@ const ONE_SOURCE: &str = "must specify exactly one of inlineVolumeSpec and persi
 pub struct VolumeAttachment;
 
 impl Strategy for VolumeAttachment {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     fn allows_unconditional_update(&self) -> bool {
         false
     }

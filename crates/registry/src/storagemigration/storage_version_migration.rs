@@ -13,6 +13,10 @@ use crate::conditions;
 pub struct StorageVersionMigration;
 
 impl Strategy for StorageVersionMigration {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        crate::changes::metadata_of_status(subresource)
+    }
+
     fn allows_unconditional_update(&self) -> bool {
         false
     }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{Single, update};
+use super::super::{Single, compare, update};
 use super::*;
 use crate::schema::{Strictness, Type, Types, normalize, zero};
 use crate::value;
@@ -112,7 +112,7 @@ fn by<'a>(manager: &'a str, time: &'a str) -> Write<'a> {
         "t2" => "2026-01-01T00:00:02Z",
         _ => "2026-01-01T00:00:03Z",
     };
-    Write { manager, api_version: "g/v1", subresource: "", time, reset: &STATUS, forget: false }
+    Write { manager, api_version: "g/v1", subresource: "", time, reset: &STATUS }
 }
 
 /// `manager=fields`, `~` behind the name where the entry has no time.
@@ -184,6 +184,19 @@ fn the_same_value_is_shared() {
     let gone = world.apply(&left, "two", value!({"data": {}}), false).expect("applied");
     assert!(gone["data"]["k"].is_null());
     assert_eq!(gone["data"]["own"].text(), "x");
+}
+
+#[test]
+fn an_empty_list_that_nobody_keeps_is_a_claim() {
+    let world = World::new();
+    let empty = || value!({"spec": {"plain": []}});
+    let live = world.apply(&world.empty(), "one", empty(), false).expect("applied");
+    assert!(live["spec"]["plain"].is_null());
+    let refused = world.apply(&live, "two", empty(), false).expect_err("a conflict");
+    assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"one\": .spec.plain");
+    let forced = world.apply(&live, "two", empty(), true).expect("forced");
+    assert_eq!(owners(&forced), [r#"two={"f:spec":{"f:plain":{}}}"#]);
+    assert!(world.apply(&live, "one", empty(), false).is_ok());
 }
 
 #[test]

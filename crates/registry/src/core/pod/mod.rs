@@ -27,6 +27,14 @@ pub struct EphemeralContainers;
 pub struct Resize;
 
 impl Strategy for Pod {
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        if subresource == "status" {
+            &[&["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]]
+        } else {
+            &[]
+        }
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         defaults::pod(object);
         share_addresses(object);
