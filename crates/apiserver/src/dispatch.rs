@@ -123,6 +123,7 @@ impl ApiServer {
             }
             "deletecollection" => {
                 let options = sent_delete_options(&query, input)?;
+                check_collection(&options)?;
                 let selection = self.selection(&target, &query)?;
                 warn_of_deletion(&target, &options, warnings);
                 self.delete_collection(&target, &caller, &selection, &options, warnings).await
@@ -321,43 +322,92 @@ fn read_delete_options(tree: Option<&Value>, query: &Query) -> Result<DeleteOpti
     let mut errors = Errors::new();
     let mut options = DeleteOptions::default();
     let policy;
-    let orphan;
+    let has_preconditions;
+    let dry_run: Vec<&str>;
     match tree {
         Some(tree) => {
             options.grace_period_seconds = tree["gracePeriodSeconds"].as_i64();
             let text = |name: &str| tree["preconditions"][name].as_str().map(str::to_owned);
             options.preconditions =
                 Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
-            policy = tree["propagationPolicy"].text().to_owned();
-            orphan = tree["orphanDependents"].as_bool();
-            options.dry_run = check_dry_run(tree["dryRun"].items().iter().map(Value::text), &mut errors);
+            has_preconditions = !tree["preconditions"].is_null();
+            policy = tree["propagationPolicy"].as_str();
+            options.orphan_dependents = tree["orphanDependents"].as_bool();
+            options.ignore_read_error = tree[IGNORE_READ_ERROR].as_bool() == Some(true);
+            dry_run = tree["dryRun"].items().iter().map(Value::text).collect();
         }
         None => {
             options.grace_period_seconds = query.grace_period()?;
-            policy = query.get("propagationPolicy").unwrap_or("").to_owned();
-            orphan = query.get("orphanDependents").map(|value| value != "false" && value != "0");
-            options.dry_run = check_dry_run(query.all("dryRun"), &mut errors);
+            let given = |name: &str| query.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
+            options.preconditions =
+                Preconditions { uid: given("uid"), resource_version: given("resourceVersion") };
+            has_preconditions = options.preconditions != Preconditions::default();
+            policy = query.get("propagationPolicy");
+            options.orphan_dependents =
+                query.get("orphanDependents").map(|value| value != "false" && value != "0");
+            options.ignore_read_error = query.is_set(IGNORE_READ_ERROR);
+            dry_run = query.all("dryRun").collect();
         }
     }
     let path = Path::child(&Path::Root, "propagationPolicy");
-    if orphan.is_some() && !policy.is_empty() {
-        errors.invalid(&path, policy.as_str(), "orphanDependents and deletionPropagation cannot be both set");
+    if options.orphan_dependents.is_some()
+        && let Some(policy) = policy
+    {
+        errors.invalid(&path, policy, "orphanDependents and deletionPropagation cannot be both set");
     }
-    options.propagation = match policy.as_str() {
-        "" => orphan.map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
-        "Orphan" => Some(Propagation::Orphan),
-        "Background" => Some(Propagation::Background),
-        "Foreground" => Some(Propagation::Foreground),
-        other => {
+    options.propagation = match policy {
+        None => options.orphan_dependents.map(|orphan| match orphan {
+            true => Propagation::Orphan,
+            false => Propagation::Background,
+        }),
+        Some("Orphan") => Some(Propagation::Orphan),
+        Some("Background") => Some(Propagation::Background),
+        Some("Foreground") => Some(Propagation::Foreground),
+        Some(other) => {
             errors.not_supported(&path, other, &["Foreground", "Background", "Orphan", "nil"]);
             None
         }
     };
+    options.dry_run = check_dry_run(dry_run.into_iter(), &mut errors);
+    if options.ignore_read_error {
+        let path = Path::child(&Path::Root, IGNORE_READ_ERROR);
+        for (is_set, other) in [
+            (policy.is_some(), "propagationPolicy"),
+            (options.orphan_dependents.is_some(), "orphanDependents"),
+            (options.grace_period_seconds.is_some(), "gracePeriodSeconds"),
+            (has_preconditions, "preconditions"),
+        ] {
+            if is_set {
+                errors.invalid(&path, true, &format!("cannot be set together with .{other}"));
+            }
+        }
+    }
     if !errors.is_empty() {
-        return Err(Status::invalid(GroupKind { group: "meta.k8s.io", kind: "DeleteOptions" }, "", &errors));
+        return Err(invalid_delete_options(&errors));
     }
     Ok(options)
 }
+
+/// The option to delete what cannot be read.
+const IGNORE_READ_ERROR: &str = "ignoreStoreReadErrorWithClusterBreakingPotential";
+
+fn invalid_delete_options(errors: &Errors) -> Status {
+    Status::invalid(GroupKind { group: "meta.k8s.io", kind: "DeleteOptions" }, "", errors)
+}
+
+/// A collection is deleted only as far as it can be read.
+fn check_collection(options: &DeleteOptions) -> Result<(), Status> {
+    if !options.ignore_read_error {
+        return Ok(());
+    }
+    let mut errors = Errors::new();
+    let why = "is not allowed with DELETECOLLECTION, try again after removing the option";
+    errors.invalid(&Path::child(&Path::Root, IGNORE_READ_ERROR), true, why);
+    Err(invalid_delete_options(&errors))
+}
+
+/// Kinds that are known wherever options are read, and are none.
+const ANSWERS: [&str; 5] = ["Status", "APIVersions", "APIGroup", "APIGroupList", "APIResourceList"];
 
 fn decode_delete_options(input: Input) -> Result<Value, Status> {
     let types = facts::types();
@@ -371,6 +421,12 @@ fn decode_delete_options(input: Input) -> Result<Value, Status> {
             let meta = json::type_meta(&bytes).map_err(|error| {
                 Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
             })?;
+            if ANSWERS.contains(&&*meta.kind) && meta.api_version == "v1" {
+                return Err(Status::bad_request(format!(
+                    "converting (v1.{}) to (v1.DeleteOptions): unknown conversion",
+                    meta.kind
+                )));
+            }
             if !matches!(&*meta.kind, "" | "DeleteOptions") {
                 return Err(Status::bad_request(format!(
                     "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
@@ -384,9 +440,7 @@ fn decode_delete_options(input: Input) -> Result<Value, Status> {
         Input::Yaml(bytes) => {
             let converted = apimachinery::yaml::to_json(&bytes)
                 .map_err(|error| Status::bad_request(error.to_string()))?;
-            schema::decode_json(types, schema, &converted.json, Strictness::Ignore)
-                .map(|decoded| decoded.value)
-                .map_err(|error| Status::bad_request(error.to_string()))
+            decode_delete_options(Input::Json(Bytes::from(converted.json)))
         }
         Input::Protobuf(bytes) => {
             let envelope = protobuf::open(&bytes).map_err(|error| Status::bad_request(error.to_string()))?;

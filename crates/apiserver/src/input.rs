@@ -292,8 +292,7 @@ fn check_kind(api_version: &str, kind: &str, expected: &Expected<'_>) -> Result<
     if kind == expected.kind {
         return Err(wrong_version(&full, expected));
     }
-    let package =
-        if expected.group.is_empty() { "core" } else { expected.group.split('.').next().unwrap_or("") };
+    let package = go_package(expected.group);
     Err(expected.refuse(
         kind,
         version,
@@ -325,16 +324,20 @@ pub(crate) fn check_patched(patched: &Value, expected: &Expected<'_>) -> Result<
         // Another version of it, which would be converted.
         return Ok(());
     }
-    let package = |group: &str| {
-        let first = group.split('.').next().unwrap_or("");
-        if first.is_empty() { "core".to_owned() } else { first.to_owned() }
-    };
     let version = api_version.rsplit('/').next().unwrap_or(api_version);
     Err(format!(
         "converting ({version}.{kind}) to ({}.{}): unknown conversion",
-        package(expected.group),
+        go_package(expected.group),
         expected.kind
     ))
+}
+
+/// The package of a group's internal types; events have one for both groups.
+fn go_package(group: &str) -> &str {
+    match group.split('.').next() {
+        None | Some("" | "events") => "core",
+        Some(first) => first,
+    }
 }
 
 /// Groups that Kubernetes still reads but no longer serves.

@@ -303,6 +303,10 @@ pub(crate) fn content_type(headers: &HeaderMap) -> &str {
 /// The body by its media type.
 pub(crate) fn input(headers: &HeaderMap, body: Bytes, protobuf: bool) -> Result<Input, Status> {
     match content_type(headers) {
+        // Something was said, and it names no type.
+        "" if headers.get(CONTENT_TYPE).is_some_and(|value| !value.is_empty()) => {
+            Err(Status::unknown_body_format(if protobuf { &SERVED } else { &SERVED[..2] }))
+        }
         "" | JSON => Ok(Input::Json(body)),
         YAML => Ok(Input::Yaml(body)),
         PROTOBUF if protobuf => Ok(Input::Protobuf(body)),

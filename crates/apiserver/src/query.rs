@@ -171,14 +171,13 @@ mod tests {
         assert_eq!(query.get("x"), Some("1 2"));
         assert_eq!(query.all("x").count(), 2);
         assert_eq!(query.list_options().unwrap().limit, 5);
-        for wrong in ["x", "", "+"] {
-            assert_eq!(
-                Query::parse(&format!("limit={}", wrong.replace('+', "%2B")))
-                    .list_options()
-                    .unwrap_err()
-                    .message,
-                format!("strconv.ParseInt: parsing {wrong:?}: invalid syntax")
-            );
+        for (text, why) in
+            [("x", "invalid syntax"), ("", "invalid syntax"), ("99999999999999999999", "value out of range")]
+        {
+            let query = Query::parse(&format!("limit={text}&gracePeriodSeconds={text}"));
+            let message = format!("strconv.ParseInt: parsing {text:?}: {why}");
+            assert_eq!(query.list_options().unwrap_err().message, message);
+            assert_eq!(query.grace_period().unwrap_err().message, message);
         }
     }
 

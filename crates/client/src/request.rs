@@ -136,7 +136,11 @@ pub struct DeleteOptions {
     pub grace_period_seconds: Option<i64>,
     pub preconditions: Preconditions,
     pub propagation: Option<Propagation>,
+    /// What was said before there were policies, of which `propagation` tells too.
+    pub orphan_dependents: Option<bool>,
     pub dry_run: bool,
+    /// Deletes what cannot be read, and nothing else.
+    pub ignore_read_error: bool,
 }
 
 /// meta/v1 Preconditions; None holds for any object.

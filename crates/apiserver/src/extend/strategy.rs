@@ -210,6 +210,12 @@ pub trait Strategy: Send + Sync + 'static {
         Orphaning::Collect
     }
 
+    /// The first deletion does nothing but mark the object; a later one
+    /// deletes it, when nothing holds it any more (namespaces).
+    fn is_marked_first(&self) -> bool {
+        false
+    }
+
     /// A deletion answers with the object instead of a Status.
     fn returns_deleted(&self) -> bool {
         false

@@ -19,16 +19,20 @@ pub(crate) struct Configuration {
 const UNMARSHAL: &str = "yaml: unmarshal errors:\n";
 
 impl Configuration {
-    pub fn parse(body: &Bytes, force: bool) -> Self {
+    /// # Errors
+    /// 400 for what is no YAML. What looks like JSON is not looked into before it
+    /// is needed.
+    pub fn parse(body: &Bytes, force: bool) -> Result<Self, Status> {
         match yaml::to_json(body) {
-            Err(error) => {
+            Err(error) if body.trim_ascii_start().starts_with(b"{") => {
                 let why = format!("error decoding patch: error converting YAML to JSON: {error}");
-                Self { tree: Err(Status::bad_request(why)), problem: None, force }
+                Ok(Self { tree: Err(Status::bad_request(why)), problem: None, force })
             }
+            Err(error) => Err(Status::bad_request(format!("error encoding patch: {error}"))),
             Ok(converted) => {
                 let tree = json::parse(&converted.json)
                     .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")));
-                Self { problem: converted.problem, ..Self::read_as(tree, force) }
+                Ok(Self { problem: converted.problem, ..Self::read_as(tree, force) })
             }
         }
     }

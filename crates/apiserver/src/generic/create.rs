@@ -4,7 +4,7 @@ use apimachinery::field::Errors;
 use apimachinery::{Status, Value, meta, name};
 
 use super::commit::{CommitError, Draft, Published, Was};
-use super::update::Made;
+use super::update::{Made, parse_revision};
 use super::{Attempt, Caller, Outcome, Target, WriteOptions, metadata};
 use crate::input::{self, Input};
 use crate::{Admission, ApiServer, Notes, Operation};
@@ -132,13 +132,13 @@ impl ApiServer {
         warnings.append(&mut notes.warnings);
         prepared.map_err(CommitError::Refused)?;
         let resource = &target.resource;
-        // Upstream's storage says this, which a dry run does not ask.
-        let sent = meta::resource_version(object);
-        if !sent.is_empty() && !options.dry_run {
+        // Upstream's storage says this, which a dry run does not ask. What is no
+        // revision counts as none.
+        let sent = parse_revision(meta::resource_version(object)).unwrap_or(0);
+        if sent != 0 && !options.dry_run {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(CommitError::Refused(Status::unknown(why)));
         }
-        let sent: u64 = sent.parse().unwrap_or(0);
         if let Some(conversion) = target.late_conversion() {
             conversion.to_storage(object).map_err(CommitError::Refused)?;
         }

@@ -2,9 +2,9 @@
 
 use apimachinery::status::Details;
 use apimachinery::{Status, Value, meta, time};
-use client::Propagation;
+use client::{Preconditions, Propagation};
 use jiff::{SignedDuration, Timestamp};
-use store::Entry;
+use store::{Entry, Key};
 
 use super::commit::{CommitError, Draft, Published, Was, tree_of};
 use super::{Attempt, Caller, Outcome, Selection, Target};
@@ -39,6 +39,9 @@ impl ApiServer {
             let Some(entry) = attempt.view.snapshot().get(&key).cloned() else {
                 return Err(target.not_found());
             };
+            if options.ignore_read_error {
+                return Err(readable(target, &key));
+            }
             match self.delete_once(&attempt, options, &entry, warnings).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(CommitError::Refused(status)) => return Err(status),
@@ -72,7 +75,9 @@ impl ApiServer {
         strategy.may_delete(&context, &old).map_err(refused)?;
 
         match plan(strategy, &context, &old, options) {
-            Plan::Pending => Ok(Outcome::Object { code: 200, object: Published::of(resource, entry) }),
+            Plan::Pending => {
+                Ok(Outcome::Object { code: code(options), object: Published::of(resource, entry) })
+            }
             Plan::Keep(mut object) => {
                 let draft = Draft::of(resource, &mut object).map_err(refused)?;
                 let object = if options.dry_run || draft.bytes == entry.value {
@@ -82,7 +87,7 @@ impl ApiServer {
                     let was = Was::At(entry.revision);
                     self.put(resource, entry.key.clone(), was, draft, None, notes.companions).await?
                 };
-                Ok(Outcome::Object { code: 200, object })
+                Ok(Outcome::Object { code: code(options), object })
             }
             Plan::Remove(mut object) => {
                 let mut revision = entry.revision;
@@ -130,6 +135,22 @@ impl ApiServer {
     }
 }
 
+/// The HTTP status where the object stays for now: who asked for its dependents
+/// to go in the old way is told that this is under way.
+fn code(options: &DeleteOptions) -> u16 {
+    if options.orphan_dependents == Some(false) { 202 } else { 200 }
+}
+
+/// The refusal to delete past reading what can be read.
+fn readable(target: &Target, key: &Key) -> Status {
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: unsafe deletion is \
+         not allowed because the object is decodable from storage",
+        key.as_str()
+    );
+    Status::conflict(target.resource.group_resource(), &target.name, &why)
+}
+
 /// The answer to a deletion that leaves nothing.
 fn deleted(target: &Target, old: &Value) -> Status {
     Status::success(
@@ -155,8 +176,11 @@ fn check_preconditions(
         group: &target.resource.group,
         resource: &target.resource.kind,
     };
-    let conflict = |why: String| Err(Status::conflict(kind, &target.name, &why));
     let uid = meta::uid(old);
+    if target.resource.strategy.is_marked_first() {
+        return check_first(target, options, uid, revision);
+    }
+    let conflict = |why: String| Err(Status::conflict(kind, &target.name, &why));
     if let Some(wanted) = &options.preconditions.uid
         && wanted != uid
     {
@@ -176,8 +200,34 @@ fn check_preconditions(
     Ok(())
 }
 
+/// The preconditions of a kind that is marked first, in the words of its own handler.
+fn check_first(target: &Target, options: &DeleteOptions, uid: &str, revision: u64) -> Result<(), Status> {
+    let revision = revision.to_string();
+    let Preconditions { uid: wanted_uid, resource_version } = &options.preconditions;
+    for (name, wanted, found) in [("UID", wanted_uid, uid), ("ResourceVersion", resource_version, &revision)]
+    {
+        if let Some(wanted) = wanted
+            && wanted != found
+        {
+            let why = format!(
+                "Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {found}"
+            );
+            return Err(Status::conflict(target.resource.group_resource(), &target.name, &why));
+        }
+    }
+    Ok(())
+}
+
 /// rest.BeforeDelete and what follows from it, as one decision.
 fn plan(strategy: &dyn Strategy, context: &Context<'_>, old: &Value, options: &DeleteOptions) -> Plan {
+    if strategy.is_marked_first() {
+        if !meta::is_terminating(old) {
+            return Plan::Keep(marked_first(strategy, context, old, options));
+        }
+        if strategy.is_held(old) {
+            return Plan::Pending;
+        }
+    }
     let mut object = old.clone();
     let mut keeps = false;
     if meta::is_terminating(old) {
@@ -210,6 +260,26 @@ fn plan(strategy: &dyn Strategy, context: &Context<'_>, old: &Value, options: &D
         return Plan::Pending;
     }
     if keeps || held { Plan::Keep(object) } else { Plan::Remove(object) }
+}
+
+/// An object with the mark of its first deletion, which knows no grace.
+fn marked_first(
+    strategy: &dyn Strategy,
+    context: &Context<'_>,
+    old: &Value,
+    options: &DeleteOptions,
+) -> Value {
+    let mut object = old.clone();
+    object.entry("metadata").set("deletionTimestamp", time::format(context.now));
+    strategy.mark_deleted(context, &mut object);
+    let has = |name: &str| meta::finalizers(old).any(|finalizer| finalizer == name);
+    let (orphan, foreground) = match (options.orphan_dependents, options.propagation) {
+        (Some(orphan), _) => (orphan, !orphan),
+        (None, Some(policy)) => (policy == Propagation::Orphan, policy == Propagation::Foreground),
+        (None, None) => (has(ORPHAN), has(FOREGROUND)),
+    };
+    set_collected(&mut object, orphan, foreground);
+    object
 }
 
 /// Whether the kind knows grace at all.
@@ -270,6 +340,12 @@ fn set_propagation(strategy: &dyn Strategy, object: &mut Value, options: &Delete
         None if has(FOREGROUND) => (false, true),
         None => (strategy.orphaning() == Orphaning::Orphan, false),
     };
+    set_collected(object, orphan, foreground)
+}
+
+/// Sets the finalizers of the garbage collector; whether they changed.
+fn set_collected(object: &mut Value, orphan: bool, foreground: bool) -> bool {
+    let has = |name: &str| meta::finalizers(object).any(|finalizer| finalizer == name);
     if has(ORPHAN) == orphan && has(FOREGROUND) == foreground {
         return false;
     }

@@ -29,13 +29,13 @@ pub(crate) enum Patch {
 
 impl Patch {
     /// # Errors
-    /// 400 for what is no JSON.
+    /// 400 for what is no JSON, or no YAML.
     pub fn parse(kind: PatchKind, body: &Bytes) -> Result<Self, Status> {
         let read = match kind {
             PatchKind::Json => JsonPatch::parse(body).map(Patch::Json),
             PatchKind::Merge => patch::merge::parse(body).map(Patch::Merge),
             PatchKind::Strategic => patch::strategic::parse(body).map(Patch::Strategic),
-            PatchKind::Apply { force } => Ok(Patch::Apply(Configuration::parse(body, force))),
+            PatchKind::Apply { force } => return Configuration::parse(body, force).map(Patch::Apply),
         };
         match read {
             Err(error @ patch::Error::Syntax) => Err(refused(error)),

@@ -41,8 +41,8 @@ impl ApiServer {
     ) -> Result<Outcome, Status> {
         let version = target.version();
         let mut sent = input::decode(input, &target.expected(), options.validation, warnings)?;
-        check_name(&sent, &target.name)?;
         metadata::match_namespace(&mut sent, &target.resource, &target.namespace)?;
+        check_name(&sent, &target.name)?;
         metadata::deduplicate_owners(&mut sent, warnings);
         metadata::default(&target.resource, version, &mut sent, self.edge.clock.now());
         let uid = meta::uid(&sent).to_owned();
@@ -77,7 +77,7 @@ impl ApiServer {
                 }
                 let mut make_new = |said: &mut Vec<String>| {
                     let mut made = make(None, said)?;
-                    self.check_new(target, caller, &mut made)?;
+                    self.check_new(target, caller, options, &mut made)?;
                     Ok(made)
                 };
                 let inserted = self.insert(target, caller, &mut make_new, options, &mut said).await;
@@ -100,7 +100,13 @@ impl ApiServer {
 
     /// An update or apply that creates: the user may create too, the object has
     /// no uid, and its resourceVersion says nothing.
-    fn check_new(&self, target: &Target, caller: &Caller, made: &mut Made) -> Result<(), Status> {
+    fn check_new(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        options: &WriteOptions,
+        made: &mut Made,
+    ) -> Result<(), Status> {
         let (Made::Plain(object) | Made::Owned(object)) = made;
         let uid = meta::uid(object);
         if !uid.is_empty() {
@@ -127,7 +133,10 @@ impl ApiServer {
         self.allow(&action, &self.view())?;
         if !meta::resource_version(object).is_empty() {
             parse_revision(meta::resource_version(object)).map_err(Status::unknown)?;
-            object.entry("metadata").remove("resourceVersion");
+            // Upstream's storage drops it, which a dry run does not reach.
+            if !options.dry_run {
+                object.entry("metadata").remove("resourceVersion");
+            }
         }
         Ok(())
     }
@@ -232,7 +241,7 @@ impl ApiServer {
                 keep_body(&mut object, old);
                 keep_generation(&mut object, old);
                 strategy.prepare_status(&context, &mut object, old);
-                keep_system_fields(&mut object, old);
+                keep_system_fields(&mut object, old, &context);
                 let mut errors = Errors::new();
                 if metadata::has_kind(target, &object, &mut errors) {
                     metadata::validate_changed(resource, &object, old, &mut errors);
@@ -275,7 +284,7 @@ impl ApiServer {
     ) -> Errors {
         keep_generation(object, old);
         strategy.prepare_update(context, object, old);
-        keep_system_fields(object, old);
+        keep_system_fields(object, old, context);
         if target.resource.strategy.has_generation() {
             let generation = meta::generation(old);
             let changed = target.resource.strategy.changes_generation(object, old);
@@ -393,7 +402,7 @@ fn keep_generation(object: &mut Value, old: &Value) {
 }
 
 /// What no update changes: uid (where none was sent), creation and deletion times.
-fn keep_system_fields(object: &mut Value, old: &Value) {
+fn keep_system_fields(object: &mut Value, old: &Value, context: &Context<'_>) {
     let was = &old["metadata"];
     let metadata = object.entry("metadata");
     if metadata["uid"].text().is_empty() {
@@ -407,13 +416,16 @@ fn keep_system_fields(object: &mut Value, old: &Value) {
     if metadata["deletionGracePeriodSeconds"].is_null() && !was["deletionGracePeriodSeconds"].is_null() {
         metadata.set("deletionGracePeriodSeconds", was["deletionGracePeriodSeconds"].clone());
     }
-    metadata.remove("selfLink");
+    // Upstream's storage drops it, which a dry run does not reach.
+    if !context.dry_run {
+        metadata.remove("selfLink");
+    }
 }
 
 /// An update that removes the last thing that held a deleted object deletes it.
 fn ends_by_update(strategy: &dyn Strategy, object: &Value, old: &Value) -> bool {
     meta::finalizers(object).next().is_none()
         && meta::is_terminating(old)
-        && old["metadata"]["deletionGracePeriodSeconds"].as_i64() == Some(0)
+        && old["metadata"]["deletionGracePeriodSeconds"].as_i64().is_none_or(|grace| grace == 0)
         && !strategy.is_held(object)
 }

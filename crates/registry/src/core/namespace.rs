@@ -72,6 +72,10 @@ impl Strategy for Namespace {
         errors
     }
 
+    fn is_marked_first(&self) -> bool {
+        true
+    }
+
     fn mark_deleted(&self, _: &Context<'_>, object: &mut Value) {
         object.entry("status").set("phase", "Terminating");
     }
