@@ -75,10 +75,19 @@ pub fn table(version: MetaVersion, metadata: Value, columns: Option<&[Column]>, 
     Value::Object(table)
 }
 
-/// A row of a Table: its cells and what it shows of `object`.
-pub fn row(version: MetaVersion, cells: Vec<Value>, object: &Value, include: IncludeObject) -> Value {
-    let mut row = Object::with_capacity(2);
+/// A row of a Table: its cells, its conditions, and what it shows of `object`.
+pub fn row(
+    version: MetaVersion,
+    cells: Vec<Value>,
+    conditions: Vec<Value>,
+    object: &Value,
+    include: IncludeObject,
+) -> Value {
+    let mut row = Object::with_capacity(3);
     row.push_new("cells", cells);
+    if !conditions.is_empty() {
+        row.push_new("conditions", conditions);
+    }
     let shown = match include {
         IncludeObject::Metadata => partial_object_metadata(version, object),
         IncludeObject::Object => object.clone(),
@@ -206,12 +215,12 @@ mod tests {
             "metadata": {"name": "a"}});
         let cells = || vec![Value::from("a")];
         assert_eq!(
-            row(MetaVersion::V1, cells(), &pod, IncludeObject::Metadata),
+            row(MetaVersion::V1, cells(), Vec::new(), &pod, IncludeObject::Metadata),
             value!({"cells": ["a"], "object": (metadata.clone())})
         );
         assert_eq!(
-            row(MetaVersion::V1, cells(), &pod, IncludeObject::None),
-            value!({"cells": ["a"], "object": null})
+            row(MetaVersion::V1, cells(), vec![value!({"type": "Completed"})], &pod, IncludeObject::None),
+            value!({"cells": ["a"], "conditions": [{"type": "Completed"}], "object": null})
         );
         assert_eq!(
             partial_object_metadata(MetaVersion::V1Beta1, &pod)["apiVersion"].text(),

@@ -118,11 +118,9 @@ impl Clause<'_> {
     }
 
     fn wanted_in(&self, format: Format, served: Served) -> Option<Wanted> {
-        let is_document = matches!(served.answer, Answer::Document | Answer::Routed);
-        let may_stream = format != Format::Yaml && !is_document;
         match self.parameter("stream") {
             "" => {}
-            "watch" if may_stream => {}
+            "watch" if format != Format::Yaml => {}
             _ => return None,
         }
         let asks = ["as", "g", "v"].iter().any(|name| !self.parameter(name).is_empty());
@@ -213,13 +211,14 @@ pub(crate) fn accept(headers: &HeaderMap, served: Served) -> Result<Wanted, Stat
         };
         return Err(unrouted(&[served.media_types(), streams].concat()));
     }
-    let found = clauses(text).iter().find_map(|clause| clause.wanted(served));
-    // A stream of YAML there is none, and nothing else is looked for.
-    let found = found.filter(|wanted| served.answer != Answer::Watch || wanted.format != Format::Yaml);
-    found.ok_or_else(|| {
-        let streams = served.answer == Answer::Watch;
-        Status::not_acceptable(if streams { served.streams() } else { served.media_types() })
-    })
+    match clauses(text).iter().find_map(|clause| clause.wanted(served)) {
+        // A stream of YAML there is none, and nothing else is looked for.
+        Some(wanted) if served.answer == Answer::Watch && wanted.format == Format::Yaml => {
+            Err(Status::not_acceptable(served.streams()))
+        }
+        Some(wanted) => Ok(wanted),
+        None => Err(Status::not_acceptable(served.media_types())),
+    }
 }
 
 /// 406 of the router, which knows media types alone.
@@ -230,14 +229,13 @@ fn unrouted(served: &[&str]) -> Status {
     status
 }
 
-/// Whether the client takes this media type, where the router has it alone.
+/// Whether the client takes one of these media types, where the router has them alone.
 ///
 /// # Errors
 /// 406 where it does not.
-pub(crate) fn takes(headers: &HeaderMap, media_type: &str) -> Result<(), Status> {
+pub(crate) fn takes(headers: &HeaderMap, media_types: &[&str]) -> Result<(), Status> {
     let text = accepted(headers);
-    let taken = text.is_empty() || routes(text, &[media_type]);
-    if taken { Ok(()) } else { Err(unrouted(&[media_type])) }
+    if text.is_empty() || routes(text, media_types) { Ok(()) } else { Err(unrouted(media_types)) }
 }
 
 /// Which of the media types the client likes best; None where it takes none.
@@ -380,7 +378,7 @@ mod tests {
         {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, header.parse().unwrap());
-            assert_eq!(takes(&headers, JSON).is_ok(), taken, "{header}");
+            assert_eq!(takes(&headers, &[JSON]).is_ok(), taken, "{header}");
         }
     }
 

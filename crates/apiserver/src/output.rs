@@ -143,7 +143,8 @@ fn shaped(
         Shape::Table(meta, include) => {
             let metadata = list_metadata(&tree);
             let cells = cells(resource, &resource.versions[version], &tree, now);
-            let rows = vec![table::row(meta, cells, &tree, include)];
+            let conditions = resource.strategy.row_conditions(&tree);
+            let rows = vec![table::row(meta, cells, conditions, &tree, include)];
             let columns = with_columns.then(|| columns(resource, version));
             table::table(meta, metadata, columns.as_deref(), rows)
         }
@@ -212,8 +213,22 @@ fn list_of(
     let served = &resource.versions[version];
     Ok(match shape {
         Shape::Table(meta, include) => {
-            let row = |tree: Value| table::row(meta, cells(resource, served, &tree, now), &tree, include);
-            let rows: Result<Vec<Value>, Status> = trees.map(|tree| tree.map(row)).collect();
+            let row = |tree: Value| {
+                let conditions = resource.strategy.row_conditions(&tree);
+                table::row(meta, cells(resource, served, &tree, now), conditions, &tree, include)
+            };
+            let rows: Result<Vec<Value>, Status> = match resource.strategy.arrange() {
+                None => trees.map(|tree| tree.map(row)).collect(),
+                Some(arrange) => {
+                    let mut trees = trees.collect::<Result<Vec<_>, _>>()?;
+                    let default = arrange(&mut trees);
+                    let mut rows: Vec<Value> = trees.into_iter().map(row).collect();
+                    if let Some(default) = default {
+                        mark_default(&mut rows[default]);
+                    }
+                    Ok(rows)
+                }
+            };
             let columns = columns(resource, version);
             let mut made = table::table(meta, metadata, Some(&columns), rows?);
             // What no printer is written for has no list of rows at all.
@@ -250,6 +265,14 @@ fn list_of(
     })
 }
 
+/// Says at the name, which is the first cell, that this one is the default.
+fn mark_default(row: &mut Value) {
+    let cells = row.get_mut("cells").and_then(Value::as_array_mut);
+    if let Some(name) = cells.and_then(|cells| cells.first_mut()) {
+        *name = format!("{} (default)", name.text()).into();
+    }
+}
+
 /// What came of a request about `resource` and is not stored as it is: a Scale,
 /// a Status, what a handler made. A Status has one form.
 pub(crate) fn tree(
@@ -273,7 +296,7 @@ pub(crate) fn tree(
             list_of(resource, version, metadata, items.into_iter().map(Ok), wanted.shape, now)?
         }
         Shape::Table(meta, include) if kind == "Scale" => {
-            let row = table::row(meta, scale::cells(&tree, now), &tree, include);
+            let row = table::row(meta, scale::cells(&tree, now), Vec::new(), &tree, include);
             table::table(meta, list_metadata(&tree), Some(&scale::columns()), vec![row])
         }
         shape => shaped(resource, version, tree, shape, now, true),

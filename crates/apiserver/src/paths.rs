@@ -65,7 +65,7 @@ impl ApiServer {
         };
         if let Some(media_type) = routed {
             let refused = match head.method {
-                Method::GET => negotiate::takes(&head.headers, media_type).err(),
+                Method::GET => negotiate::takes(&head.headers, &[media_type]).err(),
                 _ => Some(Status::method_not_allowed()),
             };
             if let Some(status) = refused {

@@ -42,6 +42,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// By which audit knows a request; told of every one.
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
+/// What the log of a pod may be asked for as.
+const LOGS: [&str; 4] = ["text/plain", negotiate::JSON, negotiate::YAML, negotiate::PROTOBUF];
+
 /// How long a request may work.
 struct Allotted {
     started: Instant,
@@ -241,7 +244,12 @@ impl ApiServer {
 
     /// The form of a refusal.
     pub(crate) fn wanted_or_json(&self, head: &Head) -> Wanted {
-        let served = Served { answer: Answer::Document, protobuf: true, table: false };
+        self.wanted_of(head, true)
+    }
+
+    /// As [`Self::wanted_or_json`], where there may be no protobuf.
+    pub(crate) fn wanted_of(&self, head: &Head, protobuf: bool) -> Wanted {
+        let served = Served { answer: Answer::Document, protobuf, table: false };
         let wanted = negotiate::accept(&head.headers, served).unwrap_or(Wanted::UNASKED);
         Wanted { shape: Shape::Object, pretty: wanted.pretty || is_pretty(head), ..wanted }
     }
@@ -423,6 +431,8 @@ impl ApiServer {
                 Some(Status::method_not_allowed())
             } else if &*target.subresource != "log" && head.query.get("dryRun").is_some() {
                 Some(Status::bad_request("dryRun is not supported"))
+            } else if &*target.subresource == "log" {
+                negotiate::takes(&head.headers, &LOGS).err()
             } else {
                 None
             };
@@ -442,7 +452,12 @@ impl ApiServer {
         let served = Served { answer, protobuf: has_protobuf, table };
         let wanted = match negotiate::accept(&head.headers, served) {
             Ok(wanted) => wanted,
-            Err(status) => return respond::status(&status, self.wanted_or_json(&head)),
+            Err(status) => {
+                let mut response = respond::status(&status, self.wanted_or_json(&head));
+                let warning = target.version().deprecation.as_deref().unwrap_or("");
+                respond::add_warnings(&mut response, &[warning.to_owned()]);
+                return response;
+            }
         };
         let wanted = Wanted { pretty: wanted.pretty || is_pretty(&head), ..wanted };
         // A refusal has no other shape than its own.

@@ -105,7 +105,8 @@ impl ApiServer {
             }
             None => {
                 let status = Status::not_acceptable(&[negotiate::JSON, negotiate::YAML, "text/plain"]);
-                respond::status(&status, self.wanted_or_json(head))
+                // These pages have no protobuf, nor have their refusals.
+                respond::status(&status, self.wanted_of(head, false))
             }
         }
     }

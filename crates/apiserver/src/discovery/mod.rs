@@ -257,7 +257,10 @@ fn aggregated(catalogue: &Catalogue, core: bool) -> Value {
             let resources = of_version(catalogue, name, version);
             entry.set(
                 "resources",
-                resources.iter().map(|definition| aggregated_resource(definition)).collect::<Vec<_>>(),
+                resources
+                    .iter()
+                    .map(|definition| aggregated_resource(definition, version))
+                    .collect::<Vec<_>>(),
             );
             entry.set("freshness", "Current");
             shown.push(entry);
@@ -286,10 +289,13 @@ fn response_kind(group: &str, version: &str, kind: &str) -> Value {
     made
 }
 
-fn aggregated_resource(definition: &Definition) -> Value {
+fn aggregated_resource(definition: &Definition, version: &str) -> Value {
+    // Custom resources spell out what is the group's own.
+    let (own_group, own_version) =
+        if definition.is_custom() { (&*definition.group, version) } else { ("", "") };
     let mut entry = Value::object();
     entry.set("resource", &*definition.resource);
-    entry.set("responseKind", response_kind("", "", &definition.kind));
+    entry.set("responseKind", response_kind(own_group, own_version, &definition.kind));
     entry.set("scope", if definition.is_namespaced() { "Namespaced" } else { "Cluster" });
     entry.set("singularResource", &*definition.singular);
     entry.set("verbs", texts(&definition.verbs));
@@ -307,7 +313,8 @@ fn aggregated_resource(definition: &Definition) -> Value {
             if group == definition.group {
                 version.clear();
             }
-            let group = if version.is_empty() { String::new() } else { group };
+            let group = if version.is_empty() { own_group.to_owned() } else { group };
+            let version = if version.is_empty() { own_version.to_owned() } else { version };
             let mut entry = Value::object();
             entry.set("subresource", &*subresource.name);
             entry.set("responseKind", response_kind(&group, &version, &kind));
@@ -325,10 +332,11 @@ impl ApiServer {
     /// Answers `/api`, `/apis`, a group or a version; None for other paths.
     pub(crate) fn discover(&self, head: &Head, routed: bool) -> Option<Response<Body>> {
         let (path, headers) = (head.path.as_str(), &head.headers);
-        let document = |value: &Value| document(value, head, routed);
+        let refused = self.wanted_or_json(head);
+        let document = |value: &Value| document(value, head, routed, refused);
         let parts: Vec<&str> = path.trim_end_matches('/').split('/').skip(1).collect();
         let catalogue = self.catalogue.load_full();
-        if matches!(parts.as_slice(), ["api" | "apis"])
+        if matches!(path, "/api" | "/apis")
             && let Some(form) = negotiate::aggregated(headers)
         {
             return Some(self.aggregated(&catalogue, parts == ["api"], form, headers));
@@ -421,7 +429,7 @@ impl ApiServer {
 }
 
 /// A discovery document in the format that the client wants.
-fn document(value: &Value, head: &Head, routed: bool) -> Response<Body> {
+fn document(value: &Value, head: &Head, routed: bool, refused: Wanted) -> Response<Body> {
     let answer = if routed { negotiate::Answer::Routed } else { negotiate::Answer::Document };
     let served = negotiate::Served { answer, protobuf: true, table: false };
     match negotiate::accept(&head.headers, served) {
@@ -435,7 +443,7 @@ fn document(value: &Value, head: &Head, routed: bool) -> Response<Body> {
             }
             respond::plain(200, media_type, output::encode(&shown, wanted))
         }
-        Err(status) => respond::status(&status, Wanted::UNASKED),
+        Err(status) => respond::status(&status, refused),
     }
 }
 

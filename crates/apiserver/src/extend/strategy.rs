@@ -245,13 +245,32 @@ pub trait Strategy: Send + Sync + 'static {
         format!("field label not supported: {field}")
     }
 
+    /// Whether field selectors may name the namespace.
+    fn selects_namespace(&self) -> bool {
+        true
+    }
+
     /// The cells of a table row, one for each column of `version`. By default
     /// the name and the age.
     fn cells(&self, _version: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         let name = apimachinery::meta::name(object);
         vec![name.into(), crate::generic::age(object, now).into()]
     }
+
+    /// The conditions of a table row (meta/v1 TableRowCondition), such as that a pod has ended.
+    fn row_conditions(&self, _object: &Value) -> Vec<Value> {
+        Vec::new()
+    }
+
+    /// How tables of lists put the objects of this kind in order, and which of them they mark as
+    /// the default; None where they do neither.
+    fn arrange(&self) -> Option<Arrange> {
+        None
+    }
 }
+
+/// See [`Strategy::arrange`].
+pub type Arrange = fn(&mut [Value]) -> Option<usize>;
 
 /// A kind without anything special.
 pub struct Plain;

@@ -69,7 +69,7 @@ impl ApiServer {
             continue_token: String::new(),
             remaining: None,
         };
-        let limit = if selection.limit == 0 { usize::MAX } else { selection.limit };
+        let limit = selection.page();
         if let Some(name) = selection.required_name()
             && (!target.namespace.is_empty() || !resource.is_namespaced())
         {

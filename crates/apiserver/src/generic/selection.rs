@@ -85,6 +85,13 @@ impl Selection {
         })
     }
 
+    /// How many one answer holds. What may be of any age is given whole: upstream's cache knows
+    /// no pages.
+    pub fn page(&self) -> usize {
+        let any_age = self.revision == "0" && self.continue_token.is_empty();
+        if self.limit == 0 || any_age { usize::MAX } else { self.limit }
+    }
+
     /// Whether everything is chosen.
     pub fn is_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()
@@ -137,7 +144,9 @@ fn check_field(field: &str, resource: &Resource, version: usize) -> Result<(), S
     // Kinds without selectable fields of their own have both names in upstream's scheme, whatever their scope.
     let is_plain = resource.selectable.is_empty() && !resource.is_custom();
     let known = field == "metadata.name"
-        || (field == "metadata.namespace" && (resource.is_namespaced() || is_plain))
+        || (field == "metadata.namespace"
+            && (resource.is_namespaced() || is_plain)
+            && resource.strategy.selects_namespace())
         || resource.selectable.iter().any(|selectable| selectable.name == field && !selectable.hidden);
     if known {
         return Ok(());

@@ -29,6 +29,10 @@ impl Strategy for PodCertificateRequest {
         crate::changes::metadata_of_status(subresource)
     }
 
+    fn selects_namespace(&self) -> bool {
+        false
+    }
+
     fn allows_unconditional_update(&self) -> bool {
         false
     }

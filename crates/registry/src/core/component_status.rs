@@ -1,6 +1,7 @@
 //! ComponentStatus: what upstream told of its parts before there were health
 //! endpoints. Corten is one program: what answers is healthy.
 
+use apimachinery::status::GroupResource;
 use apimachinery::{Status, Value, value};
 use apiserver::{Answer, Call, Handler, Strategy, Version};
 use async_trait::async_trait;
@@ -48,9 +49,17 @@ impl Handler for ComponentStatuses {
     async fn call(&self, call: Call<'_>) -> Result<Answer, Status> {
         match call.verb {
             "get" if COMPONENTS.contains(&call.name) => Ok(Answer::ok(component(call.name))),
-            "get" => Err(Status::not_found(call.definition.group_resource(), call.name)),
+            "get" => {
+                Err(Status::not_found(GroupResource { group: "", resource: "componentstatus" }, call.name))
+            }
             _ => {
-                let mut items: Vec<Value> = COMPONENTS.iter().map(|name| component(name)).collect();
+                // They have no labels and no fields but the name.
+                let chosen = |name: &&&str| {
+                    let field = |field: &str| if field == "metadata.name" { **name } else { "" };
+                    call.fields.matches(field) && call.labels.matches(&Value::object())
+                };
+                let mut items: Vec<Value> =
+                    COMPONENTS.iter().filter(chosen).map(|name| component(name)).collect();
                 for item in &mut items {
                     item.remove("apiVersion");
                     item.remove("kind");

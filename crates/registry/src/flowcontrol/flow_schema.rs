@@ -3,7 +3,7 @@
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain};
-use apiserver::{Context, Strategy, Version};
+use apiserver::{Arrange, Context, Strategy, Version};
 use jiff::Timestamp;
 
 use super::mandatory;
@@ -49,6 +49,10 @@ impl Strategy for FlowSchema {
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::cluster::flow_schema(object, now)
+    }
+
+    fn arrange(&self) -> Option<Arrange> {
+        Some(crate::printers::cluster::by_precedence)
     }
 }
 

@@ -63,8 +63,10 @@ pub fn policy_binding(object: &Value, now: Timestamp) -> Vec<Value> {
     let selector = &parameter["selector"];
     let told = match (parameter.is_null(), parameter["namespace"].text(), parameter["name"].text()) {
         (true, ..) => UNSET.to_owned(),
-        _ if !selector.is_null() => go_selector(selector),
-        (_, "", name) => name.to_owned(),
+        (_, _, "") if selector.is_null() => UNSET.to_owned(),
+        (_, _, "") => go_selector(selector),
+        // Whether the parameter has a namespace is not known here.
+        (_, "", name) => format!("*/{name}"),
         (_, namespace, name) => format!("{namespace}/{name}"),
     };
     cells![name(object), spec["policyName"].text(), told, age(object, now)]
@@ -138,8 +140,20 @@ pub fn resource_claim(object: &Value, now: Timestamp) -> Vec<Value> {
 /// Name, Node, Driver, Pool, Age.
 pub fn resource_slice(object: &Value, now: Timestamp) -> Vec<Value> {
     let spec = &object["spec"];
-    let node = if spec["allNodes"].is_true() { "<all>" } else { or(&spec["nodeName"], UNSET) };
-    cells![name(object), node, spec["driver"].text(), spec["pool"]["name"].text(), age(object, now)]
+    cells![
+        name(object),
+        spec["nodeName"].text(),
+        spec["driver"].text(),
+        spec["pool"]["name"].text(),
+        age(object, now)
+    ]
+}
+
+/// Flow schemas in the order in which requests are held against them.
+pub fn by_precedence(schemas: &mut [Value]) -> Option<usize> {
+    let rank = |schema: &Value| (schema["spec"]["matchingPrecedence"].as_i64(), name(schema).to_owned());
+    schemas.sort_by_key(rank);
+    None
 }
 
 /// Name, Key, Value, Effect, TimeAdded, Age.

@@ -1,6 +1,6 @@
 //! Services, their endpoints, ingresses, policies and addresses.
 
-use apimachinery::Value;
+use apimachinery::{Value, meta};
 use jiff::Timestamp;
 
 use super::words::{NONE, UNSET, age, at_most, cells, joined, labels, name, number, or, selector};
@@ -145,7 +145,9 @@ pub fn ingress_class(object: &Value, now: Timestamp) -> Vec<Value> {
             parameters["name"].text()
         )
     };
-    cells![name(object), object["spec"]["controller"].text(), told, age(object, now)]
+    let default = meta::annotation(object, "ingressclass.kubernetes.io/is-default-class") == Some("true");
+    let mark = if default { " (default)" } else { "" };
+    cells![format!("{}{mark}", name(object)), object["spec"]["controller"].text(), told, age(object, now)]
 }
 
 /// Name, Pod-Selector, Age.

@@ -1,9 +1,19 @@
 //! Pods, and templates of pods.
 
-use apimachinery::{Value, time};
+use apimachinery::{Value, time, value};
 use jiff::Timestamp;
 
 use super::words::{NONE, age, cells, condition, containers, labels, name, number, or, since};
+
+/// That the pod has ended, where it has.
+pub fn conditions(object: &Value) -> Vec<Value> {
+    let (reason, message) = match object["status"]["phase"].text() {
+        "Succeeded" => ("Succeeded", "The pod has completed successfully."),
+        "Failed" => ("Failed", "The pod failed."),
+        _ => return Vec::new(),
+    };
+    vec![value!({"type": "Completed", "status": "True", "reason": reason, "message": message})]
+}
 
 /// Name, Ready, Status, Restarts, Age, IP, Node, Nominated Node, Readiness Gates.
 pub fn pod(pod: &Value, now: Timestamp) -> Vec<Value> {

@@ -80,16 +80,25 @@ pub fn claim(object: &Value, now: Timestamp) -> Vec<Value> {
 
 /// Name, Provisioner, ReclaimPolicy, VolumeBindingMode, AllowVolumeExpansion, Age.
 pub fn storage_class(object: &Value, now: Timestamp) -> Vec<Value> {
-    let default = DEFAULT_CLASS.iter().any(|key| meta::annotation(object, key) == Some("true"));
-    let mark = if default { " (default)" } else { "" };
     cells![
-        format!("{}{mark}", name(object)),
+        name(object),
         object["provisioner"].text(),
         or(&object["reclaimPolicy"], "Delete"),
         or(&object["volumeBindingMode"], "Immediate"),
         object["allowVolumeExpansion"].is_true(),
         age(object, now),
     ]
+}
+
+/// Which of the classes is the default: the newest that says so, and of those the first by name.
+pub fn default_class(classes: &mut [Value]) -> Option<usize> {
+    let says_so =
+        |class: &Value| DEFAULT_CLASS.iter().any(|key| meta::annotation(class, key) == Some("true"));
+    let created = |class: &Value| class["metadata"]["creationTimestamp"].text().to_owned();
+    let candidates = classes.iter().enumerate().filter(|(_, class)| says_so(class));
+    let newest =
+        candidates.max_by_key(|(_, class)| (created(class), std::cmp::Reverse(name(class).to_owned())));
+    newest.map(|(at, _)| at)
 }
 
 /// Name, DriverName, Age.

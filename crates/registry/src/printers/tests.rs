@@ -155,3 +155,51 @@ fn quotas_tell_requests_and_limits_apart() {
     }});
     assert_eq!(cells(config::resource_quota, quota)[1..3], ["cpu: 0/1, pods: 1/2", "limits.cpu: 0/4"]);
 }
+
+#[test]
+fn a_pod_that_has_ended_has_a_condition() {
+    for (phase, reason) in [("Succeeded", "Succeeded"), ("Failed", "Failed"), ("Running", ""), ("", "")] {
+        let conditions = pod::conditions(&value!({"status": {"phase": phase}}));
+        assert_eq!(conditions.first().map_or("", |condition| condition["reason"].text()), reason, "{phase}");
+    }
+}
+
+#[test]
+fn one_class_is_the_default_and_every_ingress_class_that_says_so() {
+    let class = |name: &str, created: &str, default: &str| {
+        value!({"metadata": {"name": name, "creationTimestamp": created,
+            "annotations": {"storageclass.kubernetes.io/is-default-class": default,
+                "ingressclass.kubernetes.io/is-default-class": default}}})
+    };
+    let (old, new) = ("2026-01-01T00:00:00Z", "2026-01-01T00:30:00Z");
+    for (classes, default) in [
+        (vec![class("a", old, "true"), class("b", new, "true"), class("c", new, "false")], Some(1)),
+        (vec![class("b", new, "true"), class("a", new, "true")], Some(1)),
+        (vec![class("a", old, "false")], None),
+        (vec![], None),
+    ] {
+        assert_eq!(storage::default_class(&mut classes.clone()), default, "{classes:?}");
+    }
+    assert_eq!(cells(storage::storage_class, class("a", old, "true"))[0], "a");
+    assert_eq!(cells(network::ingress_class, class("a", old, "true"))[0], "a (default)");
+}
+
+#[test]
+fn flow_schemas_stand_in_the_order_of_their_precedence() {
+    let schema = |name: &str, precedence: i64| value!({"metadata": {"name": name}, "spec": {"matchingPrecedence": precedence}});
+    let mut schemas = [schema("c", 9), schema("b", 2), schema("a", 9)];
+    assert_eq!(cluster::by_precedence(&mut schemas), None);
+    assert_eq!(schemas.map(|schema| apimachinery::meta::name(&schema).to_owned()), ["b", "a", "c"]);
+}
+
+#[test]
+fn a_binding_tells_its_parameter() {
+    for (parameter, told) in [
+        (Value::Null, "<unset>"),
+        (value!({"name": "x", "namespace": "y"}), "y/x"),
+        (value!({"name": "x"}), "*/x"),
+    ] {
+        let binding = value!({"metadata": {"name": "b"}, "spec": {"policyName": "p", "paramRef": parameter}});
+        assert_eq!(cells(cluster::policy_binding, binding)[2], told);
+    }
+}

@@ -3,7 +3,7 @@
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::label_key;
-use apiserver::{Context, Strategy, Version};
+use apiserver::{Arrange, Context, Strategy, Version};
 use jiff::Timestamp;
 
 use super::parameters;
@@ -49,6 +49,10 @@ impl Strategy for StorageClass {
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::storage::storage_class(object, now)
+    }
+
+    fn arrange(&self) -> Option<Arrange> {
+        Some(crate::printers::storage::default_class)
     }
 }
 

@@ -122,6 +122,10 @@ impl Strategy for Pod {
         crate::printers::pod::pod(object, now)
     }
 
+    fn row_conditions(&self, object: &Value) -> Vec<Value> {
+        crate::printers::pod::conditions(object)
+    }
+
     fn returns_deleted(&self) -> bool {
         true
     }
