@@ -49,10 +49,8 @@ impl Wanted {
 /// What a request is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// A document of no resource that no router stands before (discovery).
+    /// A document of no resource (discovery).
     Document,
-    /// A document of no resource behind the router.
-    Routed,
     Object,
     List,
     /// The events of a list.
@@ -67,17 +65,9 @@ pub(crate) struct Served {
     pub protobuf: bool,
     /// Whether it can be shown as a Table.
     pub table: bool,
-}
-
-impl Served {
-    /// The media types that messages name.
-    fn media_types(self) -> &'static [&'static str] {
-        if self.protobuf { &SERVED } else { &SERVED[..2] }
-    }
-
-    fn streams(self) -> &'static [&'static str] {
-        if self.protobuf { &STREAMS } else { &STREAMS[..1] }
-    }
+    /// Whether a router stands before it, which knows media types alone. Custom resources have
+    /// none.
+    pub routed: bool,
 }
 
 /// One clause of an Accept header.
@@ -141,9 +131,7 @@ impl Clause<'_> {
             "Table" if served.table && format != Format::Protobuf => {
                 Some(Shape::Table(version, IncludeObject::Metadata))
             }
-            "PartialObjectMetadata" | "PartialObjectMetadataList"
-                if !matches!(served.answer, Answer::Document | Answer::Routed) =>
-            {
+            "PartialObjectMetadata" | "PartialObjectMetadataList" if served.answer != Answer::Document => {
                 Some(Shape::Metadata(version))
             }
             _ => None,
@@ -204,20 +192,20 @@ pub(crate) fn accept(headers: &HeaderMap, served: Served) -> Result<Wanted, Stat
         return Ok(Wanted::JSON);
     }
     // Before the resource itself looks, the router wants one type by its name.
-    if served.answer != Answer::Document && !routes(text, &SERVED) {
+    if served.routed && !routes(text, &SERVED) {
         let streams: &[&str] = match served.answer {
-            Answer::List | Answer::Watch => served.streams(),
+            Answer::List | Answer::Watch => &STREAMS,
             _ => &[],
         };
-        return Err(unrouted(&[served.media_types(), streams].concat()));
+        return Err(unrouted(&[&SERVED, streams].concat()));
     }
     match clauses(text).iter().find_map(|clause| clause.wanted(served)) {
         // A stream of YAML there is none, and nothing else is looked for.
         Some(wanted) if served.answer == Answer::Watch && wanted.format == Format::Yaml => {
-            Err(Status::not_acceptable(served.streams()))
+            Err(Status::not_acceptable(&STREAMS))
         }
         Some(wanted) => Ok(wanted),
-        None => Err(Status::not_acceptable(served.media_types())),
+        None => Err(Status::not_acceptable(&SERVED)),
     }
 }
 
@@ -316,7 +304,7 @@ pub(crate) fn input(headers: &HeaderMap, body: Bytes, protobuf: bool) -> Result<
 mod tests {
     use super::*;
 
-    const ALL: Served = Served { answer: Answer::Object, protobuf: true, table: true };
+    const ALL: Served = Served { answer: Answer::Object, protobuf: true, table: true, routed: true };
 
     fn asked(header: &str, served: Served) -> Result<Wanted, Status> {
         let mut headers = HeaderMap::new();
@@ -363,9 +351,10 @@ mod tests {
 
     #[test]
     fn metadata_has_protobuf_whatever_the_kind() {
-        let custom = Served { answer: Answer::List, protobuf: false, table: true };
+        let custom = Served { answer: Answer::List, protobuf: false, table: true, routed: false };
         let header = "application/vnd.kubernetes.protobuf";
         assert_eq!(asked(header, custom).unwrap_err().code, 406);
+        assert!(asked("application/*", custom).is_ok(), "no router stands before custom resources");
         let partial = format!("{header};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
         assert_eq!(asked(&partial, custom).unwrap().shape, Shape::Metadata(MetaVersion::V1));
     }
@@ -438,7 +427,7 @@ mod tests {
             let status = asked(header, ALL).unwrap_err();
             assert_eq!((status.code, status.details.is_some()), (406, !header.contains("json")), "{header}");
         }
-        let watch = Served { answer: Answer::Watch, protobuf: true, table: true };
+        let watch = Served { answer: Answer::Watch, ..ALL };
         assert_eq!(
             asked("application/yaml", watch).unwrap_err().message,
             "only the following media types are accepted: application/json;stream=watch, \

@@ -162,17 +162,28 @@ fn columns(resource: &Resource, version: usize) -> Vec<table::Column> {
     resource.versions[version].columns.iter().map(column).collect()
 }
 
-/// What precedes the items of a list in JSON. Lists of custom objects always
-/// say whether they go on.
-fn list_head(listed: &Listed, shape: Shape) -> Value {
+/// What precedes the items of a list in JSON.
+fn list_head(listed: &Listed) -> Value {
     let mut metadata = Value::object();
     metadata.set("resourceVersion", listed.revision.to_string());
-    let is_said = listed.resource.is_custom() && matches!(shape, Shape::Object);
-    if is_said || !listed.continue_token.is_empty() {
+    if !listed.continue_token.is_empty() {
         metadata.set("continue", listed.continue_token.as_str());
     }
     if let Some(remaining) = listed.remaining {
         metadata.set("remainingItemCount", remaining as i64);
+    }
+    metadata
+}
+
+/// The metadata of a list of custom resources, which are maps: in the order of the names, and with
+/// a token that may be empty.
+fn custom_list_head(head: &Value) -> Value {
+    let mut metadata = Value::object();
+    metadata.set("continue", head["continue"].text());
+    for name in ["remainingItemCount", "resourceVersion"] {
+        if !head[name].is_null() {
+            metadata.set(name, head[name].clone());
+        }
     }
     metadata
 }
@@ -196,7 +207,7 @@ pub(crate) fn list(
         let tree = Published::of(&resource, entry).tree();
         in_version(&resource, listed.version, tree)
     });
-    let metadata = list_head(&listed, wanted.shape);
+    let metadata = list_head(&listed);
     let whole = list_of(&resource, listed.version, metadata, trees, wanted.shape, now)?;
     Ok(Box::new(std::iter::once(Bytes::from(encode(&whole, wanted)))))
 }
@@ -258,7 +269,7 @@ fn list_of(
             let mut list = Value::object();
             list.set("kind", &*resource.list_kind);
             list.set("apiVersion", resource.api_version(&served.name));
-            list.set("metadata", metadata);
+            list.set("metadata", if resource.is_custom() { custom_list_head(&metadata) } else { metadata });
             list.set("items", items);
             list
         }
@@ -357,7 +368,7 @@ impl Iterator for StoredList {
                 out.extend_from_slice(b",\"apiVersion\":");
                 json::write_string(&api_version, &mut out);
                 out.extend_from_slice(b",\"metadata\":");
-                json::encode(&list_head(&self.listed, Shape::Object), &mut out);
+                json::encode(&list_head(&self.listed), &mut out);
                 out.extend_from_slice(b",\"items\":[");
             } else {
                 out.extend_from_slice(b"{\"apiVersion\":");
@@ -382,7 +393,7 @@ impl Iterator for StoredList {
             out.extend_from_slice(b"],\"kind\":");
             json::write_string(&resource.list_kind, &mut out);
             out.extend_from_slice(b",\"metadata\":");
-            json::encode(&list_head(&self.listed, Shape::Object), &mut out);
+            json::encode(&custom_list_head(&list_head(&self.listed)), &mut out);
             out.extend_from_slice(b"}\n");
         }
         self.done = true;

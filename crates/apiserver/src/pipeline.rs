@@ -249,7 +249,7 @@ impl ApiServer {
 
     /// As [`Self::wanted_or_json`], where there may be no protobuf.
     pub(crate) fn wanted_of(&self, head: &Head, protobuf: bool) -> Wanted {
-        let served = Served { answer: Answer::Document, protobuf, table: false };
+        let served = Served { answer: Answer::Document, protobuf, table: false, routed: false };
         let wanted = negotiate::accept(&head.headers, served).unwrap_or(Wanted::UNASKED);
         Wanted { shape: Shape::Object, pretty: wanted.pretty || is_pretty(head), ..wanted }
     }
@@ -419,6 +419,9 @@ impl ApiServer {
             return respond::no_such_page();
         }
         if let Err(status) = check_served(&target, &route, verb, &head.method) {
+            // How a patch is written is looked at before what it is of.
+            let odd = target.resource.is_custom() && verb == "patch" && target.name.is_empty();
+            let status = if odd { patch_kind(&head, &target).err().unwrap_or(status) } else { status };
             let mut response = respond::status(&status, self.wanted_or_json(&head));
             if head.method == Method::HEAD {
                 *response.body_mut() = Body::empty();
@@ -449,7 +452,7 @@ impl ApiServer {
         // The object under other rules is no table, beside its status.
         let table = dispatch::handler(&target).is_none_or(|handler| handler.is_tabular())
             && !matches!(kind, Some(SubresourceKind::Object(_)));
-        let served = Served { answer, protobuf: has_protobuf, table };
+        let served = Served { answer, protobuf: has_protobuf, table, routed: !target.resource.is_custom() };
         let wanted = match negotiate::accept(&head.headers, served) {
             Ok(wanted) => wanted,
             Err(status) => {
@@ -467,6 +470,7 @@ impl ApiServer {
             Err(status) => return respond::status(&status, refused),
         };
         let gzip = respond::takes_gzip(&head.headers);
+        let is_head = head.method == Method::HEAD;
         let fits = fits_list(wanted, verb, &target, &head.headers);
         let mut warnings = Vec::new();
         let outcome = self.run(head, target, verb, user, body, has_protobuf, &mut warnings).await;
@@ -475,6 +479,9 @@ impl ApiServer {
             .and_then(|outcome| self.respond(outcome, resource, index, wanted, gzip))
             .unwrap_or_else(|status| respond::status(&status, refused));
         respond::add_warnings(&mut response, &warnings);
+        if is_head {
+            *response.body_mut() = Body::empty();
+        }
         response
     }
 
@@ -567,11 +574,9 @@ fn verb(head: &Head, route: Option<&Route>) -> &'static str {
         return "watch";
     }
     match head.method {
-        Method::GET if named => "get",
-        Method::GET if head.query.is_set("watch") => "watch",
-        Method::GET => "list",
-        // Only proxies pass it on.
-        Method::HEAD if &*route.subresource == "proxy" => "get",
+        Method::GET | Method::HEAD if named => "get",
+        Method::GET | Method::HEAD if head.query.is_set("watch") => "watch",
+        Method::GET | Method::HEAD => "list",
         Method::POST => "create",
         Method::PUT => "update",
         Method::PATCH => "patch",
@@ -626,6 +631,9 @@ fn check_custom(target: &Target, verb: &str) -> Result<(), Status> {
         None => return Err(target.not_found()),
     };
     let named = !target.name.is_empty();
+    if !named && matches!(verb, "update" | "patch") && verbs.iter().any(|have| have == verb) {
+        return Err(Status::bad_request("name must be provided"));
+    }
     let fits = match verb {
         "create" | "list" | "deletecollection" => !named,
         "watch" => true,
@@ -650,6 +658,8 @@ fn check_served(target: &Target, route: &Route, verb: &str, method: &Method) -> 
             true => Ok(()),
         };
     }
+    // Built-in resources are not asked for by it, but through a proxy.
+    let verb = if method == Method::HEAD && route.subresource != "proxy" { "" } else { verb };
     if !route.rest.is_empty() && !matches!(&*route.subresource, "proxy") {
         return Err(Status::no_such_resource());
     }
@@ -730,12 +740,17 @@ fn fits_list(wanted: Wanted, verb: &str, target: &Target, headers: &HeaderMap) -
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let asks_list = accept.contains("as=PartialObjectMetadataList");
     let is_list = matches!(verb, "list" | "deletecollection");
+    if target.resource.is_custom() && target.subresource != "scale" {
+        let type_of_lists = "unstructured.UnstructuredList";
+        return match (is_list, asks_list) {
+            (true, false) => Err(not_one(type_of_lists)),
+            (false, true) => Err(Status::unknown("content is not a list")),
+            _ => Ok(()),
+        };
+    }
     let package = target.resource.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
     let why = match (is_list, asks_list) {
-        (true, false) => format!(
-            "you requested PartialObjectMetadata, but the requested object is a list (*{package}.{})",
-            target.resource.list_kind
-        ),
+        (true, false) => return Err(not_one(&format!("{package}.{}", target.resource.list_kind))),
         (false, true) => format!(
             "you requested PartialObjectMetadataList, but the requested object is not a list (*{package}.{})",
             target.resource.kind
@@ -743,6 +758,12 @@ fn fits_list(wanted: Wanted, verb: &str, target: &Target, headers: &HeaderMap) -
         _ => return Ok(()),
     };
     Err(Status::failure(406, "NotAcceptable", why))
+}
+
+/// 406 for the metadata of one object where there is a list, by its Go type.
+fn not_one(list: &str) -> Status {
+    let why = format!("you requested PartialObjectMetadata, but the requested object is a list (*{list})");
+    Status::failure(406, "NotAcceptable", why)
 }
 
 pub(crate) fn is_pretty(head: &Head) -> bool {

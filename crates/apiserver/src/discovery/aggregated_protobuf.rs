@@ -83,10 +83,16 @@ mod tests {
         });
         let bytes = write(&list);
         let envelope = protobuf::open(&bytes).unwrap();
-        let resource = b"\n\x06things\x12\x06\n\0\x12\0\x1a\0\x1a\x07Cluster\"\0*\x03get";
-        let mut version = b"\n\x02v1\x12\x22".to_vec();
-        version.extend_from_slice(resource);
-        version.extend_from_slice(b"\x1a\x07Current");
+        let mut version = Vec::new();
+        write_bytes(1, b"v1", &mut version);
+        write_message(2, &mut version, |out| {
+            write_bytes(1, b"things", out);
+            write_message(2, out, |out| (1..=3).for_each(|number| write_bytes(number, b"", out)));
+            write_bytes(3, b"Cluster", out);
+            write_bytes(4, b"", out);
+            write_bytes(5, b"get", out);
+        });
+        write_bytes(3, b"Current", &mut version);
         let found = envelope.raw.windows(version.len()).any(|window| window == version);
         assert!(found, "{:?} in {:?}", version, envelope.raw);
     }

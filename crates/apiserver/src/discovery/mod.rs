@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::body::Body;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Resource};
 use crate::negotiate::{self, Format, Wanted};
 use crate::pipeline::{Head, is_pretty};
 use crate::{ApiServer, Definition, Storage, Subresource, SubresourceKind, output, respond};
@@ -368,11 +368,14 @@ impl ApiServer {
             }
             ["apis", name, version] => {
                 let found = groups(&catalogue).into_iter().find(|(group, _)| group == name)?;
-                Some(if found.1.contains(version) {
-                    document(&resource_list(&catalogue, name, version))
-                } else {
-                    respond::status(&Status::no_such_resource(), self.wanted_or_json(head))
-                })
+                if found.1.contains(version) {
+                    return Some(document(&resource_list(&catalogue, name, version)));
+                }
+                // Nobody answers for what a custom group does not serve.
+                let built_in = |resource: &Arc<Resource>| resource.group == *name && !resource.is_custom();
+                let is_custom = !catalogue.resources().iter().any(built_in);
+                let refusal = || respond::status(&Status::no_such_resource(), self.wanted_or_json(head));
+                (!is_custom).then(refusal)
             }
             _ => None,
         }
@@ -430,8 +433,8 @@ impl ApiServer {
 
 /// A discovery document in the format that the client wants.
 fn document(value: &Value, head: &Head, routed: bool, refused: Wanted) -> Response<Body> {
-    let answer = if routed { negotiate::Answer::Routed } else { negotiate::Answer::Document };
-    let served = negotiate::Served { answer, protobuf: true, table: false };
+    let answer = negotiate::Answer::Document;
+    let served = negotiate::Served { answer, protobuf: true, table: false, routed };
     match negotiate::accept(&head.headers, served) {
         Ok(wanted) => {
             let wanted = Wanted { pretty: wanted.pretty || is_pretty(head), ..wanted };

@@ -34,6 +34,7 @@ pub(super) fn of<'a>(facts: &'a Facts, path: &str, item: &'a Value) -> Vec<Opera
 fn one<'a>(facts: &'a Facts, path: &str, method: &'a str, operation: &'a Value) -> Operation<'a> {
     let texts = |name: &str| operation[name].items().iter().map(Value::text).collect::<Vec<_>>();
     let action = operation["action"].text();
+    let is_alone = operation["params"].items().is_empty();
     let gvk = &operation["gvk"];
     let kind = gvk["kind"].text();
     let own = match operation["answer"].as_str() {
@@ -73,8 +74,9 @@ fn one<'a>(facts: &'a Facts, path: &str, method: &'a str, operation: &'a Value) 
         description: description(action, kind),
         parameters: match (options(path, kind), action) {
             (Some(of), _) => [texts("params"), of].concat(),
-            (None, "watch" | "watchlist") => LIST_OPTIONS.to_vec(),
-            (None, "post") if operation["params"].items().is_empty() => WRITE_OPTIONS.to_vec(),
+            // The facts have nothing of what is said of a path that has one method.
+            (None, "list" | "watch" | "watchlist") if is_alone => LIST_OPTIONS.to_vec(),
+            (None, "post" | "put") if is_alone => WRITE_OPTIONS.to_vec(),
             _ => texts("params"),
         },
         consumes: texts("consumes"),

@@ -244,7 +244,7 @@ mod tests {
         let body = r##"{"name":"body","in":"body","schema":{"$ref":"#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"}}"##;
         assert_eq!(hash(body), "2Y1dVQaQ");
         let mut shared = Shared::default();
-        let parameter = json::parse(body.as_bytes()).unwrap();
+        let parameter = json::parse_ordered(body.as_bytes()).unwrap();
         assert_eq!(shared.refer(parameter.clone())["$ref"].text(), "#/parameters/body-2Y1dVQaQ");
         let mut own = parameter;
         own.set_at(&["schema", "$ref"], "#/definitions/io.k8s.api.core.v1.Pod");
