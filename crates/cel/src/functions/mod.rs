@@ -23,6 +23,19 @@ use crate::value::{Key, Val};
 /// # Errors
 /// The function's own refusal, or that no overload takes these values.
 pub(crate) fn call<'a>(function: &str, args: Vec<Val<'a>>) -> Result<Val<'a>, Error> {
+    // Operators but these two ask the value, which does not know who asks.
+    let is_named = matches!(function, "!_" | "-_") || !function.starts_with(['_', '@']);
+    if !is_named {
+        return dispatch(function, args);
+    }
+    let types: Vec<String> = args.iter().map(|arg| arg.type_name().into_owned()).collect();
+    dispatch(function, args).map_err(|error| match error {
+        error if error != Error::no_overload() => error,
+        _ => Error::failed(format!("no such overload: {function}({})", types.join(", "))),
+    })
+}
+
+fn dispatch<'a>(function: &str, args: Vec<Val<'a>>) -> Result<Val<'a>, Error> {
     use Val::{Bool, Int, Optional, String};
     if let (Some(Val::Authorizer(asked)), rest) = (args.first(), args.get(1..).unwrap_or(&[]))
         && !function.starts_with('_')
