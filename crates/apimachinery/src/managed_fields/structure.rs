@@ -217,4 +217,37 @@ F\tmanagedFields\t[]interface\t3\te
             assert_eq!(refused, told);
         }
     }
+
+    #[test]
+    fn what_becomes_an_object_or_is_none_any_more_changes_whole_and_in_parts() {
+        let types = Types::load(FACTS).expect("the facts of this test");
+        let structure = Structure::of_resource(
+            &types,
+            &value!({"type": "object", "properties": {"any": {"x-kubernetes-preserve-unknown-fields": true}}}),
+        );
+        let shape = Shape::Custom(&types, &structure);
+        for (old, new, changed, removed) in [
+            (value!(1), value!({"a": 1}), r#"{"f:any":{".":{},"f:a":{}}}"#, "{}"),
+            (value!({"a": 1}), value!([1]), r#"{"f:any":{}}"#, r#"{"f:any":{"f:a":{}}}"#),
+            (value!(1), value!([1]), r#"{"f:any":{}}"#, "{}"),
+        ] {
+            let found = super::super::compare(shape, &value!({"any": old}), &value!({"any": new.clone()}));
+            let found = found.expect("told apart");
+            let text = |set: Set| crate::json::to_string(&set.into_fields_v1());
+            assert_eq!((&*text(found.changed), &*text(found.removed)), (changed, removed), "{new:?}");
+        }
+    }
+
+    #[test]
+    fn objects_that_are_there_may_hold_an_item_twice_and_nothing_unknown() {
+        let types = Types::load(FACTS).expect("the facts of this test");
+        let structure = Structure::of_resource(&types, &cog());
+        let shape = Shape::Custom(&types, &structure);
+        for (spec, told) in [
+            (value!({"tags": ["z", "z"]}), Ok(())),
+            (value!({"none": 1}), Err(".spec.none: field not declared in schema".to_owned())),
+        ] {
+            assert_eq!(super::super::fits(shape, &value!({"spec": spec})), told);
+        }
+    }
 }

@@ -148,7 +148,7 @@ impl Operation {
                 add(object, path, value)
             }
             "test" => self.test(object, path),
-            other => Err(fails(other, "unexpected kind")),
+            other => Err(Error::DoesNotApply(format!("Unexpected kind: {other}"))),
         }
     }
 
@@ -273,7 +273,7 @@ fn add(object: &mut Value, path: &str, value: Value) -> Result<(), Error> {
             *object = value;
             Ok(())
         } else {
-            Err(fails("add", &format!("doc is missing path: {path:?}")))
+            Err(fails("add", &format!("doc is missing path: {path:?}: missing value")))
         };
     };
     match parent_of("add", object, parent, path)? {

@@ -277,3 +277,42 @@ fn apply_learns_how_lists_merge() {
     assert_eq!(spec.property("lm").unwrap().merge(), Merge::Keyed(&["k".into()]));
     assert_eq!(spec.property("n").unwrap().merge(), Merge::Whole);
 }
+
+#[test]
+fn what_several_schemas_find_is_told_once() {
+    let told = |property: Value, given: Value| {
+        let schema = load(&value!({"type": "object", "properties": {"a": property}}));
+        let mut errors = Errors::new();
+        validate(&value!({"a": given}), &schema, &Path::Root, &mut errors);
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let all = "<nil>: Invalid value: \"\": \"a\" must validate all the schemas (allOf). None validated";
+    for (property, given, expected) in [
+        (
+            value!({"type": "string", "allOf": [{"maxLength": 1}, {"maxLength": 1}]}),
+            value!("xy"),
+            vec!["a: Too long: may not be more than 1 byte", all],
+        ),
+        (
+            value!({"type": "number", "multipleOf": 0.1}),
+            value!(1),
+            vec!["a: Invalid value: 0: factor MultipleOf declared for a must be positive: 0"],
+        ),
+        (value!({"type": "integer", "maximum": 5}), value!(5), vec![]),
+        (
+            value!({"type": "integer", "maximum": 5}),
+            value!(9_223_372_036_854_775_807_i64),
+            vec!["a: Invalid value: 9223372036854775807: a in body should be less than or equal to 5"],
+        ),
+        // Go converts the value to the type of what is allowed.
+        (value!({"type": "number", "enum": [1]}), value!(1.5), vec![]),
+        (value!({"x-kubernetes-int-or-string": true, "enum": ["a"]}), value!(97), vec![]),
+        (
+            value!({"type": "number", "maximum": 5}),
+            value!(1e19),
+            vec!["a: Invalid value: 1e+19: a in body should be less than or equal to 5"],
+        ),
+    ] {
+        assert_eq!(told(property, given.clone()), expected, "{given:?}");
+    }
+}

@@ -173,6 +173,7 @@ impl ApiServer {
         let given_name = meta::name(object).to_owned();
         let admission = attempt.admission(Operation::Create, &given_name, None);
         self.mutate(&admission, resource, object, notes).await?;
+        metadata::match_namespace(object, resource, &target.namespace)?;
         metadata::deduplicate_owners(object, warnings);
 
         if given_name.is_empty() {

@@ -232,7 +232,7 @@ fn reset_fields(target: &Target) -> Set {
     }
     let members: &[&str] = match target.version().schema {
         Some(_) => target.resource.body_fields(target.version),
-        None => &["spec"],
+        None => &["metadata", "spec"],
     };
     let single: Vec<[&str; 1]> = members.iter().map(|member| [*member]).collect();
     if target.subresource == "status" {

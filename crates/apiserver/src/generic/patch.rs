@@ -62,6 +62,7 @@ impl Patch {
         validation: FieldValidation,
         warnings: &mut Vec<String>,
     ) -> Result<Value, Status> {
+        let is_custom = expected.schema.is_none();
         let mut problems = Vec::new();
         let mut patched = match self {
             Patch::Json(patch) => {
@@ -93,20 +94,21 @@ impl Patch {
         match expected.schema {
             Some(schema) => {
                 if !matches!(self, Patch::Strategic(_)) {
-                    input::check_patched(&patched, expected).map_err(|why| self.invalid(live, &why))?;
+                    input::check_patched(&patched, expected)
+                        .map_err(|why| self.invalid(live, &why, is_custom))?;
                 } else if let Some(why) = schema::why_not(facts::types(), schema, &patched) {
-                    return Err(self.invalid(live, &why));
+                    return Err(self.invalid(live, &why, is_custom));
                 } else {
                     schema::narrow(facts::types(), schema, &mut patched);
                 }
                 let found = schema::normalize(facts::types(), schema, &mut patched, strictness)
-                    .map_err(|error| self.invalid(live, &error.to_string()))?;
+                    .map_err(|error| self.invalid(live, &error.to_string(), is_custom))?;
                 problems.extend(found);
             }
             None => {
                 json::sort_deep(&mut patched);
                 let found = input::coerce_custom(&mut patched, expected, strictness)
-                    .map_err(|error| self.invalid(live, &error.to_string()))?;
+                    .map_err(|error| self.invalid(live, &error.to_string(), is_custom))?;
                 problems.extend(found);
             }
         }
@@ -116,7 +118,7 @@ impl Patch {
                 FieldValidation::Warn => warnings.extend(problems),
                 FieldValidation::Strict => {
                     let why = format!("strict decoding error: {}", problems.join(", "));
-                    return Err(self.invalid(live, &why));
+                    return Err(self.invalid(live, &why, is_custom));
                 }
             }
         }
@@ -125,18 +127,25 @@ impl Patch {
     }
 
     /// 422 for a patch after which the object is none of its kind.
-    fn invalid(&self, live: &Value, why: &str) -> Status {
+    fn invalid(&self, live: &Value, why: &str, is_custom: bool) -> Status {
+        let text = |mut patched: Value| {
+            if is_custom {
+                // Maps throughout, which Go writes in the order of their keys.
+                json::sort_deep(&mut patched);
+            }
+            json::to_string(&patched)
+        };
         let shown = match self {
             Patch::Json(patch) => {
                 let mut patched = patch.apply(live.clone()).unwrap_or_default();
                 sort_touched(&mut patched, &patch.reached());
-                json::to_string(&patched)
+                text(patched)
             }
             Patch::Merge(patch) => {
                 let mut patched = live.clone();
                 patch::merge::apply(&mut patched, patch.value.clone());
                 sort_touched(&mut patched, &patch.value);
-                json::to_string(&patched)
+                text(patched)
             }
             Patch::Strategic(patch) => go::plain(&patch.value),
             Patch::Apply(_) | Patch::Unreadable(_) => String::new(),

@@ -111,6 +111,19 @@ impl Rules {
         Some(Self { own, ty, items: items.map(Box::new), properties, additional: additional.map(Box::new) })
     }
 
+    /// Runs all rules on a value at `path`.
+    pub fn check_at(
+        &self,
+        path: &Path<'_>,
+        value: &Value,
+        old: Option<&Value>,
+        schema: &Schema,
+        errors: &mut Errors,
+    ) {
+        let mut run = Run { left: BUDGET, errors, warnings: &mut Vec::new() };
+        let _ = run.node(self, value, schema, Was { old, nearest: None }, path);
+    }
+
     /// Runs all rules on `object`. Errors about what an update leaves alone
     /// become warnings.
     pub fn check(

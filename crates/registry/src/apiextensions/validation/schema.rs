@@ -4,10 +4,10 @@
 use api::facts;
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apimachinery::structural;
+use apimachinery::structural::{self, Schema};
 
 use super::super::internal;
-use super::super::rules::Rule;
+use super::super::rules::{Rule, Rules};
 use super::status_root;
 
 /// What one rule may cost by its estimate.
@@ -46,7 +46,12 @@ pub(super) fn validate(
     if unsupported.is_none() {
         let mut wrong = structural::check_structural(source, &place);
         if wrong.is_empty() {
-            structural::check_defaults(facts::types(), &structural::load(source), true, &place, &mut wrong);
+            // The root is a resource, whatever its schema says.
+            let root = Schema { embedded: true, ..structural::load(source) };
+            structural::check_defaults(facts::types(), &root, true, &place, &mut wrong);
+            if wrong.is_empty() {
+                check_default_rules(source, &root, &place, &mut wrong);
+            }
         }
         is_sound = wrong.is_empty();
         found.append(wrong);
@@ -73,6 +78,28 @@ pub(super) fn validate(
     }
     walk.costs.check(&place, &mut found);
     errors.append(found);
+}
+
+/// Runs the rules of each schema on its default, as if it had been there
+/// before and as if it were new.
+fn check_default_rules(source: &Value, schema: &Schema, path: &Path<'_>, errors: &mut Errors) {
+    if let Some(default) = &schema.default
+        && let Some(rules) = Rules::compile(source, schema, schema.embedded)
+    {
+        let here = path.child("default");
+        let before = errors.len();
+        rules.check_at(&here, default, Some(default), schema, errors);
+        if errors.len() == before {
+            rules.check_at(&here, default, None, schema, errors);
+        }
+    }
+    if let Some(items) = &schema.items {
+        check_default_rules(&source["items"], items, &path.child("items"), errors);
+    }
+    let properties = path.child("properties");
+    for (name, property) in &schema.properties {
+        check_default_rules(&source["properties"][&**name], property, &properties.key(name), errors);
+    }
 }
 
 /// What holds at a place of a schema.
@@ -471,7 +498,10 @@ impl Walk {
             errors.required(&path.child("message"), "message must be specified if rule contains line breaks");
         }
         if !text("messageExpression").is_empty() && text("messageExpression").trim().is_empty() {
-            errors.required(&path.child("messageExpression"), "must be non-empty if specified");
+            errors.required(
+                &path.child("messageExpression"),
+                "messageExpression must be non-empty if specified",
+            );
         }
         if let Some(reason) = rule["reason"].as_str()
             && !REASONS.contains(&reason)

@@ -121,3 +121,58 @@ fn groups_of_the_community_need_approval() {
     assert!(errors_of(&object).is_empty());
     assert!(!is_protected("ex.com") && is_protected("k8s.io") && !is_protected("notk8s.io"));
 }
+
+#[test]
+fn defaults_keep_the_rules_of_their_place() {
+    let rule = |rule: &str| value!([{"rule": rule}]);
+    let text = |default: &str, rules: Value| value!({"type": "string", "default": default, "x-kubernetes-validations": rules});
+    let place = "spec.validation.openAPIV3Schema.properties[a].default";
+    for (property, told) in [
+        (text("x", rule("self == 'x'")), None),
+        (
+            text("x", rule("self == 'y'")),
+            Some(format!("{place}: Invalid value: \"x\": failed rule: self == 'y'")),
+        ),
+        (
+            value!({"type": "object", "default": {"n": 1}, "properties": {
+                "n": {"type": "integer", "x-kubernetes-validations": [{"rule": "self > 5"}]}
+            }}),
+            Some(format!("{place}.n: Invalid value: 1: failed rule: self > 5")),
+        ),
+        (
+            text("x", value!([{"rule": "self == oldSelf.orValue('q')", "optionalOldSelf": true}])),
+            Some(format!("{place}: Invalid value: \"x\": failed rule: self == oldSelf.orValue('q')")),
+        ),
+    ] {
+        let schema = value!({"type": "object", "properties": {"a": property}});
+        assert_eq!(errors_of(&one(schema)), told.into_iter().collect::<Vec<_>>());
+    }
+    let root = "spec.validation.openAPIV3Schema.default";
+    assert_eq!(
+        errors_of(&one(value!({"type": "object", "default": {}}))),
+        [format!("{root}.apiVersion: Required value"), format!("{root}.kind: Required value")]
+    );
+}
+
+#[test]
+fn names_that_are_to_be_generated_are_those_of_the_definition() {
+    let mut object = one(value!({"type": "object"}));
+    object.entry("metadata").set("generateName", "as.ex.");
+    let told = "metadata.generateName: Invalid value: \"as.ex.\": must be spec.names.plural+\".\"+spec.group";
+    assert_eq!(errors_of(&object), [told]);
+}
+
+#[test]
+fn fields_are_selected_by_a_schema_alone() {
+    let version = |name: &str, stored: bool, schema: Value| {
+        value!({
+            "name": name, "served": true, "storage": stored, "schema": schema,
+            "selectableFields": [{"jsonPath": ".a"}]
+        })
+    };
+    let schema = value!({"openAPIV3Schema": {"type": "object", "properties": {"a": {"type": "string"}}}});
+    let object = definition(value!([version("v1", true, schema), version("v2", false, Value::Null)]));
+    let told = "spec.versions[1].selectableFields: Invalid value: \"\": may only be set when \
+                `version.schema.openAPIV3Schema` is not included";
+    assert!(errors_of(&object).contains(&told.to_owned()), "{:?}", errors_of(&object));
+}
