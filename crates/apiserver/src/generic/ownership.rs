@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::facts;
 use apimachinery::managed_fields::{self, Applied, Apply, Set, Shape, Single, Versions, Write};
 use apimachinery::schema::{self, Strictness, Type};
-use apimachinery::{Status, Value, json, time};
+use apimachinery::{Status, Value, json, structural, time};
 use jiff::Timestamp;
 
 use super::{Caller, Target, WriteOptions, metadata};
@@ -172,8 +172,10 @@ impl ApiServer {
             managed_fields::apply(&self.served(target), live, request, &write)?;
         if changed {
             normalize_applied(&mut object, target.version().schema, config)?;
-            input::coerce_custom(&mut object, &target.expected(), Strictness::Ignore)
-                .map_err(|error| Status::unknown(error.to_string()))?;
+            if let Some(schema) = &target.version().structural {
+                // Nulls stay: validation tells of them.
+                structural::prune(&mut object, schema, true);
+            }
             metadata::default(&target.resource, target.version(), &mut object, self.edge.clock.now());
         }
         Ok(object)

@@ -164,14 +164,11 @@ fn names_that_are_to_be_generated_are_those_of_the_definition() {
 
 #[test]
 fn fields_are_selected_by_a_schema_alone() {
-    let version = |name: &str, stored: bool, schema: Value| {
-        value!({
-            "name": name, "served": true, "storage": stored, "schema": schema,
-            "selectableFields": [{"jsonPath": ".a"}]
-        })
-    };
     let schema = value!({"openAPIV3Schema": {"type": "object", "properties": {"a": {"type": "string"}}}});
-    let object = definition(value!([version("v1", true, schema), version("v2", false, Value::Null)]));
+    let object = definition(value!([
+        {"name": "v1", "served": true, "storage": true, "schema": schema},
+        {"name": "v2", "served": true, "storage": false, "selectableFields": [{"jsonPath": ".a"}]}
+    ]));
     let told = "spec.versions[1].selectableFields: Invalid value: \"\": may only be set when \
                 `version.schema.openAPIV3Schema` is not included";
     assert!(errors_of(&object).contains(&told.to_owned()), "{:?}", errors_of(&object));
