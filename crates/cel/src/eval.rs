@@ -117,6 +117,9 @@ impl<'a> Evaluator<'a, '_> {
 
     fn map(&mut self, entries: &'a [Entry]) -> Result<Val<'a>, Error> {
         self.meter.charge(MAP_COST)?;
+        // Of literals alone upstream makes the map beforehand: the last value stays.
+        let is_literal = |expr: &Expr| matches!(expr.node, Node::Literal(_));
+        let is_constant = entries.iter().all(|entry| is_literal(&entry.key) && is_literal(&entry.value));
         let mut map = BTreeMap::new();
         for entry in entries {
             let key = self.expr(&entry.key)?;
@@ -127,7 +130,7 @@ impl<'a> Evaluator<'a, '_> {
             let Some(key) = Key::of(&key) else {
                 return Err(Error::failed(format!("unsupported key type: {}", key.type_name())));
             };
-            if map.insert(key.clone(), value).is_some() {
+            if map.insert(key.clone(), value).is_some() && !is_constant {
                 return Err(Error::failed(format!(
                     "Failed with repeated key: {}",
                     functions::format::shown(&key.value())

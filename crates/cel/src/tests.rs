@@ -101,6 +101,11 @@ fn the_libraries() {
             "error during formatting: decimal clause can only be used on integers, was given string",
         ),
         ("string(1e20)", r#""1e+20""#),
+        ("{'a': 1, 'a': 2}['a']", "2"),
+        ("{'a': 1, 'a': 1 + 1}['a']", "Failed with repeated key: a"),
+        ("'abc'.indexOf('', 9)", "3"),
+        ("int(dyn({}))", "no such overload: int(map)"),
+        ("dyn(1) + dyn('a')", "no such overload"),
         ("[1][dyn(1.5)]", "unsupported index value 1.5 in list"),
         (
             "ip(dyn('1.2.3') + '')",

@@ -200,7 +200,6 @@ impl<'a> Val<'a> {
             Val::Duration(_) => "google.protobuf.Duration",
             Val::Timestamp(_) => "google.protobuf.Timestamp",
             Val::List(_) | Val::Tree(Value::Array(_), _) => "list",
-            Val::Tree(_, Type::Object(object)) => &object.name,
             Val::Map(_) | Val::Tree(_, _) => "map",
             Val::Struct(made) => return made.name.clone(),
             Val::Optional(_) => "optional_type",

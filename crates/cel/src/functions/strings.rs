@@ -52,7 +52,7 @@ fn index_of(text: &str, part: &str, from: i64) -> Result<i64, Error> {
         return Err(Error::failed(format!("index out of range: {from}")));
     }
     if wanted.is_empty() {
-        return Ok(from);
+        return Ok(from.min(letters.len() as i64));
     }
     let found = letters[from as usize..].windows(wanted.len()).position(|window| window == wanted);
     Ok(found.map_or(-1, |at| at as i64 + from))
