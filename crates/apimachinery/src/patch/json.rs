@@ -292,7 +292,12 @@ fn add(object: &mut Value, path: &str, value: Value) -> Result<(), Error> {
 }
 
 fn remove(object: &mut Value, path: &str) -> Result<Value, Error> {
-    let missing = || fails("remove", &format!("Unable to remove nonexistent key: {path}"));
+    let missing = || {
+        let key = unescape(split(path).map_or("", |(_, last)| last));
+        Error::DoesNotApply(format!(
+            "error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value"
+        ))
+    };
     let (parent, last) = split(path).ok_or_else(missing)?;
     match parent_of("remove", object, parent, path)? {
         Value::Object(members) => members.remove(&unescape(last)).ok_or_else(missing),
