@@ -56,22 +56,19 @@ impl ApiServer {
             tries += 1;
             let mut said = Vec::new();
             let made = self.make_new(target, caller, make, options, &mut said);
-            let (is_named, name, made) = match made {
-                Err(status) => (true, String::new(), Err(CommitError::Refused(status))),
+            let (is_named, object, made) = match made {
+                Err(status) => (true, Value::Null, Err(CommitError::Refused(status))),
                 Ok(mut object) => {
                     let is_named = !meta::name(&object).is_empty();
                     let made = self.insert_once(target, caller, &mut object, options, &mut said).await;
-                    (is_named, meta::name(&object).to_owned(), made)
+                    (is_named, object, made)
                 }
             };
             let result = match made {
                 Ok(published) => Ok(published),
                 Err(CommitError::Refused(status)) => Err(status),
-                Err(CommitError::Moved) if is_named => Err(self.taken(target, &name)),
-                Err(CommitError::Moved) if tries < NAME_TRIES => continue,
-                Err(CommitError::Moved) => {
-                    Err(Status::generate_name_conflict(resource.group_resource(), &name, 1))
-                }
+                Err(CommitError::Moved) if !is_named && tries < NAME_TRIES => continue,
+                Err(CommitError::Moved) => Err(self.taken(target, &object)),
                 Err(CommitError::CompanionMoved) if tries < COMPANION_TRIES => continue,
                 Err(CommitError::CompanionMoved) => {
                     Err(Status::server_timeout(resource.group_resource(), "create", 1))
@@ -106,9 +103,14 @@ impl ApiServer {
         Ok(object)
     }
 
-    /// 409, which says so where the other object is on its way out.
-    fn taken(&self, target: &Target, name: &str) -> Status {
-        let mut status = Status::already_exists(target.resource.group_resource(), name);
+    /// 409, which says so where a name could have been made up, whether or not
+    /// it was, and where the other object is on its way out.
+    fn taken(&self, target: &Target, object: &Value) -> Status {
+        let (resource, name) = (target.resource.group_resource(), meta::name(object));
+        let mut status = match object["metadata"]["generateName"].text() {
+            "" => Status::already_exists(resource, name),
+            _ => Status::generate_name_conflict(resource, name, 1),
+        };
         let snapshot = self.store.snapshot();
         let other = snapshot.get(&target.key(name));
         if other.and_then(|entry| entry.header::<crate::Header>()).is_some_and(|header| header.is_terminating)

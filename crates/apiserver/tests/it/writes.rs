@@ -47,6 +47,14 @@ async fn generated_names_differ() {
         names.insert(meta::name(&made.body).to_owned());
     }
     assert_eq!(names.len(), 5);
+    // That a name could have been made up is told where one was given, too.
+    let both = r#"{"metadata":{"generateName":"g-","name":"both"}}"#;
+    assert_eq!(server.ask("POST", MAPS, both).await.code, 201);
+    let taken = server.ask("POST", MAPS, both).await;
+    assert_eq!(
+        taken.body["message"].text(),
+        "configmaps \"both\" already exists, the server was not able to generate a unique name for the object"
+    );
     assert!(names.iter().all(|name| name.starts_with("g-") && name.len() == 7));
 }
 
@@ -158,6 +166,85 @@ async fn propagation_policies_become_finalizers() {
     }
 }
 
+/// What may be asked of a deletion, in the query or the body, and the code of
+/// the answer; the object is held by a finalizer.
+#[tokio::test]
+async fn options_of_deletions_are_read_and_checked() {
+    let server = Tested::new();
+    let cases = [
+        ("orphanDependents=false", "", 202),
+        ("orphanDependents=true", "", 200),
+        ("propagationPolicy=Background", "", 200),
+        ("propagationPolicy=", "", 422),
+        ("gracePeriodSeconds=", "", 400),
+        ("uid=other", "", 409),
+        ("resourceVersion=1", "", 409),
+        ("uid=&resourceVersion=", "", 200),
+        ("ignoreStoreReadErrorWithClusterBreakingPotential=true", "", 409),
+        // The query is not looked at where there is a body.
+        ("uid=other", "{}", 200),
+        ("", r#"{"orphanDependents":false}"#, 202),
+        ("", r#"{"orphanDependents":false,"propagationPolicy":"Orphan"}"#, 422),
+        ("", r#"{"propagationPolicy":""}"#, 422),
+        ("", r#"{"ignoreStoreReadErrorWithClusterBreakingPotential":true}"#, 409),
+        ("", r#"{"ignoreStoreReadErrorWithClusterBreakingPotential":true,"gracePeriodSeconds":0}"#, 422),
+        ("", r#"{"kind":"Status","apiVersion":"v1"}"#, 400),
+        ("", r#"{"kind":"DeleteOptions","apiVersion":"apps/v1"}"#, 200),
+    ];
+    for (at, (query, body, code)) in cases.into_iter().enumerate() {
+        let held = format!(r#"{{"metadata":{{"name":"h{at}","finalizers":["example.com/hold"]}}}}"#);
+        assert_eq!(server.ask("POST", MAPS, &held).await.code, 201);
+        let answer = server.ask("DELETE", &format!("{MAPS}/h{at}?{query}"), body).await;
+        assert_eq!(answer.code, code, "{query} {body}: {}", answer.text);
+    }
+    let all = "ignoreStoreReadErrorWithClusterBreakingPotential=true";
+    assert_eq!(server.ask("DELETE", &format!("{MAPS}?{all}"), "").await.code, 422);
+}
+
+#[tokio::test]
+async fn who_wrote_replicas_is_told_through_the_scale_too() {
+    let server = Tested::new();
+    let path = "/apis/apps/v1/namespaces/n/deployments";
+    let body = r#"{"metadata":{"name":"d"},"spec":{"replicas":2,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c"}]}}}}"#;
+    assert_eq!(server.ask("POST", &format!("{path}?fieldManager=one"), body).await.code, 201);
+    let scale = format!("{path}/d/scale");
+    let written =
+        server.patch(MERGE, &format!("{scale}?fieldManager=two"), r#"{"spec":{"replicas":3}}"#).await;
+    assert_eq!(written.code, 200, "{}", written.text);
+    let read = server.ask("GET", &format!("{path}/d"), "").await.body;
+    let owners: Vec<String> = read["metadata"]["managedFields"]
+        .items()
+        .iter()
+        .map(|entry| {
+            let has = !entry["fieldsV1"]["f:spec"]["f:replicas"].is_null();
+            format!("{} {} {has}", entry["manager"].text(), entry["subresource"].text())
+        })
+        .collect();
+    assert_eq!(owners, ["two scale true", "one  false"]);
+    for (body, code) in [
+        (r#"{"metadata":{"namespace":"other"}}"#, 400),
+        (r#"{"metadata":{"uid":"other"}}"#, 409),
+        (r#"{"metadata":{"name":"other"}}"#, 400),
+    ] {
+        assert_eq!(server.patch(MERGE, &scale, body).await.code, code, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn owners_are_forgotten_where_that_is_asked_for() {
+    let server = Tested::new();
+    server.config_map("a", "").await;
+    let path = format!("{MAPS}/a");
+    for asked in ["[]", "[{}]"] {
+        let owned = server.patch(MERGE, &path, r#"{"metadata":{"labels":{"l":"v"}}}"#).await;
+        assert_eq!(owned.code, 200, "{}", owned.text);
+        let put = format!(r#"{{"metadata":{{"name":"a","managedFields":{asked}}},"data":{{"k":"v"}}}}"#);
+        let forgotten = server.ask("PUT", &path, &put).await;
+        assert_eq!(forgotten.code, 200, "{}", forgotten.text);
+        assert!(forgotten.body["metadata"]["managedFields"].is_null(), "{}", forgotten.text);
+    }
+}
+
 #[tokio::test]
 async fn preconditions_protect_from_deleting_another_object() {
     let server = Tested::new();
@@ -198,6 +285,12 @@ async fn bodies_that_do_not_fit_are_refused_and_change_nothing() {
         (r#"{"metadata":{"name":"x","resourceVersion":"5"}}"#, 500),
         (r#"{"metadata":{"name":"x"},"data":{"k":1}}"#, 400),
     ];
+    // What is no revision, or none, is no revision.
+    for revision in ["0", "x"] {
+        let body = format!(r#"{{"metadata":{{"name":"r{revision}","resourceVersion":"{revision}"}}}}"#);
+        assert_eq!(server.ask("POST", MAPS, &body).await.code, 201, "{revision}");
+        server.ask("DELETE", &format!("{MAPS}/r{revision}"), "").await;
+    }
     for (body, code) in cases {
         let answer = server.ask("POST", MAPS, body).await;
         assert_eq!((answer.code, answer.body["kind"].text()), (code, "Status"), "{body}: {}", answer.text);
