@@ -18,6 +18,7 @@ pub fn run(options: &Data, spawner: Spawner) -> Result<()> {
     }
     let runtime = up::runtime("down", 2)?;
     let edge = Edge::system_on(runtime.handle().clone());
+    let last = spawner.clone();
     runtime.block_on(async {
         let plan = node::NetworkRecord::read(&options.data_dir)?.plan()?;
         let places = Places::new(&options.data_dir);
@@ -33,8 +34,10 @@ pub fn run(options: &Data, spawner: Spawner) -> Result<()> {
         drop(drivers);
         network::PodNetwork::teardown(&plan.config(&places)).await?;
         println!("{sandboxes} pods stopped; the data stays in {}", options.data_dir.display());
-        Ok(())
-    })
+        anyhow::Ok(())
+    })?;
+    last.end(&kubelet::cgroups_of_pods(kubelet::CGROUP_ROOT));
+    Ok(())
 }
 
 /// `down` needs no API: the objects stay as they are.

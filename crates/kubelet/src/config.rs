@@ -56,6 +56,9 @@ impl Default for LogLimits {
     }
 }
 
+/// The cgroup of all pods, unless the assembly says otherwise.
+pub const CGROUP_ROOT: &str = "/corten/pods";
+
 impl Config {
     /// Upstream's defaults for everything but what has none.
     pub fn new(node_name: impl Into<String>, root: impl Into<PathBuf>, addresses: Vec<IpAddr>) -> Self {
@@ -67,7 +70,7 @@ impl Config {
             cluster_dns: Vec::new(),
             cluster_domain: "cluster.local".into(),
             resolv_conf: "/etc/resolv.conf".into(),
-            cgroup_root: "/corten/pods".into(),
+            cgroup_root: CGROUP_ROOT.into(),
             max_pods: 110,
             port: 10250,
             labels: BTreeMap::new(),

@@ -37,7 +37,8 @@ mod tests;
 mod trust_bundles;
 mod volumes;
 
-pub use config::{Config, LogLimits};
+pub use config::{CGROUP_ROOT, Config, LogLimits};
+pub use container::resources::cgroups_of_pods;
 pub use drain::drain;
 pub use drivers::{Attachment, Drivers, Images, PodNetwork, PortMapping};
 pub use error::Error;

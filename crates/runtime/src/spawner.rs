@@ -94,14 +94,16 @@ impl Spawner {
         Ok(())
     }
 
-    /// Ends the spawner and removes the control groups that shims live in, as
-    /// far as they are empty: the last step of `corten down`.
-    pub fn end(self) {
+    /// Ends the spawner and removes the control groups of shims and `groups`
+    /// (absolute paths, inner ones first), as far as they are empty: the last
+    /// step of `corten down`.
+    pub fn end(self, groups: &[String]) {
         let _ = self.inner.socket.shutdown(std::net::Shutdown::Both);
         let _ = self.inner.process.lock().wait();
-        for path in [CGROUP, "/corten"] {
+        let own = [CGROUP, "/corten"];
+        for path in groups.iter().map(String::as_str).chain(own) {
             if let Ok(group) = Cgroup::new(path) {
-                // Still used by shims of another data directory: theirs to remove.
+                // Still used from another data directory: theirs to remove.
                 let _ = group.remove_empty();
             }
         }

@@ -125,14 +125,22 @@ fn oom_score_adj(pod: &Pod, container: &Container, capacity: i64) -> i32 {
     }
 }
 
+const BURSTABLE: &str = "/burstable";
+const BEST_EFFORT: &str = "/besteffort";
+
 /// The pod's cgroup below `root`.
 pub fn cgroup(root: &str, pod: &Pod) -> String {
     let class = match qos_class(pod.spec()) {
         QosClass::Guaranteed => "",
-        QosClass::Burstable => "/burstable",
-        QosClass::BestEffort => "/besteffort",
+        QosClass::Burstable => BURSTABLE,
+        QosClass::BestEffort => BEST_EFFORT,
     };
     format!("{root}{class}/pod{}", pod.uid())
+}
+
+/// The cgroups in which pods' are, inner ones first.
+pub fn cgroups_of_pods(root: &str) -> [String; 3] {
+    [BURSTABLE, BEST_EFFORT, ""].map(|class| format!("{root}{class}"))
 }
 
 #[cfg(test)]

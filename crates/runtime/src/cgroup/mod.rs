@@ -109,7 +109,7 @@ impl Cgroup {
     /// and what will lie below it.
     pub(crate) fn create(&self) -> io::Result<()> {
         for directory in self.directories() {
-            fs::create_dir_all(&directory).map_err(|e| naming(&directory, e))?;
+            make_directory(&directory).map_err(|e| naming(&directory, e))?;
         }
         match layout() {
             Layout::Unified => self.delegate(),
@@ -320,6 +320,19 @@ fn write_file(path: &Path, text: &str) -> io::Result<()> {
         .map_err(|e| io::Error::new(e.kind(), format!("write {text:?} to {}: {e}", path.display())))
 }
 
+/// Its empty parents may go while it is made, where another node of this machine
+/// is taken down.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    let mut made = fs::create_dir_all(directory);
+    for _ in 0..10 {
+        match &made {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => made = fs::create_dir_all(directory),
+            _ => break,
+        }
+    }
+    made
+}
+
 fn naming(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
@@ -330,20 +343,17 @@ fn pids_below(directory: &Path) -> Vec<i32> {
         .lines()
         .filter_map(|line| line.parse().ok())
         .collect();
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|t| t.is_dir()) {
-            pids.extend(pids_below(&entry.path()));
-        }
-    }
+    pids.extend(below(directory).flat_map(|group| pids_below(&group)));
     pids
 }
 
+fn below(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir())).map(|entry| entry.path())
+}
+
 fn remove_tree(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|t| t.is_dir()) {
-            remove_tree(&entry.path())?;
-        }
-    }
+    below(directory).try_for_each(|group| remove_tree(&group))?;
     match fs::remove_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(|e| naming(directory, e)),

@@ -100,7 +100,7 @@ fn main() -> ExitCode {
         }
     }
     drop(tokio);
-    spawner.end();
+    spawner.end(&[]);
     println!("\n{} failed {failed:?}", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
