@@ -106,6 +106,7 @@ impl ControlPlane {
             service_ranges: config.service_ranges.clone(),
             advertise: config.advertise.clone(),
             port: config.bind.port(),
+            client_authority: pki.authority.certificate().to_owned(),
         };
         registry::loops::bootstrap(&server, &cluster)
             .await

@@ -159,6 +159,7 @@ impl Disk {
         let server = builder.plugins(plugins).build(loops::STEPS);
         let network = Network {
             service_ranges: vec!["10.96.0.0/24".parse().expect("a range")],
+            client_authority: String::new(),
             advertise: vec!["192.0.2.1".parse().expect("an address")],
             port: 6443,
         };

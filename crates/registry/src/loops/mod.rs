@@ -1,12 +1,13 @@
 //! What kube-apiserver does by itself wherever the API runs: system
-//! namespaces, bootstrap roles and flow control, the `kubernetes` Service and
-//! the range of service addresses.
+//! namespaces, bootstrap roles and flow control, the `kubernetes` Service, the
+//! range of service addresses and the authority of clients.
 //!
 //! Pure plans of what should be there; `bootstrap` writes what is missing in
 //! one or few transactions. Definitions of custom resources, API services, flow
 //! schemas and addresses of Services have loops of their own from then on. Nothing here runs on a period.
 
 mod addresses;
+mod authentication;
 mod availability;
 mod builtin;
 mod definitions;
@@ -47,6 +48,8 @@ pub struct Cluster {
     pub advertise: Vec<IpAddr>,
     /// The port at which it is reached.
     pub port: u16,
+    /// By which clients' certificates are signed, in PEM.
+    pub client_authority: String,
 }
 
 /// Writes what is missing of a cluster's own objects, brings built-in roles up
@@ -91,6 +94,7 @@ fn plan(view: &View, cluster: &Cluster, now: Timestamp) -> Vec<Companion> {
     changes.extend(builtin::plan(view, now));
     changes.extend(kubernetes_service::plan(view, cluster));
     changes.extend(legacy_tokens::plan(view, now));
+    changes.extend(authentication::plan(view, &cluster.client_authority));
     changes
 }
 

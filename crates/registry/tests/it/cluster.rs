@@ -50,6 +50,7 @@ impl Cluster {
         let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller);
         let server = builder.plugins(plugins).build(loops::STEPS);
         let network = Network {
+            client_authority: String::new(),
             service_ranges: vec!["10.96.0.0/24".parse().expect("a range")],
             advertise: vec!["192.0.2.1".parse().expect("an address")],
             port: 6443,
