@@ -124,13 +124,22 @@ impl Clause {
         let number = number.abs();
         let text = match (number.is_infinite(), self.verb) {
             (true, _) => "∞".to_owned(),
-            (_, 'f') => grouped(&format!("{number:.precision$}")),
+            (_, 'f') => {
+                let digits = precision.min(FRACTION);
+                grouped(&format!("{number:.digits$}")) + &"0".repeat(precision.min(WIDEST) - digits)
+            }
             _ => raised(&format!("{number:.6e}")),
         };
-        let width = if self.verb == 'e' { precision } else { 0 };
-        format!("{:>width$}", format!("{sign}{text}"))
+        let width = if self.verb == 'e' { precision.min(WIDEST) } else { 0 };
+        let blank = " ".repeat(width.saturating_sub(sign.len() + text.chars().count()));
+        blank + sign + &text
     }
 }
+
+/// No double has more digits behind its point; what follows are zeros.
+const FRACTION: usize = 1074;
+/// The most digits and blanks that a clause makes: Go's fmt takes no more.
+const WIDEST: usize = 1_000_000;
 
 /// `1,234.5`.
 fn grouped(text: &str) -> String {

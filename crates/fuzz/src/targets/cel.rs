@@ -19,6 +19,7 @@ fn seeds() -> Vec<Vec<u8>> {
         "self.?d.orValue('x') + string(1) + string(1.5) + r'\\n' + '''three'''",
         "url('https://a.b/c?d=e').getQuery()['d'][0] == 'e' || semver('1.2.3').major() == 1",
         "'%s is %d'.format(['x', 3]) == 'x is 3' && [3, 1, 2].sort() == [1, 2, 3]",
+        "'%.3f %.2e %x %o %b'.format([1.5, 2.5, 'a', 8, true]) == '' || format.dns1123Label().validate('a').hasValue()",
         "-9223372036854775808 - 1 == 0 || 1 / 0 == 0",
     ]
     .iter()

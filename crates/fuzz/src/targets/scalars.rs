@@ -1,10 +1,11 @@
-//! Quantities, times, durations, JSON paths and regular expressions: a
-//! canonical text is its own canonical text.
+//! Quantities, times, durations, JSON paths, regular expressions, addresses, URLs
+//! and the formats of schemas: a canonical text is its own canonical text.
 
 use apimachinery::jsonpath::JsonPath;
 use apimachinery::quantity::Quantity;
 use apimachinery::regexp::Regexp;
-use apimachinery::time;
+use apimachinery::structural::{has_format, knows_format};
+use apimachinery::{netip, time, url};
 
 use super::pod;
 use crate::Target;
@@ -30,6 +31,11 @@ fn seeds() -> Vec<Vec<u8>> {
         "$.a['b']",
         "^[a-z]([-a-z0-9]*[a-z0-9])?$",
         "(?i)a{2,3}|\\d+",
+        "HTTPS://u:p@[fe80::1%25e]:8080/a b/%7e?x=1+2&y=%41&z;=3#f%20g",
+        "2001:db8::1.2.3.4",
+        "10.0.0.0/8",
+        "A \\\"b\\\" <x.y+z@[1.2.3.4]> (c)",
+        "978-0-306-40615-7",
     ]
     .iter()
     .map(|text| text.as_bytes().to_vec())
@@ -77,5 +83,49 @@ fn check(input: &[u8]) -> String {
         }
         Err(error) => answers.push(error),
     }
+    match url::parse(&text) {
+        Ok(url) => {
+            let _ = (url.hostname(), url.port(), url.parameters());
+            let path = url.escaped_path();
+            if path.starts_with('/') {
+                let again = url::parse_request_uri(&path).expect("an escaped path is one");
+                assert_eq!(again.escaped_path(), path, "of {text}");
+            }
+            answers.push("url".to_owned());
+        }
+        Err(error) => answers.push(error),
+    }
+    match netip::parse_addr(&text) {
+        Ok(addr) if addr.zone.is_empty() => {
+            let written = addr.ip.to_string();
+            let again = netip::parse_addr(&written).expect("what was written is read");
+            assert_eq!(again.ip, addr.ip, "of {text}");
+            answers.push("address".to_owned());
+        }
+        Ok(_) => answers.push("address with a zone".to_owned()),
+        Err(error) => answers.push(error),
+    }
+    answers.push(netip::parse_prefix(&text).map_or_else(|error| error, |_| "prefix".to_owned()));
+    for format in FORMATS {
+        assert!(knows_format("string", format), "{format}");
+        if has_format(format, &text) {
+            answers.push(format.to_owned());
+        }
+    }
     answers.join("; ")
 }
+
+/// Those that are more than a pattern.
+const FORMATS: [&str; 11] = [
+    "byte",
+    "cidr",
+    "credit-card",
+    "date",
+    "date-time",
+    "duration",
+    "email",
+    "hostname",
+    "isbn",
+    "mac",
+    "uri",
+];
