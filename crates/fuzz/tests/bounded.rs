@@ -15,6 +15,11 @@ fn seed() -> u64 {
     std::env::var("CORTEN_FUZZ_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
+/// This crate: as cargo says, for another checkout may have built this binary.
+fn here() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).into()
+}
+
 fn tell(name: &str, failure: &Failure) -> String {
     let input = failure.input.escape_ascii();
     format!("{name}: {}\nkeep it as a file below crates/fuzz/found/{name}/: {input}", failure.why)
@@ -23,7 +28,7 @@ fn tell(name: &str, failure: &Failure) -> String {
 fn try_target(name: &str) {
     let target: Target =
         TARGETS.iter().copied().find(|target| target.name == name).expect("a target of the table");
-    let found = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("found").join(name);
+    let found = here().join("found").join(name);
     for file in std::fs::read_dir(found).into_iter().flatten().flatten() {
         let input = std::fs::read(file.path()).expect("readable");
         if let Err(failure) = replay(target, &input) {

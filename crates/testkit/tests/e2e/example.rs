@@ -2,14 +2,12 @@
 
 use testkit::eventually;
 
-use crate::{PATIENCE, cluster, wait_for};
-
-const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/nginx.yaml");
+use crate::{PATIENCE, cluster, in_checkout, wait_for};
 
 #[test]
 fn the_example_serves_its_page_by_every_way() {
     let mut cluster = cluster();
-    cluster.kubectl().run(&format!("apply -f {MANIFEST}"));
+    cluster.kubectl().run(&format!("apply -f {}", in_checkout("examples/nginx.yaml").display()));
     cluster.kubectl().run("rollout status deployment/nginx --timeout=60s");
 
     let page = "Welcome to nginx!";
@@ -62,7 +60,7 @@ fn the_example_serves_its_page_by_every_way() {
 #[test]
 fn down_leaves_nothing_behind_but_the_data() {
     let mut cluster = cluster();
-    cluster.kubectl().run(&format!("apply -f {MANIFEST}"));
+    cluster.kubectl().run(&format!("apply -f {}", in_checkout("examples/nginx.yaml").display()));
     cluster.kubectl().run("rollout status deployment/nginx --timeout=60s");
     cluster.stop();
     // A root file system whose container was never made: the stop came first.

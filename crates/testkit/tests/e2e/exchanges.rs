@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use testkit::Cluster;
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+use crate::in_checkout;
 
 /// `exchanges.txt` lists them, and may only grow (`scripts/replay --grow`).
 #[test]
 fn listed_exchanges_are_answered_as_recorded() {
-    let root = PathBuf::from(ROOT);
+    let root = in_checkout("");
     let exchanges =
         std::env::var_os("CORTEN_EXCHANGES").map_or_else(|| root.join("../shared/exchanges"), PathBuf::from);
     if !exchanges.exists() {

@@ -1,15 +1,14 @@
 //! Helm 4 with a chart that uses what charts use.
 
-use std::path::Path;
 use std::process::Command;
 
 use testkit::Cluster;
 
-use crate::cluster;
+use crate::{cluster, in_checkout};
 
 /// A copy of the charts, in which Helm may put dependencies.
 fn charts(cluster: &Cluster) -> String {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts");
+    let source = in_checkout("crates/testkit/charts");
     let copy = cluster.data_dir().join("charts");
     let copied = Command::new("cp").arg("-r").arg(&source).arg(&copy).status();
     assert!(copied.is_ok_and(|status| status.success()), "{}", source.display());

@@ -16,6 +16,7 @@ mod proxies;
 mod streams;
 mod workloads;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use testkit::{Cluster, Kubectl, eventually, nginx_archive};
@@ -28,10 +29,17 @@ fn cluster() -> Cluster {
     Cluster::builder().image(nginx_archive()).start()
 }
 
+/// A path of the checkout: as cargo says where that is, for another one may have
+/// built this binary.
+fn in_checkout(path: &str) -> PathBuf {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(own).join("../..").join(path)
+}
+
 /// What lies in `examples/NAME.yaml`.
 fn example(name: &str) -> String {
-    let file = format!("{}/../../examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"))
+    let file = in_checkout(&format!("examples/{name}.yaml"));
+    std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// Waits until a field has a value.
