@@ -471,6 +471,7 @@ impl ApiServer {
         };
         let gzip = respond::takes_gzip(&head.headers);
         let is_head = head.method == Method::HEAD;
+        // Told instead of the answer, and so after the work is done, as upstream does.
         let fits = fits_list(wanted, verb, &target, &head.headers);
         let mut warnings = Vec::new();
         let outcome = self.run(head, target, verb, user, body, has_protobuf, &mut warnings).await;

@@ -7,6 +7,7 @@ use http::Response;
 
 use crate::body::Body;
 use crate::negotiate::{self, Page};
+use crate::openapi::minor_version;
 use crate::pipeline::Head;
 use crate::{ApiServer, output, respond};
 
@@ -38,8 +39,8 @@ impl ApiServer {
     pub(crate) fn statusz(&self, head: &Head) -> Response<Body> {
         let (started, now) = (self.health.started(), self.edge.clock.now());
         let up = now.as_second() - started.as_second();
+        let minor = minor_version();
         let version = facts::version();
-        let minor = format!("{}.{}", version["major"].text(), version["minor"].text());
         let go = version["goVersion"].text();
         let text = || {
             format!(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use edge::Tasks;
 use store::Store;
 
-/// How often the newest revision becomes the oldest to be, two steps later.
+/// How often the newest revision is noted; a step later it is the oldest.
 const STEP: Duration = Duration::from_secs(300);
 
 /// The oldest revision that can be listed.

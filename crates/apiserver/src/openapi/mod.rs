@@ -4,6 +4,7 @@
 
 mod custom;
 mod operations;
+mod protobuf;
 mod v2;
 mod v2_protobuf;
 mod v3;
@@ -166,7 +167,7 @@ fn version_schema() -> Value {
 }
 
 /// `1.37`.
-fn minor_version() -> String {
+pub(crate) fn minor_version() -> String {
     let version = api::facts::version();
     format!("{}.{}", version["major"].text(), version["minor"].text())
 }

@@ -7,12 +7,9 @@
 use apimachinery::protobuf::{write_bytes, write_double, write_message, write_number};
 use apimachinery::{Value, yaml};
 
-/// A message.
-struct Message {
-    members: &'static [(&'static str, u32, Form)],
-    /// The number of `vendor_extension`.
-    extensions: u32,
-}
+use super::protobuf::{self, each_named, write, write_any, write_texts};
+
+type Message = protobuf::Message<Form>;
 
 /// How a member is written.
 enum Form {
@@ -207,96 +204,81 @@ pub(super) fn encode(document: &Value) -> Vec<u8> {
     out
 }
 
-fn write(message: &Message, value: &Value, out: &mut Vec<u8>) {
-    for (name, number, form) in message.members {
-        let member = &value[*name];
-        if !member.is_null() {
-            write_member(*number, form, member, out);
-        }
-    }
-    for (name, extension) in value.members().filter(|(name, _)| name.starts_with("x-")) {
-        write_message(message.extensions, out, |out| {
-            write_bytes(1, name.as_bytes(), out);
-            write_message(2, out, |out| write_any(extension, out));
-        });
-    }
-}
-
-fn write_member(number: u32, form: &Form, value: &Value, out: &mut Vec<u8>) {
-    match form {
-        Text => write_bytes(number, value.text().as_bytes(), out),
-        Texts => value.items().iter().for_each(|text| write_bytes(number, text.text().as_bytes(), out)),
-        Bool => write_number(number, value.is_true().into(), out),
-        Integer => write_number(number, value.as_i64().unwrap_or(0) as u64, out),
-        Double => write_double(number, value.as_f64().unwrap_or(0.0), out),
-        Any => write_message(number, out, |out| write_any(value, out)),
-        Anys => {
-            value.items().iter().for_each(|value| write_message(number, out, |out| write_any(value, out)));
-        }
-        One(message) => write_message(number, out, |out| write(message, value, out)),
-        Many(message) => {
-            for item in value.items() {
-                write_message(number, out, |out| write(message, item, out));
+impl protobuf::Form for Form {
+    fn write(&self, number: u32, value: &Value, out: &mut Vec<u8>) {
+        match self {
+            Text => write_bytes(number, value.text().as_bytes(), out),
+            Texts => write_texts(number, value, out),
+            Bool => write_number(number, value.is_true().into(), out),
+            Integer => write_number(number, value.as_i64().unwrap_or(0) as u64, out),
+            Double => write_double(number, value.as_f64().unwrap_or(0.0), out),
+            Any => write_any::<Form>(number, value, out),
+            Anys => {
+                value.items().iter().for_each(|value| write_any::<Form>(number, value, out));
             }
-        }
-        Wrapped(message) => write_message(number, out, |out| match value {
-            Value::Array(items) => {
-                items.iter().for_each(|item| write_message(1, out, |out| write(message, item, out)));
+            One(message) => write_message(number, out, |out| write(message, value, out)),
+            Many(message) => {
+                for item in value.items() {
+                    write_message(number, out, |out| write(message, item, out));
+                }
             }
-            value => write_message(1, out, |out| write(message, value, out)),
-        }),
-        WrappedTexts => write_message(number, out, |out| match value {
-            Value::Array(texts) => texts.iter().for_each(|text| write_bytes(1, text.text().as_bytes(), out)),
-            text => write_bytes(1, text.text().as_bytes(), out),
-        }),
-        Named(message) => write_message(number, out, |out| {
-            each_named(1, value, out, |value, out| write(message, value, out));
-        }),
-        SchemaOrBool => write_message(number, out, |out| match value {
-            Value::Bool(allowed) => write_number(2, (*allowed).into(), out),
-            schema => write_message(1, out, |out| write(&SCHEMA, schema, out)),
-        }),
-        Parameters => {
-            for item in value.items() {
-                write_message(number, out, |out| match item["$ref"].as_str() {
-                    Some(reference) => {
-                        write_message(2, out, |out| write_bytes(1, reference.as_bytes(), out));
-                    }
-                    None => write_message(1, out, |out| write_parameter(item, out)),
-                });
-            }
-        }
-        NamedParameters => {
-            write_message(number, out, |out| each_named(1, value, out, write_parameter));
-        }
-        Responses => write_message(number, out, |out| {
-            each_named(1, value, out, |value, out| write_message(1, out, |out| write(&RESPONSE, value, out)));
-        }),
-        Paths => write_message(number, out, |out| {
-            each_named(2, value, out, |value, out| write(&PATH_ITEM, value, out));
-        }),
-        Security => {
-            for requirement in value.items() {
-                write_message(number, out, |out| {
-                    each_named(1, requirement, out, |scopes, out| {
-                        scopes.items().iter().for_each(|scope| write_bytes(1, scope.text().as_bytes(), out));
+            Wrapped(message) => write_message(number, out, |out| match value {
+                Value::Array(items) => {
+                    items.iter().for_each(|item| write_message(1, out, |out| write(message, item, out)));
+                }
+                value => write_message(1, out, |out| write(message, value, out)),
+            }),
+            WrappedTexts => write_message(number, out, |out| match value {
+                texts @ Value::Array(_) => write_texts(1, texts, out),
+                text => write_bytes(1, text.text().as_bytes(), out),
+            }),
+            Named(message) => write_message(number, out, |out| {
+                each_named(1, value, out, |value, out| write(message, value, out));
+            }),
+            SchemaOrBool => write_message(number, out, |out| match value {
+                Value::Bool(allowed) => write_number(2, (*allowed).into(), out),
+                schema => write_message(1, out, |out| write(&SCHEMA, schema, out)),
+            }),
+            Parameters => {
+                for item in value.items() {
+                    write_message(number, out, |out| match item["$ref"].as_str() {
+                        Some(reference) => {
+                            write_message(2, out, |out| write_bytes(1, reference.as_bytes(), out));
+                        }
+                        None => write_message(1, out, |out| write_parameter(item, out)),
                     });
-                });
+                }
             }
+            NamedParameters => {
+                write_message(number, out, |out| each_named(1, value, out, write_parameter));
+            }
+            Responses => write_message(number, out, |out| {
+                each_named(1, value, out, |value, out| {
+                    write_message(1, out, |out| write(&RESPONSE, value, out))
+                });
+            }),
+            Paths => write_message(number, out, |out| {
+                each_named(2, value, out, |value, out| write(&PATH_ITEM, value, out));
+            }),
+            Security => {
+                for requirement in value.items() {
+                    write_message(number, out, |out| {
+                        each_named(1, requirement, out, |scopes, out| {
+                            write_texts(1, scopes, out);
+                        });
+                    });
+                }
+            }
+            SecurityDefinitions => write_message(number, out, |out| {
+                each_named(1, value, out, |value, out| {
+                    write_message(2, out, |out| write(&API_KEY, value, out))
+                });
+            }),
         }
-        SecurityDefinitions => write_message(number, out, |out| {
-            each_named(1, value, out, |value, out| write_message(2, out, |out| write(&API_KEY, value, out)));
-        }),
     }
-}
 
-/// Field `number` once for each member: its name and its value.
-pub(super) fn each_named(number: u32, map: &Value, out: &mut Vec<u8>, write: impl Fn(&Value, &mut Vec<u8>)) {
-    for (name, value) in map.members() {
-        write_message(number, out, |out| {
-            write_bytes(1, name.as_bytes(), out);
-            write_message(2, out, |out| write(value, out));
-        });
+    fn any(value: &Value) -> String {
+        yaml::to_string(value).unwrap_or_default()
     }
 }
 
@@ -308,10 +290,6 @@ fn write_parameter(parameter: &Value, out: &mut Vec<u8>) {
         _ => (1, &PATH_PARAMETER),
     };
     write_message(2, out, |out| write_message(number, out, |out| write(message, parameter, out)));
-}
-
-fn write_any(value: &Value, out: &mut Vec<u8>) {
-    write_bytes(2, yaml::to_string(value).unwrap_or_default().as_bytes(), out);
 }
 
 #[cfg(test)]

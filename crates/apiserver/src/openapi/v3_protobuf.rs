@@ -7,14 +7,9 @@
 use apimachinery::protobuf::{write_bytes, write_double, write_message, write_number};
 use apimachinery::{Value, json};
 
-use super::v2_protobuf::each_named;
+use super::protobuf::{self, each_named, write, write_any, write_texts};
 
-/// A message.
-struct Message {
-    members: &'static [(&'static str, u32, Form)],
-    /// The number of `specification_extension`.
-    extensions: u32,
-}
+type Message = protobuf::Message<Form>;
 
 /// How a member is written.
 enum Form {
@@ -171,69 +166,60 @@ pub(super) fn encode(document: &Value) -> Vec<u8> {
     out
 }
 
-fn write(message: &Message, value: &Value, out: &mut Vec<u8>) {
-    for (name, number, form) in message.members {
-        let member = &value[*name];
-        if !member.is_null() {
-            write_member(*number, form, member, out);
+impl protobuf::Form for Form {
+    fn write(&self, number: u32, value: &Value, out: &mut Vec<u8>) {
+        match self {
+            Text if value.text().is_empty() => {}
+            Text => write_bytes(number, value.text().as_bytes(), out),
+            Texts => write_texts(number, value, out),
+            // False is as good as nothing.
+            Bool if !value.is_true() => {}
+            Bool => write_number(number, 1, out),
+            Integer => write_number(number, value.as_i64().unwrap_or(0) as u64, out),
+            Double => write_double(number, value.as_f64().unwrap_or(0.0), out),
+            Anys => {
+                value.items().iter().for_each(|value| write_any::<Form>(number, value, out));
+            }
+            Scalar => write_message(number, out, |out| match value {
+                Value::Bool(truth) => write_number(2, (*truth).into(), out),
+                Value::String(text) => write_bytes(3, text.as_bytes(), out),
+                Value::Int(_) | Value::Float(_) => write_double(1, value.as_f64().unwrap_or(0.0), out),
+                _ => {}
+            }),
+            One(message) => write_message(number, out, |out| write(message, value, out)),
+            OrReference(message) => {
+                write_message(number, out, |out| write_or_reference(message, value, out));
+            }
+            OrReferences(message) => {
+                for item in value.items() {
+                    write_message(number, out, |out| write_or_reference(message, item, out));
+                }
+            }
+            Named(message) => write_message(number, out, |out| {
+                each_named(1, value, out, |value, out| write(message, value, out));
+            }),
+            NamedOrReference(message) => write_message(number, out, |out| {
+                each_named(1, value, out, |value, out| write_or_reference(message, value, out));
+            }),
+            Responses => write_message(number, out, |out| {
+                each_named(2, value, out, |value, out| write_or_reference(&RESPONSE, value, out));
+            }),
+            Items => write_message(number, out, |out| {
+                let schemas =
+                    if value.as_array().is_some() { value.items() } else { std::slice::from_ref(value) };
+                for schema in schemas {
+                    write_message(1, out, |out| write_or_reference(&SCHEMA, schema, out));
+                }
+            }),
+            SchemaOrBool => write_message(number, out, |out| match value {
+                Value::Bool(allowed) => write_number(2, (*allowed).into(), out),
+                schema => write_message(1, out, |out| write_or_reference(&SCHEMA, schema, out)),
+            }),
         }
     }
-    for (name, extension) in value.members().filter(|(name, _)| name.starts_with("x-")) {
-        write_message(message.extensions, out, |out| {
-            write_bytes(1, name.as_bytes(), out);
-            write_message(2, out, |out| write_any(extension, out));
-        });
-    }
-}
 
-fn write_member(number: u32, form: &Form, value: &Value, out: &mut Vec<u8>) {
-    match form {
-        Text if value.text().is_empty() => {}
-        Text => write_bytes(number, value.text().as_bytes(), out),
-        Texts => value.items().iter().for_each(|text| write_bytes(number, text.text().as_bytes(), out)),
-        // False is as good as nothing.
-        Bool if !value.is_true() => {}
-        Bool => write_number(number, 1, out),
-        Integer => write_number(number, value.as_i64().unwrap_or(0) as u64, out),
-        Double => write_double(number, value.as_f64().unwrap_or(0.0), out),
-        Anys => {
-            value.items().iter().for_each(|value| write_message(number, out, |out| write_any(value, out)));
-        }
-        Scalar => write_message(number, out, |out| match value {
-            Value::Bool(truth) => write_number(2, (*truth).into(), out),
-            Value::String(text) => write_bytes(3, text.as_bytes(), out),
-            Value::Int(_) | Value::Float(_) => write_double(1, value.as_f64().unwrap_or(0.0), out),
-            _ => {}
-        }),
-        One(message) => write_message(number, out, |out| write(message, value, out)),
-        OrReference(message) => {
-            write_message(number, out, |out| write_or_reference(message, value, out));
-        }
-        OrReferences(message) => {
-            for item in value.items() {
-                write_message(number, out, |out| write_or_reference(message, item, out));
-            }
-        }
-        Named(message) => write_message(number, out, |out| {
-            each_named(1, value, out, |value, out| write(message, value, out));
-        }),
-        NamedOrReference(message) => write_message(number, out, |out| {
-            each_named(1, value, out, |value, out| write_or_reference(message, value, out));
-        }),
-        Responses => write_message(number, out, |out| {
-            each_named(2, value, out, |value, out| write_or_reference(&RESPONSE, value, out));
-        }),
-        Items => write_message(number, out, |out| {
-            let schemas =
-                if value.as_array().is_some() { value.items() } else { std::slice::from_ref(value) };
-            for schema in schemas {
-                write_message(1, out, |out| write_or_reference(&SCHEMA, schema, out));
-            }
-        }),
-        SchemaOrBool => write_message(number, out, |out| match value {
-            Value::Bool(allowed) => write_number(2, (*allowed).into(), out),
-            schema => write_message(1, out, |out| write_or_reference(&SCHEMA, schema, out)),
-        }),
+    fn any(value: &Value) -> String {
+        format!("{}\n", json::to_string(value))
     }
 }
 
@@ -242,10 +228,6 @@ fn write_or_reference(message: &Message, value: &Value, out: &mut Vec<u8>) {
         Some(reference) => write_message(2, out, |out| write_bytes(1, reference.as_bytes(), out)),
         None => write_message(1, out, |out| write(message, value, out)),
     }
-}
-
-fn write_any(value: &Value, out: &mut Vec<u8>) {
-    write_bytes(2, format!("{}\n", json::to_string(value)).as_bytes(), out);
 }
 
 #[cfg(test)]

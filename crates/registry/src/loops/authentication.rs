@@ -6,32 +6,21 @@
 //! nothing is passed on to other servers.
 
 use apimachinery::{Value, value};
-use apiserver::{Change, Companion, OWN_MANAGER, View};
+use apiserver::{Companion, View};
 
-use super::create_missing;
+use super::ensure;
 
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "extension-apiserver-authentication";
 const KEY: &str = "client-ca-file";
 
 pub(super) fn plan(view: &View, authority: &str) -> Option<Companion> {
-    let Some(stored) = view.get("", "configmaps", NAMESPACE, NAME) else {
-        let map = value!({
-            "kind": "ConfigMap", "apiVersion": "v1",
-            "metadata": {"namespace": NAMESPACE, "name": NAME},
-            "data": {"client-ca-file": (authority)}
-        });
-        return create_missing(view, "", "configmaps", map);
-    };
-    let object = completed(stored.tree(), authority)?;
-    Some(Companion {
-        group: String::new(),
-        resource: "configmaps".into(),
-        namespace: NAMESPACE.into(),
-        name: NAME.into(),
-        manager: OWN_MANAGER,
-        change: Change::Update { revision: stored.revision(), object },
-    })
+    let map = value!({
+        "kind": "ConfigMap", "apiVersion": "v1",
+        "metadata": {"namespace": NAMESPACE, "name": NAME},
+        "data": {"client-ca-file": (authority)}
+    });
+    ensure(view, "", "configmaps", map, |stored, _| completed(stored, authority))
 }
 
 /// With the authority, where it is not there yet.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use api::facts;
 use apimachinery::{Value, meta, time};
-use apiserver::{Change, Companion, OWN_MANAGER, View};
+use apiserver::{Companion, OWN_MANAGER, View};
 use auth::rbac::Rule;
 use jiff::Timestamp;
 
-use super::{create_missing, flow_schemas, rbac};
+use super::{create_missing, ensure, flow_schemas, rbac};
 use crate::metrics;
 
 /// Paths whose objects depend on the cluster and are made elsewhere.
@@ -46,17 +46,9 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Vec<Companion> {
                     let made = create_missing(view, group, resource, object);
                     changes.extend(made.map(|made| Companion { manager, ..made }));
                 }
-                Some(stored) if group == auth::rbac::GROUP => {
-                    if let Some(updated) = rbac::reconcile(&stored.tree(), &object) {
-                        changes.push(Companion {
-                            group: group.to_owned(),
-                            resource: resource.to_owned(),
-                            namespace: stored.namespace().to_owned(),
-                            name: stored.name().to_owned(),
-                            manager: OWN_MANAGER,
-                            change: Change::Update { revision: stored.revision(), object: updated },
-                        });
-                    }
+                Some(_) if group == auth::rbac::GROUP => {
+                    let mend = |stored: Value, object: &Value| rbac::reconcile(&stored, object);
+                    changes.extend(ensure(view, group, resource, object, mend));
                 }
                 Some(_) => {}
             }

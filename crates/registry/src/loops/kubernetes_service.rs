@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use apimachinery::{Status, Value, time, value};
-use apiserver::{ApiServer, Change, Companion, OWN_MANAGER, Owner, View};
+use apiserver::{ApiServer, Companion, Owner, View};
 
-use super::{Cluster, create_missing};
+use super::{Cluster, create_missing, ensure};
 use crate::core::service::addresses::AddressRange;
 use crate::core::service::allocation::take_address;
 
@@ -138,24 +138,12 @@ fn publish(
     object: Value,
     field: &'static str,
 ) -> Option<Companion> {
-    let Some(stored) = view.get(group, resource, NAMESPACE, NAME) else {
-        return create_missing(view, group, resource, object);
-    };
-    let before = stored.tree();
-    let mut updated = before.clone();
-    updated.set(field, object[field].clone());
-    if !object["ports"].is_null() {
-        updated.set("ports", object["ports"].clone());
-    }
-    if updated == before {
-        return None;
-    }
-    Some(Companion {
-        group: group.to_owned(),
-        resource: resource.to_owned(),
-        namespace: NAMESPACE.to_owned(),
-        name: NAME.to_owned(),
-        manager: OWN_MANAGER,
-        change: Change::Update { revision: stored.revision(), object: updated },
+    ensure(view, group, resource, object, |before, object| {
+        let mut updated = before.clone();
+        updated.set(field, object[field].clone());
+        if !object["ports"].is_null() {
+            updated.set("ports", object["ports"].clone());
+        }
+        (updated != before).then_some(updated)
     })
 }

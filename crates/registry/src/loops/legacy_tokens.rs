@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use apimachinery::{Status, Value, meta, value};
-use apiserver::{ApiServer, Change, Companion, OWN_MANAGER, View};
+use apiserver::{ApiServer, Companion, View};
 use auth::ServiceAccountTokens;
 use auth::tokens::{LAST_USED, UsedSecret, date};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::{create_missing, ignore_absent};
+use super::{ensure, ignore_absent};
 
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "kube-apiserver-legacy-service-account-token-tracking";
@@ -29,18 +29,7 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Option<Companion> {
         "metadata": {"namespace": NAMESPACE, "name": NAME},
         "data": {"since": (date(now))}
     });
-    let Some(stored) = view.get("", "configmaps", NAMESPACE, NAME) else {
-        return create_missing(view, "", "configmaps", map);
-    };
-    let object = mended(stored.tree(), now)?;
-    Some(Companion {
-        group: String::new(),
-        resource: "configmaps".into(),
-        namespace: NAMESPACE.into(),
-        name: NAME.into(),
-        manager: OWN_MANAGER,
-        change: Change::Update { revision: stored.revision(), object },
-    })
+    ensure(view, "", "configmaps", map, |stored, _| mended(stored, now))
 }
 
 /// What says no day, says today.

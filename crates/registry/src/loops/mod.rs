@@ -113,16 +113,29 @@ fn ignore_absent(result: Result<(), Status>) -> Result<(), Status> {
 
 /// The creation of `object`, unless it is there.
 fn create_missing(view: &View, group: &str, resource: &str, object: Value) -> Option<Companion> {
+    ensure(view, group, resource, object, |_, _| None)
+}
+
+/// The creation of `object`; where it is there, what `mend` makes of what is
+/// stored, which comes first, and of `object`, if anything.
+fn ensure(
+    view: &View,
+    group: &str,
+    resource: &str,
+    object: Value,
+    mend: impl FnOnce(Value, &Value) -> Option<Value>,
+) -> Option<Companion> {
     let (namespace, name) = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
-    if view.get(group, resource, &namespace, &name).is_some() {
-        return None;
-    }
+    let change = match view.get(group, resource, &namespace, &name) {
+        None => Change::Create(object),
+        Some(stored) => Change::Update { object: mend(stored.tree(), &object)?, revision: stored.revision() },
+    };
     Some(Companion {
         group: group.into(),
         resource: resource.into(),
         namespace,
         name,
         manager: OWN_MANAGER,
-        change: Change::Create(object),
+        change,
     })
 }
