@@ -34,6 +34,9 @@ impl AdmissionPlugin for RbacEscalation {
     }
 
     fn admit(&self, admission: &Admission<'_>, object: &mut Value, _: &mut Notes) -> Result<(), Status> {
+        if admission.old.is_some_and(|old| ends_alone(old, object)) {
+            return Ok(());
+        }
         match &*admission.definition.resource {
             "roles" | "clusterroles" => self.check_role(admission, object),
             "rolebindings" | "clusterrolebindings" => self.check_binding(admission, object),
@@ -73,26 +76,22 @@ impl RbacEscalation {
     }
 
     fn check_role(&self, admission: &Admission<'_>, role: &Value) -> Result<(), Status> {
-        if let Some(old) = admission.old
-            && old["rules"] == role["rules"]
-            && old["aggregationRule"] == role["aggregationRule"]
-        {
-            return Ok(());
-        }
-        let name = role["metadata"]["name"].text();
-        if self.may(admission, "escalate", &admission.definition.resource, admission.namespace, name) {
+        let resource = &*admission.definition.resource;
+        if self.may(admission, "escalate", resource, admission.namespace, admission.requested) {
             return Ok(());
         }
         if let Some(why) = self.refuse(admission, admission.namespace, &role["rules"]) {
             return Err(admission.forbid(role, why));
         }
-        if !role["aggregationRule"].is_null() {
+        // What gathers any role, or did, is for who holds everything.
+        let gathers = |role: &Value| !role["aggregationRule"]["clusterRoleSelectors"].items().is_empty();
+        if gathers(role) || admission.old.is_some_and(gathers) {
             let everything = apimachinery::value!([
                 {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
                 {"verbs": ["*"], "nonResourceURLs": ["*"]}
             ]);
             if self.refuse(admission, "", &everything).is_some() {
-                let why = "must have cluster-admin privileges to use an aggregationRule";
+                let why = "must have cluster-admin privileges to use the aggregationRule";
                 return Err(admission.forbid(role, why));
             }
         }
@@ -100,32 +99,44 @@ impl RbacEscalation {
     }
 
     fn check_binding(&self, admission: &Admission<'_>, binding: &Value) -> Result<(), Status> {
-        if let Some(old) = admission.old
-            && old["roleRef"] == binding["roleRef"]
-            && old["subjects"] == binding["subjects"]
-        {
-            return Ok(());
-        }
         let (kind, name) = (binding["roleRef"]["kind"].text(), binding["roleRef"]["name"].text());
         let (plural, namespace) = match kind {
             "Role" => ("roles", admission.namespace),
             "ClusterRole" => ("clusterroles", ""),
-            // Validation says what is wrong with it.
-            _ => return Ok(()),
+            _ => {
+                let kind = apimachinery::field::quote(kind);
+                return Err(Status::unknown(format!("unsupported role reference kind: {kind}")));
+            }
         };
         if self.may(admission, "bind", plural, admission.namespace, name) {
             return Ok(());
         }
+        if kind == "Role" && namespace.is_empty() {
+            return Err(Status::bad_request("Namespace parameter required."));
+        }
         let Some(role) = admission.view.get(GROUP, plural, namespace, name) else {
             // Upstream names the binding's resource with the role's name.
             let resource = GroupResource { group: GROUP, resource: &admission.definition.resource };
-            return Err(Status::not_found(resource, name));
+            return Err(Status::not_stored(resource, name));
         };
         match self.refuse(admission, admission.namespace, &role.tree()["rules"]) {
             Some(why) => Err(admission.forbid(binding, why)),
             None => Ok(()),
         }
     }
+}
+
+/// Whether an update changes nothing but what leads to the object's end:
+/// its owners and finalizers (and who owns which field).
+fn ends_alone(old: &Value, new: &Value) -> bool {
+    let rest = |tree: &Value| {
+        let mut rest = tree.clone();
+        for member in ["ownerReferences", "finalizers", "managedFields"] {
+            rest.entry("metadata").remove(member);
+        }
+        rest
+    };
+    rest(old) == rest(new)
 }
 
 /// Whether the authorizers, in their order, allow `action`.
@@ -142,4 +153,25 @@ pub(crate) fn may(
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_object_needs_no_rights() {
+        let old =
+            value!({"metadata": {"name": "a", "finalizers": ["x/y"], "labels": {"a": "b"}}, "rules": []});
+        let cases = [
+            (value!({"metadata": {"name": "a", "labels": {"a": "b"}}, "rules": []}), true),
+            (value!({"metadata": {"name": "a", "labels": {"a": "c"}}, "rules": []}), false),
+            (value!({"metadata": {"name": "a", "labels": {"a": "b"}}, "rules": [{"verbs": ["get"]}]}), false),
+        ];
+        for (new, expected) in cases {
+            assert_eq!(ends_alone(&old, &new), expected, "{new:?}");
+        }
+    }
 }

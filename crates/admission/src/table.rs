@@ -50,10 +50,10 @@ pub fn plugins(
         CertificateSigning { authorizers: authorizers.clone() }.into(),
         CertificateSubjectRestriction.into(),
         DefaultIngressClass.into(),
-        // Upstream's storage of roles and bindings checks this after mutation.
-        RbacEscalation { authorizers: authorizers.clone(), refuse_granting }.into(),
         MutatingAdmissionPolicy { authorizers: authorizers.clone() }.into(),
         Plugin::Remote(Arc::new(MutatingAdmissionWebhook(webhooks.clone()))),
+        // Upstream's storage of roles and bindings checks this after all mutation.
+        RbacEscalation { authorizers: authorizers.clone(), refuse_granting }.into(),
         ValidatingAdmissionPolicy { authorizers: authorizers.clone() }.into(),
         Plugin::Remote(Arc::new(ValidatingAdmissionWebhook(webhooks))),
         ResourceQuota.into(),

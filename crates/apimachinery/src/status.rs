@@ -90,6 +90,19 @@ impl Status {
         Self::failure(404, "NotFound", format!("{resource} \"{name}\" not found")).about(resource, name)
     }
 
+    /// What storage answers for an object that it has not: 404, or 400 where
+    /// `name` can be no object's.
+    pub fn not_stored(resource: GroupResource<'_>, name: &str) -> Self {
+        if name.is_empty() {
+            return Self::bad_request("Name parameter required.");
+        }
+        let why = crate::validation::path_segment_name(name);
+        if why.is_empty() {
+            return Self::not_found(resource, name);
+        }
+        Self::bad_request(format!("Name parameter invalid: {}: {}", field::quote(name), why.join(";")))
+    }
+
     pub fn already_exists(resource: GroupResource<'_>, name: &str) -> Self {
         Self::failure(409, "AlreadyExists", format!("{resource} \"{name}\" already exists"))
             .about(resource, name)
@@ -497,6 +510,15 @@ mod tests {
                     "retryAfterSeconds": 1},
                 "code": 504})
         );
+        let stored = [
+            ("a", "pods \"a\" not found"),
+            ("", "Name parameter required."),
+            ("a/b%", "Name parameter invalid: \"a/b%\": may not contain '/';may not contain '%'"),
+            ("..", "Name parameter invalid: \"..\": may not be '..'"),
+        ];
+        for (name, expected) in stored {
+            assert_eq!(Status::not_stored(pods, name).message, expected, "{name}");
+        }
         assert_eq!(Status::unprocessable_request().to_value()["details"], value!({}));
     }
 

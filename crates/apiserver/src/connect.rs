@@ -197,6 +197,7 @@ impl ApiServer {
             version: target.version(),
             namespace: &target.namespace,
             name: &target.name,
+            requested: &target.name,
             subresource: &target.subresource,
             user,
             old: None,

@@ -19,60 +19,62 @@ pub(crate) struct Route {
     pub is_watch: bool,
 }
 
-/// Reads a path; None where it is of no resource.
+/// Reads a path; None where it is of no resource. An escaped slash parts as a
+/// plain one does, but behind a proxy, whose path stays as it was written.
 pub(crate) fn parse(path: &str) -> Option<Route> {
-    let mut parts = path.strip_prefix('/')?.split('/');
+    let written: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+    let before = match *written.first()? {
+        "api" => 2,
+        "apis" => 3,
+        _ => return None,
+    };
+    let proxy = [before + 2, before + 4].into_iter().find(|&at| written.get(at) == Some(&"proxy"));
+    let (named, behind) = written.split_at(proxy.map_or(written.len(), |at| at + 1));
+    let named = decode(&named.join("/"), false).into_owned();
+    let mut parts: Vec<&str> = named.split('/').collect();
+    // A trailing slash names nothing more.
+    while parts.last() == Some(&"") {
+        parts.pop();
+    }
     let mut route = Route::default();
-    match parts.next()? {
-        "api" => route.version = parts.next()?.to_owned(),
-        "apis" => {
-            route.group = parts.next()?.to_owned();
-            route.version = parts.next()?.to_owned();
+    let mut rest = match parts.as_slice() {
+        ["api", version, rest @ ..] => {
+            route.version = (*version).to_owned();
+            rest
+        }
+        ["apis", group, version, rest @ ..] => {
+            (route.group, route.version) = ((*group).to_owned(), (*version).to_owned());
+            rest
         }
         _ => return None,
-    }
-    let parts: Vec<&str> = parts.collect();
-    let mut rest = parts.as_slice();
-    // A trailing slash names nothing more.
-    while let [before @ .., ""] = rest {
-        if before.len() > 3 {
-            break;
-        }
-        rest = before;
-    }
+    };
     if let ["watch", more @ ..] = rest {
         route.is_watch = true;
         rest = more;
     }
     if let ["namespaces", namespace, more @ ..] = rest {
-        let namespace = decode(namespace, false).into_owned();
+        route.namespace = (*namespace).to_owned();
         match more {
             // The namespace itself and its subresources.
             [] | ["status" | "finalize"] => {
                 route.resource = "namespaces".into();
-                route.name.clone_from(&namespace);
-                route.namespace = namespace;
+                route.name = (*namespace).to_owned();
                 route.subresource = more.first().copied().unwrap_or("").into();
                 return Some(route);
             }
-            _ => {
-                route.namespace = namespace;
-                rest = more;
-            }
+            _ => rest = more,
         }
     }
     let [resource, more @ ..] = rest else { return None };
     if resource.is_empty() {
         return None;
     }
-    route.resource = decode(resource, false).into_owned();
+    route.resource = (*resource).to_owned();
     if let [name, more @ ..] = more {
-        route.name = decode(name, false).into_owned();
+        route.name = (*name).to_owned();
         if let [subresource, more @ ..] = more {
-            route.subresource = decode(subresource, false).into_owned();
-            if !more.is_empty() {
-                route.rest = format!("/{}", more.join("/"));
-            }
+            route.subresource = (*subresource).to_owned();
+            route.rest = more.iter().chain(behind).flat_map(|part| ["/", part]).collect();
         }
     }
     Some(route)
@@ -122,6 +124,12 @@ mod tests {
                 Some(("apps", "v1", "n", "deployments", "d", "", "")),
             ),
             ("/api/v1/nodes/a/proxy/x/y", Some(("", "v1", "", "nodes", "a", "proxy", "/x/y"))),
+            ("/api/v1/namespaces/n/pods/p/proxy/", Some(("", "v1", "n", "pods", "p", "proxy", "/"))),
+            ("/api/v1/namespaces/n/pods/p/log/", Some(("", "v1", "n", "pods", "p", "log", ""))),
+            ("/api/v1/nodes/a/proxy/x%2Fy", Some(("", "v1", "", "nodes", "a", "proxy", "/x%2Fy"))),
+            ("/api/v1/nodes/a%2Fb", Some(("", "v1", "", "nodes", "a", "b", ""))),
+            ("/api/v1/nodes/a%252Fb", Some(("", "v1", "", "nodes", "a%2Fb", "", ""))),
+            ("/api/v1/namespaces/n/pods//", Some(("", "v1", "n", "pods", "", "", ""))),
             ("/api/v1/services/a%3Ab/x", Some(("", "v1", "", "services", "a:b", "x", ""))),
             ("/api/v1", None),
             ("/apis/apps", None),

@@ -45,6 +45,8 @@ pub struct Admission<'a> {
     pub namespace: &'a str,
     /// "" for a create whose name is not known yet, and for a deletion of many.
     pub name: &'a str,
+    /// The name in the request's path: "" for a POST to a collection.
+    pub requested: &'a str,
     /// "" for the object itself.
     pub subresource: &'a str,
     pub user: &'a UserInfo,

@@ -37,6 +37,7 @@ impl<'a> Attempt<'a> {
             version: self.target.version(),
             namespace: if is_namespace { name } else { &self.target.namespace },
             name,
+            requested: &self.target.name,
             subresource: &self.target.subresource,
             user: &self.caller.user,
             old,

@@ -35,18 +35,21 @@ impl ApiServer {
             metadata::default(&target.resource, version, &mut object, self.edge.clock.now());
             Ok(Made::Plain(object))
         };
-        let object = self.insert(target, caller, &mut make, options, warnings).await?;
+        let object = self.insert(target, caller, &mut make, false, options, warnings).await?;
         Ok(Outcome::Object { code: 201, object })
     }
 
     /// Everything from ownership on, for what `make` gives: a decoded and
     /// defaulted object in the version of the request. It is asked again where
-    /// a name is taken that was generated, or a companion has moved.
+    /// a name is taken that was generated, or a companion has moved. Where it
+    /// comes `by_update` (a PUT or an apply), nobody has asked yet whether the
+    /// user may create.
     pub(crate) async fn insert(
         &self,
         target: &Target,
         caller: &Caller,
         make: MakeNew<'_>,
+        by_update: bool,
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Published, Status> {
@@ -60,7 +63,8 @@ impl ApiServer {
                 Err(status) => (true, Value::Null, Err(CommitError::Refused(status))),
                 Ok(mut object) => {
                     let is_named = !meta::name(&object).is_empty();
-                    let made = self.insert_once(target, caller, &mut object, options, &mut said).await;
+                    let made =
+                        self.insert_once(target, caller, &mut object, by_update, options, &mut said).await;
                     (is_named, object, made)
                 }
             };
@@ -125,12 +129,13 @@ impl ApiServer {
         target: &Target,
         caller: &Caller,
         object: &mut Value,
+        by_update: bool,
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Published, CommitError> {
         let attempt = Attempt::new(self, target, caller, options.dry_run);
         let mut notes = Notes::default();
-        let prepared = self.prepare_new(&attempt, object, &mut notes, warnings).await;
+        let prepared = self.prepare_new(&attempt, object, by_update, &mut notes, warnings).await;
         warnings.append(&mut notes.warnings);
         prepared.map_err(CommitError::Refused)?;
         let resource = &target.resource;
@@ -161,12 +166,13 @@ impl ApiServer {
         self.put(resource, key, Was::Absent, draft, ttl, notes.companions).await
     }
 
-    /// Mutating admission, preparation, validation, validating admission,
-    /// allocation.
+    /// Mutating admission, preparation, validation, the right to create,
+    /// validating admission, allocation.
     async fn prepare_new(
         &self,
         attempt: &Attempt<'_>,
         object: &mut Value,
+        by_update: bool,
         notes: &mut Notes,
         warnings: &mut Vec<String>,
     ) -> Result<(), Status> {
@@ -216,6 +222,9 @@ impl ApiServer {
         }
         warnings.extend(strategy.warnings(&context, object, None));
         resource.warn_ineffective(object, warnings);
+        if by_update {
+            self.allow_create(target, attempt.caller, &attempt.view)?;
+        }
         let admission = Admission { name: &name, ..admission };
         self.validate(&admission, object, notes).await?;
         strategy.allocate(&context, object, None, &mut notes.companions)?;

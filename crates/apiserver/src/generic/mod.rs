@@ -97,7 +97,7 @@ impl Target {
     }
 
     pub fn not_found(&self) -> Status {
-        Status::not_found(self.resource.group_resource(), &self.name)
+        Status::not_stored(self.resource.group_resource(), &self.name)
     }
 }
 

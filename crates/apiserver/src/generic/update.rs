@@ -9,7 +9,7 @@ use store::Entry;
 use super::commit::{CommitError, Draft, Published, Was, set_revision, tree_of};
 use super::{Attempt, Caller, Outcome, Target, WriteOptions, metadata, ownership};
 use crate::input::{self, Input};
-use crate::{Action, ApiServer, Context, Notes, Operation, Storage, Strategy, SubresourceKind};
+use crate::{Action, ApiServer, Context, Notes, Operation, Storage, Strategy, SubresourceKind, View};
 
 /// How often a write that others overtook runs again before it gives up.
 const TRIES: usize = 64;
@@ -77,10 +77,10 @@ impl ApiServer {
                 }
                 let mut make_new = |said: &mut Vec<String>| {
                     let mut made = make(None, said)?;
-                    self.check_new(target, caller, options, &mut made)?;
+                    check_new(target, options, &mut made)?;
                     Ok(made)
                 };
-                let inserted = self.insert(target, caller, &mut make_new, options, &mut said).await;
+                let inserted = self.insert(target, caller, &mut make_new, true, options, &mut said).await;
                 if inserted.as_ref().is_err_and(|status| status.is("AlreadyExists")) {
                     continue;
                 }
@@ -98,24 +98,8 @@ impl ApiServer {
         Err(Status::conflict(resource.group_resource(), &target.name, STALE))
     }
 
-    /// An update or apply that creates: the user may create too, the object has
-    /// no uid, and its resourceVersion says nothing.
-    fn check_new(
-        &self,
-        target: &Target,
-        caller: &Caller,
-        options: &WriteOptions,
-        made: &mut Made,
-    ) -> Result<(), Status> {
-        let (Made::Plain(object) | Made::Owned(object)) = made;
-        let uid = meta::uid(object);
-        if !uid.is_empty() {
-            let why = format!(
-                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-            );
-            return Err(Status::conflict(target.resource.group_resource(), &target.name, &why));
-        }
-        metadata::drop_system_fields(object);
+    /// An update or apply that creates: the user may create too.
+    pub(crate) fn allow_create(&self, target: &Target, caller: &Caller, view: &View) -> Result<(), Status> {
         let action = Action {
             user: &caller.user,
             verb: "create",
@@ -130,15 +114,7 @@ impl ApiServer {
             field_selector: "",
             label_selector: "",
         };
-        self.allow(&action, &self.view())?;
-        if !meta::resource_version(object).is_empty() {
-            parse_revision(meta::resource_version(object)).map_err(Status::unknown)?;
-            // Upstream's storage drops it, which a dry run does not reach.
-            if !options.dry_run {
-                object.entry("metadata").remove("resourceVersion");
-            }
-        }
-        Ok(())
+        self.allow(&action, view)
     }
 
     async fn change_once(
@@ -348,6 +324,28 @@ pub(crate) fn parse_revision(text: &str) -> Result<u64, String> {
         _ if digits => Err(format!("strconv.ParseUint: parsing {text:?}: value out of range")),
         _ => Err(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")),
     }
+}
+
+/// An update or apply that creates: the object has no uid, and its
+/// resourceVersion says nothing.
+fn check_new(target: &Target, options: &WriteOptions, made: &mut Made) -> Result<(), Status> {
+    let (Made::Plain(object) | Made::Owned(object)) = made;
+    let uid = meta::uid(object);
+    if !uid.is_empty() {
+        let why = format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        );
+        return Err(Status::conflict(target.resource.group_resource(), &target.name, &why));
+    }
+    metadata::drop_system_fields(object);
+    if !meta::resource_version(object).is_empty() {
+        parse_revision(meta::resource_version(object)).map_err(Status::unknown)?;
+        // Upstream's storage drops it, which a dry run does not reach.
+        if !options.dry_run {
+            object.entry("metadata").remove("resourceVersion");
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn check_name(object: &Value, name: &str) -> Result<(), Status> {

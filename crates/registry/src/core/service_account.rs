@@ -79,7 +79,7 @@ impl Handler for TokenRequest {
         let account = call
             .view
             .get("", "serviceaccounts", call.namespace, call.name)
-            .ok_or_else(|| Status::not_found(resource("serviceaccounts"), call.name))?
+            .ok_or_else(|| Status::not_stored(resource("serviceaccounts"), call.name))?
             .tree();
         check_account(&call, &account)?;
         let audiences = self.audiences(&call.body["spec"]);
@@ -263,7 +263,7 @@ fn bind(call: &Call<'_>, claims: &mut KubernetesClaims) -> Result<(), Status> {
 }
 
 fn find(view: &View, plural: &str, namespace: &str, name: &str) -> Result<Stored, Status> {
-    view.get("", plural, namespace, name).ok_or_else(|| Status::not_found(resource(plural), name))
+    view.get("", plural, namespace, name).ok_or_else(|| Status::not_stored(resource(plural), name))
 }
 
 fn check_uid(object: &Value, kind: &str, wanted: &str) -> Result<BoundObject, Status> {

@@ -39,7 +39,7 @@ impl Handler for Eviction {
         let pod = call
             .view
             .get("", "pods", call.namespace, call.name)
-            .ok_or_else(|| Status::not_found(pods(), call.name))?
+            .ok_or_else(|| Status::not_stored(pods(), call.name))?
             .tree();
         let mut options = apiserver::delete_options(&body["deleteOptions"])?;
         options.dry_run |= call.dry_run;
