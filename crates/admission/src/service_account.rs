@@ -88,12 +88,7 @@ pub(crate) fn refuse_mirror(pod: &Value) -> Option<String> {
     if !pod["spec"]["serviceAccountName"].text().is_empty() {
         return Some("a mirror pod may not reference service accounts".into());
     }
-    let references_secret = pod["spec"]["volumes"].items().iter().any(|volume| !volume["secret"].is_null())
-        || containers(pod).any(|(_, container)| {
-            container["env"].items().iter().any(|env| !env["valueFrom"]["secretKeyRef"].is_null())
-                || container["envFrom"].items().iter().any(|from| !from["secretRef"].is_null())
-        });
-    if references_secret {
+    if api::pod::secret_names(pod).next().is_some() {
         return Some("a mirror pod may not reference secrets".into());
     }
     let projects_token = pod["spec"]["volumes"]
@@ -104,12 +99,10 @@ pub(crate) fn refuse_mirror(pod: &Value) -> Option<String> {
     projects_token.then(|| "a mirror pod may not use ServiceAccountToken volume projections".into())
 }
 
-/// Containers of the lists that run, with the word for each in messages.
-fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
-    [("initContainers", "init container"), ("containers", "container")]
-        .into_iter()
-        .flat_map(|(list, word)| pod["spec"][list].items().iter().map(move |container| (word, container)))
-}
+/// The lists of containers that a new pod has, with the word for each in messages.
+const LISTS: [(&str, &str); 2] = [("initContainers", "init container"), ("containers", "container")];
+/// The list that grows later.
+const EPHEMERAL: [(&str, &str); 1] = [("ephemeralContainers", "ephemeral container")];
 
 /// Whether the account allows only the secrets that it lists.
 pub(crate) fn enforces_mountable(account: &Value) -> bool {
@@ -117,6 +110,39 @@ pub(crate) fn enforces_mountable(account: &Value) -> bool {
         account["metadata"]["annotations"][ENFORCE_MOUNTABLE].text(),
         "1" | "t" | "T" | "true" | "TRUE" | "True"
     )
+}
+
+/// Which secret in the environment of containers of these lists the account does not list.
+fn unlisted_in_environment(pod: &Value, account: &Value, lists: &[(&str, &str)]) -> Option<String> {
+    let account_name = account["metadata"]["name"].text();
+    let unlisted = |reference: &Value| {
+        let mut listed = account["secrets"].items().iter();
+        !reference.is_null() && !listed.any(|secret| secret["name"].text() == reference["name"].text())
+    };
+    let refuse = |what: &str, reference: &Value| {
+        let secret = reference["name"].text();
+        Some(format!(
+            "{what} referencing secret.secretName={secret:?} is not allowed because service account \
+             {account_name} does not reference that secret"
+        ))
+    };
+    for (list, word) in lists {
+        for container in pod["spec"][*list].items() {
+            let of = container["name"].text();
+            for env in container["env"].items() {
+                let reference = &env["valueFrom"]["secretKeyRef"];
+                if unlisted(reference) {
+                    return refuse(&format!("{word} {of} with envVar {}", env["name"].text()), reference);
+                }
+            }
+            for from in container["envFrom"].items() {
+                if unlisted(&from["secretRef"]) {
+                    return refuse(&format!("{word} {of} with envFrom"), &from["secretRef"]);
+                }
+            }
+        }
+    }
+    None
 }
 
 /// Which secret of the pod the account does not list.
@@ -134,24 +160,8 @@ pub(crate) fn unlisted_secret(pod: &Value, account: &Value) -> Option<String> {
             return refuse(format!("volume with secret.secretName={secret:?}"));
         }
     }
-    for (word, container) in containers(pod) {
-        let of = container["name"].text();
-        for env in container["env"].items() {
-            let reference = &env["valueFrom"]["secretKeyRef"];
-            let secret = reference["name"].text();
-            if !reference.is_null() && !listed("secrets", secret) {
-                return refuse(format!(
-                    "{word} {of} with envVar {} referencing secret.secretName={secret:?}",
-                    env["name"].text()
-                ));
-            }
-        }
-        for from in container["envFrom"].items() {
-            let secret = from["secretRef"]["name"].text();
-            if !from["secretRef"].is_null() && !listed("secrets", secret) {
-                return refuse(format!("{word} {of} with envFrom referencing secret.secretName={secret:?}"));
-            }
-        }
+    if let Some(why) = unlisted_in_environment(pod, account, &LISTS) {
+        return Some(why);
     }
     for (at, pull) in pod["spec"]["imagePullSecrets"].items().iter().enumerate() {
         let secret = pull["name"].text();
@@ -174,32 +184,61 @@ impl AdmissionPlugin for ServiceAccount {
     }
 
     fn handles(&self, admission: &Admission<'_>) -> bool {
-        admission.is_of("", "pods") && admission.operation == Operation::Create
+        admission.is_of("", "pods") && admission.operation == Operation::Create || grows(admission)
     }
 
     fn admit(&self, admission: &Admission<'_>, object: &mut Value, _: &mut Notes) -> Result<(), Status> {
-        if !object["metadata"]["annotations"][MIRROR].is_null() {
-            return refuse_mirror(object).map_or(Ok(()), |why| Err(admission.forbid(object, why)));
+        if grows(admission) {
+            return Ok(());
+        }
+        if is_mirror(object) {
+            return check(admission, object);
         }
         name_account(object);
         let account = find(admission, object)?;
         let suffix = name::generate("", |bound| admission.random.below(bound));
         equip(object, &account, &suffix);
-        Ok(())
+        check(admission, object)
     }
 
     fn validate(&self, admission: &Admission<'_>, object: &Value, _: &mut Notes) -> Result<(), Status> {
-        if !object["metadata"]["annotations"][MIRROR].is_null() {
-            return refuse_mirror(object).map_or(Ok(()), |why| Err(admission.forbid(object, why)));
-        }
-        let account = find(admission, object)?;
-        if enforces_mountable(&account)
-            && let Some(why) = unlisted_secret(object, &account)
-        {
-            return Err(admission.forbid(object, why));
-        }
-        Ok(())
+        if grows(admission) { check_growth(admission, object) } else { check(admission, object) }
     }
+}
+
+/// Whether a pod gets ephemeral containers.
+fn grows(admission: &Admission<'_>) -> bool {
+    admission.definition.group.is_empty()
+        && admission.definition.resource == "pods"
+        && admission.subresource == "ephemeralcontainers"
+        && admission.operation == Operation::Update
+}
+
+fn is_mirror(pod: &Value) -> bool {
+    !pod["metadata"]["annotations"][MIRROR].is_null()
+}
+
+/// Run once it is made, and again after what others made of it.
+fn check(admission: &Admission<'_>, pod: &Value) -> Result<(), Status> {
+    if is_mirror(pod) {
+        return refuse_mirror(pod).map_or(Ok(()), |why| Err(admission.forbid(pod, why)));
+    }
+    let account = find(admission, pod)?;
+    if enforces_mountable(&account)
+        && let Some(why) = unlisted_secret(pod, &account)
+    {
+        return Err(admission.forbid(pod, why));
+    }
+    Ok(())
+}
+
+fn check_growth(admission: &Admission<'_>, pod: &Value) -> Result<(), Status> {
+    let account = find(admission, pod)?;
+    if !enforces_mountable(&account) {
+        return Ok(());
+    }
+    // Upstream gives this error no code.
+    unlisted_in_environment(pod, &account, &EPHEMERAL).map_or(Ok(()), |why| Err(Status::unknown(why)))
 }
 
 fn find(admission: &Admission<'_>, pod: &Value) -> Result<Value, Status> {
@@ -285,5 +324,7 @@ mod tests {
         assert!(refuse_mirror(&named).is_some_and(|why| why.contains("service accounts")));
         let secret = value!({"spec": {"volumes": [{"secret": {"secretName": "s"}}]}});
         assert!(refuse_mirror(&secret).is_some_and(|why| why.contains("secrets")));
+        let pulled = value!({"spec": {"imagePullSecrets": [{"name": "s"}]}});
+        assert!(refuse_mirror(&pulled).is_some_and(|why| why.contains("secrets")));
     }
 }

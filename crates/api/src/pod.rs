@@ -1,5 +1,6 @@
 //! Questions about a pod (core/v1).
 
+use apimachinery::Value;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
 /// The condition of this type, where there is one.
@@ -47,6 +48,71 @@ pub fn is_available(pod: &Pod, min_ready_seconds: i32, now: jiff::Timestamp) -> 
         || since.is_some_and(|since| now.as_second() - since.0.as_second() >= i64::from(min_ready_seconds))
 }
 
+/// Volume sources that name a secret of the pod's namespace as a reference.
+const SECRET_SOURCES: [(&str, &str); 8] = [
+    ("cephfs", "secretRef"),
+    ("cinder", "secretRef"),
+    ("flexVolume", "secretRef"),
+    ("rbd", "secretRef"),
+    ("scaleIO", "secretRef"),
+    ("iscsi", "secretRef"),
+    ("storageos", "secretRef"),
+    ("csi", "nodePublishSecretRef"),
+];
+
+/// The containers of a pod's tree: initial ones, ordinary ones, ephemeral ones.
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    ["initContainers", "containers", "ephemeralContainers"]
+        .into_iter()
+        .flat_map(|list| pod["spec"][list].items())
+}
+
+/// What of a kind containers take into their environment: `key` as in
+/// `secretKeyRef`, `all` as in `secretRef`.
+fn in_environments<'a>(
+    pod: &'a Value,
+    key: &'static str,
+    all: &'static str,
+) -> impl Iterator<Item = &'a Value> {
+    containers(pod).flat_map(move |container| {
+        let single = container["env"].items().iter().map(move |env| &env["valueFrom"][key]);
+        single.chain(container["envFrom"].items().iter().map(move |from| &from[all]))
+    })
+}
+
+/// The names of the secrets that a pod's tree refers to, in its namespace.
+pub fn secret_names(pod: &Value) -> impl Iterator<Item = &str> {
+    let spec = &pod["spec"];
+    let volumes = spec["volumes"].items().iter().flat_map(|volume| {
+        let projected = volume["projected"]["sources"].items().iter().map(|source| &source["secret"]["name"]);
+        let referred = SECRET_SOURCES.iter().map(|(source, reference)| &volume[*source][*reference]["name"]);
+        [&volume["secret"]["secretName"], &volume["azureFile"]["secretName"]]
+            .into_iter()
+            .chain(projected)
+            .chain(referred)
+    });
+    spec["imagePullSecrets"]
+        .items()
+        .iter()
+        .chain(in_environments(pod, "secretKeyRef", "secretRef"))
+        .map(|reference| &reference["name"])
+        .chain(volumes)
+        .map(Value::text)
+        .filter(|name| !name.is_empty())
+}
+
+/// The names of the config maps that a pod's tree refers to, in its namespace.
+pub fn config_map_names(pod: &Value) -> impl Iterator<Item = &str> {
+    let volumes = pod["spec"]["volumes"].items().iter().flat_map(|volume| {
+        let projected = volume["projected"]["sources"].items().iter().map(|source| &source["configMap"]);
+        std::iter::once(&volume["configMap"]).chain(projected)
+    });
+    in_environments(pod, "configMapKeyRef", "configMapRef")
+        .chain(volumes)
+        .map(|reference| reference["name"].text())
+        .filter(|name| !name.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use apimachinery::value;
@@ -72,5 +138,25 @@ mod tests {
         assert!(!is_available(&pod("False"), 0, now));
         assert!(is_active(&pod("True")) && !is_terminal(&pod("True")) && phase(&pod("True")) == "Running");
         assert_eq!(node_name(&pod("True")), "");
+    }
+
+    #[test]
+    fn references_are_found_wherever_they_are() {
+        let pod = value!({"spec": {
+            "imagePullSecrets": [{"name": "pull"}, {}],
+            "initContainers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "env", "key": "k"}}}]}],
+            "ephemeralContainers": [{"envFrom": [{"secretRef": {"name": "from"}}, {"configMapRef": {"name": "map"}}]}],
+            "volumes": [
+                {"secret": {"secretName": "volume"}},
+                {"azureFile": {"secretName": "azure"}},
+                {"csi": {"driver": "d", "nodePublishSecretRef": {"name": "csi"}}},
+                {"projected": {"sources": [{"secret": {"name": "part"}}, {"configMap": {"name": "other"}}]}},
+                {"configMap": {"name": "whole"}}
+            ]
+        }});
+        let secrets: Vec<&str> = secret_names(&pod).collect();
+        assert_eq!(secrets, ["pull", "env", "from", "volume", "azure", "csi", "part"]);
+        let maps: Vec<&str> = config_map_names(&pod).collect();
+        assert_eq!(maps, ["map", "other", "whole"]);
     }
 }

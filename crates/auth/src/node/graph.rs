@@ -1,12 +1,13 @@
-//! Which objects the pods of each node name: secrets, config maps, claims,
-//! volumes, service accounts.
+//! Which objects belong to each node or are named by its pods: secrets, config
+//! maps, claims, volumes, service accounts; attachments, slices and requests for
+//! certificates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use apimachinery::Value;
 use apiserver::{Derived, View};
 
-/// What a pod can name.
+/// What a node can be related to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Pod,
@@ -16,18 +17,27 @@ pub enum Kind {
     Volume,
     ServiceAccount,
     ResourceClaim,
+    Attachment,
+    ResourceSlice,
+    CertificateRequest,
 }
 
 type Object = (Kind, String, String);
 
-/// The objects that each node's pods name.
+/// The objects that each node may reach.
 #[derive(Debug, Default)]
 pub struct Graph {
     nodes: BTreeMap<String, BTreeSet<Object>>,
 }
 
 impl Derived for Graph {
-    const SOURCES: &'static [(&'static str, &'static str)] = &[("", "pods"), ("", "persistentvolumes")];
+    const SOURCES: &'static [(&'static str, &'static str)] = &[
+        ("", "pods"),
+        ("", "persistentvolumes"),
+        ("storage.k8s.io", "volumeattachments"),
+        ("resource.k8s.io", "resourceslices"),
+        ("certificates.k8s.io", "podcertificaterequests"),
+    ];
 
     fn derive(view: &View) -> Self {
         let mut graph = Graph::default();
@@ -40,12 +50,21 @@ impl Derived for Graph {
         for volume in view.list("", "persistentvolumes", "") {
             graph.add_volume(&volume.tree());
         }
+        for (kind, group, plural) in [
+            (Kind::Attachment, "storage.k8s.io", "volumeattachments"),
+            (Kind::ResourceSlice, "resource.k8s.io", "resourceslices"),
+            (Kind::CertificateRequest, "certificates.k8s.io", "podcertificaterequests"),
+        ] {
+            for object in view.list(group, plural, "") {
+                graph.add_own(kind, &object.tree());
+            }
+        }
         graph
     }
 }
 
 impl Graph {
-    /// Whether a pod of `node` names the object.
+    /// Whether the object belongs to `node` or is named by a pod of it.
     pub fn names(&self, node: &str, kind: Kind, namespace: &str, name: &str) -> bool {
         self.nodes
             .get(node)
@@ -71,51 +90,35 @@ impl Graph {
         }
         let spec = &pod["spec"];
         name(Kind::ServiceAccount, spec["serviceAccountName"].text());
-        for secret in spec["imagePullSecrets"].items() {
-            name(Kind::Secret, secret["name"].text());
+        for secret in api::pod::secret_names(pod) {
+            name(Kind::Secret, secret);
         }
-        for list in ["initContainers", "containers", "ephemeralContainers"] {
-            for container in spec[list].items() {
-                for env in container["env"].items() {
-                    name(Kind::Secret, env["valueFrom"]["secretKeyRef"]["name"].text());
-                    name(Kind::ConfigMap, env["valueFrom"]["configMapKeyRef"]["name"].text());
-                }
-                for from in container["envFrom"].items() {
-                    name(Kind::Secret, from["secretRef"]["name"].text());
-                    name(Kind::ConfigMap, from["configMapRef"]["name"].text());
-                }
-            }
+        for map in api::pod::config_map_names(pod) {
+            name(Kind::ConfigMap, map);
         }
         for volume in spec["volumes"].items() {
-            name(Kind::Secret, volume["secret"]["secretName"].text());
-            name(Kind::ConfigMap, volume["configMap"]["name"].text());
             name(Kind::Claim, volume["persistentVolumeClaim"]["claimName"].text());
             if !volume["ephemeral"].is_null() {
                 let pod = pod["metadata"]["name"].text();
                 name(Kind::Claim, &format!("{pod}-{}", volume["name"].text()));
             }
-            for source in volume["projected"]["sources"].items() {
-                name(Kind::Secret, source["secret"]["name"].text());
-                name(Kind::ConfigMap, source["configMap"]["name"].text());
-            }
-            for (source, reference) in [
-                ("cephfs", "secretRef"),
-                ("rbd", "secretRef"),
-                ("iscsi", "secretRef"),
-                ("flexVolume", "secretRef"),
-                ("scaleIO", "secretRef"),
-                ("storageos", "secretRef"),
-                ("csi", "nodePublishSecretRef"),
-            ] {
-                name(Kind::Secret, volume[source][reference]["name"].text());
-            }
-            name(Kind::Secret, volume["azureFile"]["secretName"].text());
         }
         for claim in pod["status"]["resourceClaimStatuses"].items() {
             name(Kind::ResourceClaim, claim["resourceClaimName"].text());
         }
         for claim in spec["resourceClaims"].items() {
             name(Kind::ResourceClaim, claim["resourceClaimName"].text());
+        }
+        name(Kind::ResourceClaim, pod["status"]["extendedResourceClaimStatus"]["resourceClaimName"].text());
+    }
+
+    /// What says itself to which node it belongs.
+    fn add_own(&mut self, kind: Kind, object: &Value) {
+        let node = object["spec"]["nodeName"].text();
+        if !node.is_empty() {
+            let metadata = &object["metadata"];
+            let place = (kind, metadata["namespace"].text().to_owned(), metadata["name"].text().to_owned());
+            self.nodes.entry(node.to_owned()).or_default().insert(place);
         }
     }
 
@@ -127,15 +130,35 @@ impl Graph {
         if wanted.2.is_empty() {
             return;
         }
-        let secret = &volume["spec"]["csi"]["nodePublishSecretRef"];
+        let secrets = secrets_of(&volume["spec"], &wanted.1);
         for objects in self.nodes.values_mut().filter(|objects| objects.contains(&wanted)) {
             objects.insert((Kind::Volume, String::new(), volume["metadata"]["name"].text().to_owned()));
-            if !secret["name"].text().is_empty() {
-                let namespace = secret["namespace"].text().to_owned();
-                objects.insert((Kind::Secret, namespace, secret["name"].text().to_owned()));
+            for (namespace, name) in &secrets {
+                objects.insert((Kind::Secret, namespace.clone(), name.clone()));
             }
         }
     }
+}
+
+/// The secrets (namespace and name) of a volume that a kubelet reads; those
+/// that say no namespace are in the claim's.
+fn secrets_of(spec: &Value, claims: &str) -> Vec<(String, String)> {
+    let azure = &spec["azureFile"];
+    let mut named = vec![(azure["secretNamespace"].text(), azure["secretName"].text())];
+    for source in ["cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos"] {
+        let secret = &spec[source]["secretRef"];
+        named.push((secret["namespace"].text(), secret["name"].text()));
+    }
+    for reference in ["nodePublishSecretRef", "nodeStageSecretRef", "nodeExpandSecretRef"] {
+        let secret = &spec["csi"][reference];
+        named.push((secret["namespace"].text(), secret["name"].text()));
+    }
+    named.retain(|(_, name)| !name.is_empty());
+    let place = |(namespace, name): (&str, &str)| {
+        let namespace = if namespace.is_empty() { claims } else { namespace };
+        (namespace.to_owned(), name.to_owned())
+    };
+    named.into_iter().map(place).collect()
 }
 
 #[cfg(test)]
@@ -160,7 +183,13 @@ mod tests {
         }));
         graph.add_volume(&value!({"metadata": {"name": "pv"}, "spec": {
             "claimRef": {"namespace": "shop", "name": "data"},
-            "csi": {"nodePublishSecretRef": {"namespace": "system", "name": "csi"}}}}));
+            "csi": {"nodePublishSecretRef": {"namespace": "system", "name": "csi"},
+                "controllerPublishSecretRef": {"namespace": "system", "name": "attach"}}}}));
+        graph.add_volume(&value!({"metadata": {"name": "share"}, "spec": {
+            "claimRef": {"namespace": "shop", "name": "data"}, "azureFile": {"secretName": "azure"}}}));
+        graph.add_own(Kind::Attachment, &value!({"metadata": {"name": "a"}, "spec": {"nodeName": "n1"}}));
+        graph
+            .add_own(Kind::ResourceSlice, &value!({"metadata": {"name": "all"}, "spec": {"allNodes": true}}));
         for (node, kind, namespace, name, reached) in [
             ("n1", Kind::Pod, "shop", "p", true),
             ("n1", Kind::Secret, "shop", "reg", true),
@@ -173,6 +202,11 @@ mod tests {
             ("n1", Kind::Claim, "shop", "p-scratch", true),
             ("n1", Kind::Volume, "", "pv", true),
             ("n1", Kind::Secret, "system", "csi", true),
+            ("n1", Kind::Secret, "system", "attach", false),
+            ("n1", Kind::Secret, "shop", "azure", true),
+            ("n1", Kind::Attachment, "", "a", true),
+            ("n2", Kind::Attachment, "", "a", false),
+            ("n1", Kind::ResourceSlice, "", "all", false),
             ("n1", Kind::ServiceAccount, "shop", "cart", true),
             ("n2", Kind::Secret, "shop", "vol", false),
         ] {

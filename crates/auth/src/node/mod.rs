@@ -3,6 +3,7 @@
 
 mod graph;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use apiserver::{Action, Authorizer, Decision, UserInfo, View};
@@ -42,10 +43,6 @@ impl NodeAuthorizer {
     }
 }
 
-fn is_read(verb: &str) -> bool {
-    matches!(verb, "get" | "list" | "watch")
-}
-
 fn no_opinion(why: impl Into<String>) -> Decision {
     Decision::no_opinion(format!("node: {}", why.into()))
 }
@@ -56,134 +53,284 @@ impl Authorizer for NodeAuthorizer {
         if node.is_empty() {
             return no_opinion(format!("unknown node for user {:?}", action.user.name));
         }
-        if !action.is_resource {
-            return self.by_rules(action);
-        }
-        match (action.group, action.resource) {
-            ("", "secrets") => self.read_named(node, action, view, Kind::Secret, true),
-            ("", "configmaps") => self.read_named(node, action, view, Kind::ConfigMap, true),
-            ("", "persistentvolumeclaims") => match action.subresource {
-                "status" => {
-                    let mut named = *action;
-                    named.verb = "get";
-                    self.named(node, &named, view, Kind::Claim)
-                }
-                _ => self.read_named(node, action, view, Kind::Claim, false),
-            },
-            ("", "persistentvolumes") => self.read_named(node, action, view, Kind::Volume, false),
-            ("", "serviceaccounts") => self.create_token(node, action, view),
-            ("", "nodes") => nodes(node, action),
-            ("", "pods") => self.pods(node, action, view),
-            ("resource.k8s.io", "resourceclaims") => {
-                self.read_named(node, action, view, Kind::ResourceClaim, false)
+        let refused = match (action.is_resource, action.group, action.resource) {
+            (true, "", "secrets") => read_named(node, action, view, Kind::Secret),
+            (true, "", "configmaps") => read_named(node, action, view, Kind::ConfigMap),
+            (true, "", "persistentvolumeclaims") if action.subresource == "status" => {
+                write_status(node, action, view, Kind::Claim)
             }
-            ("coordination.k8s.io", "leases") => leases(node, action),
-            ("storage.k8s.io", "csinodes") => own_csi_node(node, action),
-            _ => self.by_rules(action),
+            (true, "", "persistentvolumeclaims") => get_named(node, action, view, Kind::Claim),
+            (true, "", "persistentvolumes") => get_named(node, action, view, Kind::Volume),
+            (true, "", "serviceaccounts") => service_accounts(node, action, view),
+            (true, "", "nodes") => nodes(node, action),
+            (true, "", "pods") => pods(node, action, view),
+            (true, "resource.k8s.io", "resourceclaims") => get_named(node, action, view, Kind::ResourceClaim),
+            (true, "resource.k8s.io", "resourceslices") => resource_slices(node, action, view),
+            (true, "coordination.k8s.io", "leases") => leases(node, action),
+            (true, "storage.k8s.io", "csinodes") => csi_nodes(node, action),
+            (true, "storage.k8s.io", "volumeattachments") => get_named(node, action, view, Kind::Attachment),
+            (true, "certificates.k8s.io", "podcertificaterequests") => {
+                pod_certificate_requests(node, action, view)
+            }
+            _ => return self.by_rules(action),
+        };
+        match refused {
+            Ok(()) => Decision::allow(""),
+            Err(why) if why.is_empty() => Decision::no_opinion(""),
+            Err(why) => no_opinion(why),
         }
     }
 }
 
-impl NodeAuthorizer {
-    /// Reads of one object that a pod of the node names.
-    fn read_named(&self, node: &str, action: &Action<'_>, view: &View, kind: Kind, lists: bool) -> Decision {
-        let readable = if lists { is_read(action.verb) } else { action.verb == "get" };
-        if !readable {
-            let verbs = if lists { "get, list and watch" } else { "get" };
-            return no_opinion(format!("can only {verbs} individual resources of this type"));
-        }
-        if !action.subresource.is_empty() {
-            return no_opinion("cannot read subresource");
-        }
-        self.named(node, action, view, kind)
-    }
+/// Why a request is not allowed; "" where nothing is said of it.
+type Allowed = Result<(), Cow<'static, str>>;
 
-    fn named(&self, node: &str, action: &Action<'_>, view: &View, kind: Kind) -> Decision {
-        if action.name.is_empty() {
-            return no_opinion("No Object name found");
-        }
-        if view.derived::<Graph>().names(node, kind, action.namespace, action.name) {
-            Decision::allow("")
-        } else {
-            no_opinion(format!("no relationship found between node '{node}' and this object"))
-        }
-    }
-
-    fn create_token(&self, node: &str, action: &Action<'_>, view: &View) -> Decision {
-        if action.verb == "get" && action.subresource.is_empty() {
-            return self.named(node, action, view, Kind::ServiceAccount);
-        }
-        if action.verb != "create" || action.subresource != "token" {
-            return no_opinion("can only create tokens for individual service accounts");
-        }
-        self.named(node, action, view, Kind::ServiceAccount)
-    }
-
-    fn pods(&self, node: &str, action: &Action<'_>, view: &View) -> Decision {
-        match (action.verb, action.subresource) {
-            ("get", "") => self.named(node, action, view, Kind::Pod),
-            ("list" | "watch", "") => {
-                let own = action.field_selector.split(',').any(|term| {
-                    term.strip_prefix("spec.nodeName=").map(|rest| rest.trim_start_matches('=')) == Some(node)
-                });
-                if own {
-                    Decision::allow("")
-                } else {
-                    no_opinion("can only list/watch pods with spec.nodeName field selector")
-                }
-            }
-            _ => self.by_rules(action),
-        }
-    }
+/// Whether a list or watch asks for what has this field equal to `node` alone.
+fn selects(action: &Action<'_>, field: &str, node: &str) -> bool {
+    action.field_selector.split(',').any(|term| {
+        let value = term.strip_prefix(field).and_then(|rest| rest.strip_prefix('='));
+        value.is_some_and(|value| value.strip_prefix('=').unwrap_or(value) == node)
+    })
 }
 
-fn nodes(node: &str, action: &Action<'_>) -> Decision {
-    match (action.verb, action.subresource) {
-        // Which node is written is seen by NodeRestriction.
-        ("create" | "update" | "patch", "" | "status") => Decision::allow(""),
-        ("get" | "list" | "watch", "") => {
-            let named = match action.verb {
-                "get" => action.name,
-                _ => action
-                    .field_selector
-                    .split(',')
-                    .find_map(|term| term.strip_prefix("metadata.name="))
-                    .map_or(action.name, |rest| rest.trim_start_matches('=')),
-            };
-            if named == node {
-                Decision::allow("")
+/// An object that belongs to the node, or that one of its pods names.
+fn named(node: &str, action: &Action<'_>, view: &View, kind: Kind) -> Allowed {
+    if action.name.is_empty() {
+        return Err("No Object name found".into());
+    }
+    related(node, action, view, kind)
+}
+
+fn related(node: &str, action: &Action<'_>, view: &View, kind: Kind) -> Allowed {
+    if view.derived::<Graph>().names(node, kind, action.namespace, action.name) {
+        return Ok(());
+    }
+    Err(format!("no relationship found between node '{node}' and this object").into())
+}
+
+fn get_named(node: &str, action: &Action<'_>, view: &View, kind: Kind) -> Allowed {
+    if action.verb != "get" {
+        return Err("can only get individual resources of this type".into());
+    }
+    if !action.subresource.is_empty() {
+        return Err("cannot get subresource".into());
+    }
+    named(node, action, view, kind)
+}
+
+fn read_named(node: &str, action: &Action<'_>, view: &View, kind: Kind) -> Allowed {
+    if !matches!(action.verb, "get" | "list" | "watch") {
+        return Err("can only read resources of this type".into());
+    }
+    if !action.subresource.is_empty() {
+        return Err("cannot read subresource".into());
+    }
+    if action.namespace.is_empty() {
+        return Err("can only read namespaced object of this type".into());
+    }
+    named(node, action, view, kind)
+}
+
+fn write_status(node: &str, action: &Action<'_>, view: &View, kind: Kind) -> Allowed {
+    if !matches!(action.verb, "update" | "patch") {
+        return Err("can only get/update/patch this type".into());
+    }
+    named(node, action, view, kind)
+}
+
+fn service_accounts(node: &str, action: &Action<'_>, view: &View) -> Allowed {
+    if action.verb == "get" && action.subresource.is_empty() {
+        return read_named(node, action, view, Kind::ServiceAccount);
+    }
+    if action.verb != "create" || action.name.is_empty() {
+        return Err("can only create tokens for individual service accounts".into());
+    }
+    if action.subresource != "token" {
+        return Err("can only create token subresource of serviceaccount".into());
+    }
+    related(node, action, view, Kind::ServiceAccount)
+}
+
+fn pods(node: &str, action: &Action<'_>, view: &View) -> Allowed {
+    match (action.subresource, action.verb) {
+        ("", "get") => get_named(node, action, view, Kind::Pod),
+        ("", "list" | "watch") => {
+            if selects(action, "spec.nodeName", node) {
+                Ok(())
+            } else if action.name.is_empty() {
+                Err("can only list/watch pods with spec.nodeName field selector".into())
             } else {
-                let named = if named.is_empty() { "all nodes".to_owned() } else { format!("'{named}'") };
-                no_opinion(format!("node '{node}' cannot read {named}, only its own Node object"))
+                named(node, action, view, Kind::Pod)
             }
         }
-        _ => Decision::no_opinion(""),
+        // NodeRestriction sees that they are mirror pods, and of this node.
+        ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Ok(()),
+        _ => Err("".into()),
     }
 }
 
-fn leases(node: &str, action: &Action<'_>) -> Decision {
+fn nodes(node: &str, action: &Action<'_>) -> Allowed {
+    match (action.subresource, action.verb) {
+        // Which node is written is seen by NodeRestriction.
+        ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Ok(()),
+        // By name, for a kubelet asks for its node before there is one.
+        ("", "get" | "list" | "watch") => match action.name {
+            name if name == node => Ok(()),
+            "" => Err(format!("node '{node}' cannot read all nodes, only its own Node object").into()),
+            other => Err(format!("node '{node}' cannot read '{other}', only its own Node object").into()),
+        },
+        _ => Err("".into()),
+    }
+}
+
+fn leases(node: &str, action: &Action<'_>) -> Allowed {
     if !matches!(action.verb, "get" | "create" | "update" | "patch" | "delete") {
-        return no_opinion("can only get, create, update, patch, or delete a node lease");
+        return Err("can only get, create, update, patch, or delete a node lease".into());
     }
     if action.namespace != LEASES {
-        return no_opinion(format!("can only access leases in the {LEASES:?} system namespace"));
+        return Err(format!("can only access leases in the {LEASES:?} system namespace").into());
     }
     // The name of a new lease is seen by NodeRestriction.
     if action.verb != "create" && action.name != node {
-        return no_opinion("can only access node lease with the same name as the requesting node");
+        return Err("can only access node lease with the same name as the requesting node".into());
     }
-    Decision::allow("")
+    Ok(())
 }
 
-fn own_csi_node(node: &str, action: &Action<'_>) -> Decision {
-    if !matches!(action.verb, "get" | "create" | "update" | "patch" | "delete") {
-        return no_opinion("can only get, create, update, patch, or delete a CSINode");
-    }
-    if !action.subresource.is_empty() {
-        return no_opinion("cannot authorize CSINode subresources");
+fn csi_nodes(node: &str, action: &Action<'_>) -> Allowed {
+    match action.subresource {
+        "" if matches!(action.verb, "get" | "create" | "update" | "patch" | "delete") => {}
+        "" => return Err("can only get, create, update, patch, or delete a CSINode".into()),
+        // Behind a gate that v1.37 has off.
+        "status" => return Err("CSINode status access requires CSIVolumeHealth feature".into()),
+        _ => return Err("cannot authorize CSINode subresources".into()),
     }
     if action.verb != "create" && action.name != node {
-        return no_opinion("can only access CSINode with the same name as the requesting node");
+        return Err("can only access CSINode with the same name as the requesting node".into());
     }
-    Decision::allow("")
+    Ok(())
+}
+
+fn resource_slices(node: &str, action: &Action<'_>, view: &View) -> Allowed {
+    if !action.subresource.is_empty() {
+        return Err("cannot authorize ResourceSlice subresources".into());
+    }
+    match action.verb {
+        // Whose a new one is, is seen by NodeRestriction.
+        "create" => Ok(()),
+        "get" | "update" | "patch" | "delete" => named(node, action, view, Kind::ResourceSlice),
+        "watch" | "list" | "deletecollection" if selects(action, "spec.nodeName", node) => Ok(()),
+        "watch" | "list" | "deletecollection" => {
+            Err("can only list/watch/deletecollection resourceslices with nodeName field selector".into())
+        }
+        _ => Err(
+            "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, \
+                  patch, delete, deletecollection"
+                .into(),
+        ),
+    }
+}
+
+fn pod_certificate_requests(node: &str, action: &Action<'_>, view: &View) -> Allowed {
+    if !action.subresource.is_empty() {
+        return Err("nodes may not access the status subresource of PodCertificateRequests".into());
+    }
+    match action.verb {
+        // Which pods it may ask for is seen by NodeRestriction.
+        "create" => Ok(()),
+        "get" => named(node, action, view, Kind::CertificateRequest),
+        "list" | "watch" if selects(action, "spec.nodeName", node) => Ok(()),
+        "list" | "watch" => {
+            Err("can only list/watch podcertificaterequests with nodeName field selector".into())
+        }
+        verb => Err(format!("nodes may not {verb} podcertificaterequests").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn action<'a>(
+        user: &'a UserInfo,
+        verb: &'a str,
+        subresource: &'a str,
+        (namespace, name): (&'a str, &'a str),
+        field_selector: &'a str,
+    ) -> Action<'a> {
+        Action {
+            user,
+            verb,
+            is_resource: true,
+            group: "",
+            version: "v1",
+            resource: "",
+            subresource,
+            namespace,
+            name,
+            path: "",
+            field_selector,
+            label_selector: "",
+        }
+    }
+
+    #[test]
+    fn a_node_does_what_is_its_own() {
+        let user = UserInfo::default();
+        let (here, other) = ((LEASES, "n1"), (LEASES, "n2"));
+        type Decide = fn(&str, &Action<'_>) -> Allowed;
+        let cases: [(Decide, _, _, _, _); 14] = [
+            (nodes, "get", "", ("", "n1"), None),
+            (nodes, "watch", "", ("", "n2"), Some("node 'n1' cannot read 'n2', only its own Node object")),
+            (nodes, "list", "", ("", ""), Some("node 'n1' cannot read all nodes, only its own Node object")),
+            (nodes, "create", "", ("", ""), None),
+            (nodes, "create", "status", ("", "n1"), Some("")),
+            (nodes, "delete", "", ("", "n1"), Some("")),
+            (leases, "create", "", other, None),
+            (leases, "update", "", here, None),
+            (leases, "list", "", here, Some("can only get, create, update, patch, or delete a node lease")),
+            (
+                leases,
+                "get",
+                "",
+                ("a", "n1"),
+                Some("can only access leases in the \"kube-node-lease\" system namespace"),
+            ),
+            (
+                leases,
+                "patch",
+                "",
+                other,
+                Some("can only access node lease with the same name as the requesting node"),
+            ),
+            (csi_nodes, "delete", "", ("", "n1"), None),
+            (
+                csi_nodes,
+                "get",
+                "status",
+                ("", "n1"),
+                Some("CSINode status access requires CSIVolumeHealth feature"),
+            ),
+            (csi_nodes, "get", "x", ("", "n1"), Some("cannot authorize CSINode subresources")),
+        ];
+        for (decide, verb, subresource, place, why) in cases {
+            let said = decide("n1", &action(&user, verb, subresource, place, "")).err();
+            assert_eq!(said.as_deref(), why, "{verb} {subresource} {place:?}");
+        }
+    }
+
+    #[test]
+    fn a_selector_keeps_to_the_node() {
+        let user = UserInfo::default();
+        for (selector, expected) in [
+            ("spec.nodeName=n1", true),
+            ("status.phase!=Failed,spec.nodeName==n1", true),
+            ("spec.nodeName!=n1", false),
+            ("spec.nodeName=n10", false),
+            ("", false),
+        ] {
+            let asked = action(&user, "list", "", ("", ""), selector);
+            assert_eq!(selects(&asked, "spec.nodeName", "n1"), expected, "{selector}");
+        }
+    }
 }
