@@ -30,7 +30,7 @@ impl ApiServer {
         let mut make = |said: &mut Vec<String>| {
             let mut object = input::decode(input.clone(), &target.expected(), options.validation, said)?;
             metadata::match_namespace(&mut object, &target.resource, &target.namespace)?;
-            metadata::deduplicate_owners(&mut object, said);
+            metadata::deduplicate_owners(&mut object, false, said);
             metadata::drop_system_fields(&mut object);
             metadata::default(&target.resource, version, &mut object, self.edge.clock.now());
             Ok(Made::Plain(object))
@@ -182,7 +182,7 @@ impl ApiServer {
         let admission = attempt.admission(Operation::Create, &given_name, None);
         self.mutate(&admission, resource, object, notes).await?;
         metadata::match_namespace(object, resource, &target.namespace)?;
-        metadata::deduplicate_owners(object, warnings);
+        metadata::deduplicate_owners(object, true, warnings);
 
         if given_name.is_empty() {
             let prefix = object["metadata"]["generateName"].text();

@@ -77,16 +77,22 @@ impl ApiServer {
             listed.entries.extend(found.cloned());
         } else if let Some(trigger) = selection.trigger(resource) {
             let chosen = snapshot.by_trigger(&prefix, &trigger);
-            let chosen =
+            let mut chosen =
                 chosen.filter(|entry| after.as_deref().is_none_or(|after| entry.key.as_str() > after));
-            fill(&mut listed, chosen, selection, limit, &prefix);
+            if fill(&mut listed, &mut chosen, selection, limit) && chosen.next().is_some() {
+                listed.goes_on(&prefix);
+            }
         } else {
             let marks = header::marks(&selection.labels);
-            fill(&mut listed, snapshot.marked(&prefix, after.as_deref(), marks), selection, limit, &prefix);
+            let mut marked = snapshot.marked(&prefix, after.as_deref(), marks);
+            if fill(&mut listed, &mut marked, selection, limit)
+                && snapshot.range(&prefix, listed.last_key()).next().is_some()
+            {
+                listed.goes_on(&prefix);
+            }
         }
         if !listed.continue_token.is_empty() && selection.is_everything() {
-            let last = listed.entries.last().map(|entry| entry.key.as_str());
-            listed.remaining = Some(snapshot.count(&prefix, last));
+            listed.remaining = Some(snapshot.count(&prefix, listed.last_key()));
         }
         Ok(listed)
     }
@@ -172,26 +178,37 @@ pub(crate) fn prefix(target: &Target) -> String {
     }
 }
 
+impl Listed {
+    fn last_key(&self) -> Option<&str> {
+        self.entries.last().map(|entry| entry.key.as_str())
+    }
+
+    /// The list has more pages. As upstream's it says so where anything follows,
+    /// whether or not that would be selected.
+    fn goes_on(&mut self, prefix: &str) {
+        let last = self.last_key().unwrap_or("");
+        let start = last.strip_prefix(prefix).unwrap_or(last).to_owned();
+        self.continue_token = write_token(i64::try_from(self.revision).unwrap_or(0), start);
+    }
+}
+
+/// Takes up to `limit` of what is selected; whether it took as many.
 fn fill<'a>(
     listed: &mut Listed,
-    entries: impl Iterator<Item = &'a Arc<Entry>>,
+    entries: &mut impl Iterator<Item = &'a Arc<Entry>>,
     selection: &Selection,
     limit: usize,
-    prefix: &str,
-) {
+) -> bool {
     let everything = selection.is_everything();
     for entry in entries {
-        if !everything && !selection.matches(&listed.resource, entry) {
-            continue;
+        if everything || selection.matches(&listed.resource, entry) {
+            listed.entries.push(entry.clone());
+            if listed.entries.len() == limit {
+                return true;
+            }
         }
-        if listed.entries.len() == limit {
-            let last = listed.entries.last().map_or("", |entry| entry.key.as_str());
-            let start = last.strip_prefix(prefix).unwrap_or(last).to_owned();
-            listed.continue_token = write_token(i64::try_from(listed.revision).unwrap_or(0), start);
-            return;
-        }
-        listed.entries.push(entry.clone());
     }
+    false
 }
 
 /// `start` is the last key of the page; a token names the first key after it.

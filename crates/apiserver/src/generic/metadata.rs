@@ -1,7 +1,5 @@
 //! What the engine does to metadata and defaults of every kind.
 
-use std::collections::BTreeSet;
-
 use api::facts;
 use apimachinery::field::{Errors, Path};
 use apimachinery::status::GroupKind;
@@ -79,35 +77,33 @@ pub(crate) fn drop_system_fields(object: &mut Value) {
     }
 }
 
-/// Drops owner references that repeat a uid and warns of them.
-pub(crate) fn deduplicate_owners(object: &mut Value, warnings: &mut Vec<String>) {
+/// Drops owner references that repeat others and warns of them: of what was
+/// sent, or of what it became `after_mutation`.
+pub(crate) fn deduplicate_owners(object: &mut Value, after_mutation: bool, warnings: &mut Vec<String>) {
     let owners = &object["metadata"]["ownerReferences"];
     if owners.items().len() < 2 {
         return;
     }
-    let mut seen = BTreeSet::new();
-    let mut repeated = BTreeSet::new();
+    let mut kept: Vec<&Value> = Vec::with_capacity(owners.items().len());
+    let mut repeated = Vec::new();
     for owner in owners.items() {
-        if !seen.insert(owner["uid"].text()) {
-            repeated.insert(owner["uid"].text().to_owned());
+        if kept.contains(&owner) {
+            repeated.push(owner["uid"].text().to_owned());
+        } else {
+            kept.push(owner);
         }
     }
     if repeated.is_empty() {
         return;
     }
+    let kept: Vec<Value> = kept.into_iter().cloned().collect();
+    object.entry("metadata").set("ownerReferences", kept);
+    let when = if after_mutation { " after mutating admission happens" } else { "" };
     warnings.push(format!(
-        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
-         reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
-        repeated.into_iter().collect::<Vec<_>>().join(", ")
+        ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and \
+         may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        repeated.join(", ")
     ));
-    let mut seen: Vec<Value> = Vec::new();
-    if let Some(Value::Array(owners)) = object.entry("metadata").get_mut("ownerReferences") {
-        owners.retain(|owner| {
-            let new = !seen.contains(&owner["uid"]);
-            seen.push(owner["uid"].clone());
-            new
-        });
-    }
 }
 
 /// Whether an object is of the kind that the path names; otherwise nothing

@@ -199,14 +199,12 @@ impl ApiServer {
                 configuration.report(options.validation, warnings)?;
                 metadata::match_namespace(&mut applied, &resource, &target.namespace)?;
                 check_name(&applied, &target.name)?;
-                metadata::deduplicate_owners(&mut applied, warnings);
                 return Ok(Made::Owned(applied));
             }
             let live = live.ok_or_else(|| target.not_found())?;
             let mut patched = patch.apply_to(live, &target.expected(), options.validation, warnings)?;
             metadata::match_namespace(&mut patched, &resource, &target.namespace)?;
             check_name(&patched, &target.name)?;
-            metadata::deduplicate_owners(&mut patched, warnings);
             metadata::default(&resource, version, &mut patched, self.edge.clock.now());
             Ok(Made::Plain(patched))
         };

@@ -43,7 +43,7 @@ impl ApiServer {
         let mut sent = input::decode(input, &target.expected(), options.validation, warnings)?;
         metadata::match_namespace(&mut sent, &target.resource, &target.namespace)?;
         check_name(&sent, &target.name)?;
-        metadata::deduplicate_owners(&mut sent, warnings);
+        metadata::deduplicate_owners(&mut sent, false, warnings);
         metadata::default(&target.resource, version, &mut sent, self.edge.clock.now());
         let uid = meta::uid(&sent).to_owned();
         let may_create = target.subresource.is_empty() && target.resource.strategy.creates_on_update();
@@ -205,6 +205,7 @@ impl ApiServer {
 
         let admission = attempt.admission(Operation::Update, &target.name, Some(old));
         self.mutate(&admission, resource, &mut object, notes).await?;
+        metadata::deduplicate_owners(&mut object, true, warnings);
         if let Storage::Stored { schema: Some(schema), .. } = &resource.storage {
             schema::forget_empties(facts::types(), *schema, &mut object, old);
         }

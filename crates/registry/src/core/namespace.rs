@@ -44,6 +44,10 @@ impl Strategy for Namespace {
         keep_in(object, old, "spec", "finalizers");
     }
 
+    fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
+        if subresource == "finalize" { &[&["status"]] } else { &[] }
+    }
+
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         let mut errors = Errors::new();
         let spec = Path::Root.child("spec");
