@@ -8,10 +8,11 @@ use std::sync::Arc;
 use apimachinery::{Value, json};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use store::{Entry, Key, Snapshot};
+use store::{Entry, Key, Snapshot, Trigger};
 
 use crate::Header;
 use crate::catalogue::{Catalogue, Resource};
+use crate::header::trigger_name;
 
 /// Everything as it was at one moment.
 #[derive(Clone)]
@@ -76,6 +77,26 @@ impl View {
         // Arcs alone are collected: a listing borrows nothing of its prefix.
         let entries: Vec<Arc<Entry>> = self.snapshot.range(&prefix, None).cloned().collect();
         Box::new(entries.into_iter().map(move |entry| Stored { entry, resource: resource.clone() }))
+    }
+
+    /// Objects of a resource whose `field` is `value`, in all namespaces, without
+    /// a look at any other; nothing where no trigger is on the field.
+    pub fn selected(
+        &self,
+        group: &str,
+        plural: &str,
+        field: &str,
+        value: &str,
+    ) -> impl Iterator<Item = Stored> + use<> {
+        let chosen = self.catalogue.resource(group, plural).and_then(|resource| {
+            let mut fields = resource.selectable.iter().filter(|known| known.trigger && known.name == field);
+            let trigger = Trigger::new(trigger_name(fields.next()?)?, value);
+            let entries = self.snapshot.by_trigger(resource.prefix()?, &trigger);
+            Some((resource.clone(), entries.cloned().collect::<Vec<_>>()))
+        });
+        chosen.into_iter().flat_map(|(resource, entries)| {
+            entries.into_iter().map(move |entry| Stored { entry, resource: resource.clone() })
+        })
     }
 
     /// The index `T`, computed where its sources changed since the last time.

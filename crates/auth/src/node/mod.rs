@@ -1,7 +1,7 @@
 //! The Node authorizer: a kubelet may do what its node needs and no more.
 //! Secrets, config maps and claims only where one of its pods names them.
 
-mod graph;
+mod relations;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use apiserver::{Action, Authorizer, Decision, UserInfo, View};
 
 use crate::rbac::Rule;
-pub use graph::{Graph, Kind};
+use relations::{Kind, is_related};
 
 /// The group of kubelets.
 pub const SYSTEM_NODES: &str = "system:nodes";
@@ -102,7 +102,7 @@ fn named(node: &str, action: &Action<'_>, view: &View, kind: Kind) -> Allowed {
 }
 
 fn related(node: &str, action: &Action<'_>, view: &View, kind: Kind) -> Allowed {
-    if view.derived::<Graph>().names(node, kind, action.namespace, action.name) {
+    if is_related(view, node, kind, action.namespace, action.name) {
         return Ok(());
     }
     Err(format!("no relationship found between node '{node}' and this object").into())

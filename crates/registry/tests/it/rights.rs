@@ -48,6 +48,48 @@ async fn a_role_grants_in_its_namespace_and_no_more_than_one_holds() {
 }
 
 #[tokio::test]
+async fn a_node_reads_what_its_pods_name() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let accounts = Resource::new("", "v1", "serviceaccounts");
+    admin.create(&accounts, "default", value!({"metadata": {"name": "default"}})).await.expect("an account");
+    let secrets = Resource::new("", "v1", "secrets");
+    for name in ["mine", "stored", "other"] {
+        admin.create(&secrets, "default", value!({"metadata": {"name": name}})).await.expect("a secret");
+    }
+    let volume = value!({"metadata": {"name": "v"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"},
+        "claimRef": {"namespace": "default", "name": "data"},
+        "csi": {"driver": "d", "volumeHandle": "h",
+            "nodeStageSecretRef": {"namespace": "default", "name": "stored"}}
+    }});
+    let volumes = Resource::new("", "v1", "persistentvolumes");
+    admin.create(&volumes, "", volume).await.expect("a volume");
+    let pod = value!({"metadata": {"name": "p"}, "spec": {
+        "nodeName": "n1", "containers": [{"name": "c", "image": "i"}],
+        "volumes": [{"name": "a", "secret": {"secretName": "mine"}},
+            {"name": "b", "persistentVolumeClaim": {"claimName": "data"}}]
+    }});
+    admin.create(&PODS, "default", pod).await.expect("a pod");
+
+    let node = |name: &str| cluster.client(&format!("system:node:{name}"), &["system:nodes"]);
+    for (name, object, readable) in [
+        ("n1", "mine", true),
+        ("n1", "stored", true),
+        ("n1", "other", false),
+        ("n2", "mine", false),
+        ("n2", "stored", false),
+    ] {
+        let read = node(name).get(&secrets, "default", object).await;
+        assert_eq!(read.is_ok(), readable, "{name} {object}");
+    }
+    assert!(node("n1").get(&volumes, "", "v").await.is_ok());
+    assert!(node("n2").get(&volumes, "", "v").await.is_err());
+    assert!(node("n1").get(&PODS, "default", "p").await.is_ok());
+    assert!(node("n2").get(&PODS, "default", "p").await.is_err());
+}
+
+#[tokio::test]
 async fn namespaces_must_exist_and_some_never_end() {
     let cluster = Cluster::start().await;
     let admin = cluster.admin();
