@@ -5,8 +5,6 @@ use apimachinery::quantity::Quantity;
 use apimachinery::{Status, Value};
 use apiserver::{Admission, AdmissionPlugin, Notes, Operation};
 
-use crate::default_toleration_seconds::push;
-
 /// See the module.
 pub(crate) struct RuntimeClass;
 
@@ -75,13 +73,54 @@ fn apply(pod: &mut Value, class: &Value) -> Result<(), String> {
             None => pod.entry("spec").entry("nodeSelector").set(key.to_owned(), value.clone()),
         }
     }
-    for toleration in class["scheduling"]["tolerations"].items() {
-        let tolerations = pod.entry("spec").entry("tolerations");
-        if !tolerations.items().contains(toleration) {
-            push(tolerations, toleration.clone());
+    if !class["scheduling"].is_null() {
+        let (own, more) = (&pod["spec"]["tolerations"], &class["scheduling"]["tolerations"]);
+        let merged = merge(own.items().iter().chain(more.items()).collect());
+        if own.items() != merged.as_slice() {
+            pod.entry("spec").set("tolerations", merged);
         }
     }
     Ok(())
+}
+
+/// Tolerations without those that another tolerates too.
+fn merge(all: Vec<&Value>) -> Vec<Value> {
+    let mut merged: Vec<&Value> = Vec::new();
+    for (at, toleration) in all.iter().enumerate() {
+        let mut later = all[at + 1..].iter();
+        if !merged.iter().any(|other| covers(other, toleration))
+            && !later.any(|other| other != toleration && covers(other, toleration))
+        {
+            merged.push(toleration);
+        }
+    }
+    merged.into_iter().cloned().collect()
+}
+
+/// Whether `wide` tolerates whatever `toleration` does.
+fn covers(wide: &Value, toleration: &Value) -> bool {
+    let same = |field: &str| wide[field].text() == toleration[field].text();
+    let says = |field: &str| !wide[field].text().is_empty();
+    if wide == toleration {
+        return true;
+    }
+    // No key with Exists is any key, and no effect is any effect.
+    let is_any_key = !says("key") && wide["operator"].text() == "Exists";
+    let is_key_covered = same("key") || is_any_key;
+    let is_effect_covered = same("effect") || !says("effect");
+    if !is_key_covered || !is_effect_covered {
+        return false;
+    }
+    if wide["effect"].text() == "NoExecute"
+        && let Some(seconds) = wide["tolerationSeconds"].as_i64()
+        && toleration["tolerationSeconds"].as_i64().is_none_or(|other| other > seconds)
+    {
+        return false;
+    }
+    match wide["operator"].text() {
+        "" | "Equal" => toleration["operator"].text() == "Equal" && same("value"),
+        operator => operator == "Exists",
+    }
 }
 
 fn same_amounts(one: &Value, other: &Value) -> bool {
@@ -95,6 +134,29 @@ mod tests {
     use apimachinery::value;
 
     use super::*;
+
+    #[test]
+    fn tolerations_that_others_cover_go() {
+        let any = value!({"operator": "Exists"});
+        let ready =
+            value!({"key": "r", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+        let longer = value!({"key": "r", "operator": "Exists", "effect": "NoExecute"});
+        let equal = value!({"key": "k", "operator": "Equal", "value": "v"});
+        let plain = value!({"key": "k", "value": "v"});
+        let cases = [
+            (vec![&ready, &any], vec![&any]),
+            (vec![&any, &ready], vec![&any]),
+            (vec![&ready, &longer], vec![&longer]),
+            (vec![&ready, &ready], vec![&ready]),
+            (vec![&equal, &plain], vec![&plain]),
+            (vec![&plain, &equal], vec![&plain]),
+            (vec![&ready, &equal], vec![&ready, &equal]),
+        ];
+        for (all, kept) in cases {
+            let said = format!("{all:?}");
+            assert_eq!(merge(all).iter().collect::<Vec<_>>(), kept, "{said}");
+        }
+    }
 
     #[test]
     fn a_class_gives_overhead_and_rules() {

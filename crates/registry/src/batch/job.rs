@@ -151,6 +151,11 @@ fn select_own_pods(object: &mut Value) {
     }
     let uid = meta::uid(object).to_owned();
     let name = meta::name(object).to_owned();
+    // Labels that a Job has from its template are the template's own in
+    // upstream: what joins them there is the Job's too.
+    if object["metadata"]["labels"] == object["spec"]["template"]["metadata"]["labels"] {
+        object.entry("metadata").remove("labels");
+    }
     let labels = object.entry_at(&["spec", "template", "metadata", "labels"]);
     for (label, value) in
         [(LEGACY_CONTROLLER_UID, &uid), (LEGACY_JOB_NAME, &name), (CONTROLLER_UID, &uid), (JOB_NAME, &name)]
@@ -225,6 +230,12 @@ mod tests {
             value!({"batch.kubernetes.io/controller-uid": "u"})
         );
         assert_eq!(job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]);
+        let labels = value!({"a": "b"});
+        let mut job = value!({"metadata": {"name": "j", "uid": "u", "labels": labels.clone()},
+            "spec": {"template": {"metadata": {"labels": labels}}}});
+        select_own_pods(&mut job);
+        assert_eq!(job["metadata"]["labels"]["a"].text(), "b");
+        assert_eq!(job["metadata"]["labels"]["job-name"].text(), "j");
         assert_eq!(job["metadata"]["labels"]["job-name"].text(), "j");
         let mut manual = made(value!({"manualSelector": true, "selector": {"matchLabels": {"a": "b"}}}));
         select_own_pods(&mut manual);

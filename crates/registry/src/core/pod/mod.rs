@@ -188,22 +188,34 @@ impl Strategy for Resize {
         object["spec"] != old["spec"]
     }
 
-    /// Takes over resources and resize policies of containers that are there
-    /// already, and the resources of the pod.
+    /// Takes over resources and resize policies of containers, and the resources
+    /// of the pod. Containers that are others than before are left to
+    /// validation.
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        let lists = ["containers", "initContainers"];
+        let count = |pod: &Value, list: &str| pod["spec"][list].items().len();
+        if lists.iter().any(|list| count(object, list) != count(old, list)) {
+            return;
+        }
         let mut spec = old["spec"].clone();
-        for list in ["containers", "initContainers"] {
-            for container in crate::changes::items(&mut spec, list) {
-                let name = container["name"].text().to_owned();
-                let wanted = object["spec"][list].items().iter().find(|other| other["name"].text() == name);
+        for list in lists {
+            let wanted = object["spec"][list].items();
+            let containers = crate::changes::items(&mut spec, list);
+            if containers.iter().zip(wanted).any(|(known, wanted)| known["name"] != wanted["name"]) {
+                let wanted = object["spec"][list].clone();
+                spec.set(list, wanted);
+                continue;
+            }
+            for (container, wanted) in containers.iter_mut().zip(wanted) {
                 for field in ["resources", "resizePolicy"] {
-                    if let Some(wanted) = wanted {
-                        keep(container, wanted, field);
-                    }
+                    keep(container, wanted, field);
                 }
             }
         }
-        keep(&mut spec, &object["spec"], "resources");
+        // Who does not know the resources of pods does not mean to drop them.
+        if !object["spec"]["resources"].is_null() {
+            keep(&mut spec, &object["spec"], "resources");
+        }
         object.set("spec", spec);
         keep(object, old, "status");
     }
