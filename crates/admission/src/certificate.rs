@@ -7,6 +7,7 @@ use apimachinery::{Status, Value};
 use apiserver::{Action, Admission, AdmissionPlugin, Authorizer, Notes, Operation};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use crate::rbac_escalation::may;
 
@@ -116,9 +117,9 @@ impl AdmissionPlugin for CertificateSubjectRestriction {
         if spec["signerName"].text() != CLIENT_SIGNER {
             return Ok(());
         }
-        let masters = decode_base64(spec["request"].text())
-            .is_some_and(|pem| organizations(&pem).iter().any(|group| group == "system:masters"));
-        if masters {
+        let is_masters = |part: &AttributeTypeAndValue<'_>| part.as_str() == Ok("system:masters");
+        let masters = subject(&spec["request"], |subject| subject.iter_organization().any(is_masters));
+        if masters == Ok(true) {
             let why = format!("use of {CLIENT_SIGNER} signer with system:masters group is not allowed");
             return Err(admission.forbid(object, why));
         }
@@ -126,15 +127,17 @@ impl AdmissionPlugin for CertificateSubjectRestriction {
     }
 }
 
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
+/// What `read` finds in the subject of a PKCS#10 request: PEM in base64, as it
+/// stands in `spec.request`; otherwise why it is none.
+pub(crate) fn subject<T>(request: &Value, read: impl FnOnce(&X509Name<'_>) -> T) -> Result<T, String> {
     use base64::Engine;
-    base64::engine::general_purpose::STANDARD.decode(text).ok()
-}
-
-/// The organizations that a PKCS#10 request in PEM asks for; none where it cannot be read.
-fn organizations(pem: &[u8]) -> Vec<String> {
-    let Ok((_, block)) = x509_parser::pem::parse_x509_pem(pem) else { return Vec::new() };
-    let Ok((_, request)) = X509CertificationRequest::from_der(&block.contents) else { return Vec::new() };
-    let subject = &request.certification_request_info.subject;
-    subject.iter_organization().filter_map(|part| part.as_str().ok()).map(str::to_owned).collect()
+    let pem = base64::engine::general_purpose::STANDARD.decode(request.text()).unwrap_or_default();
+    let block = x509_parser::pem::parse_x509_pem(&pem).ok().map(|(_, block)| block);
+    let Some(block) = block.filter(|block| block.label == "CERTIFICATE REQUEST") else {
+        return Err("PEM block type must be CERTIFICATE REQUEST".into());
+    };
+    match X509CertificationRequest::from_der(&block.contents) {
+        Ok((_, request)) => Ok(read(&request.certification_request_info.subject)),
+        Err(error) => Err(error.to_string()),
+    }
 }

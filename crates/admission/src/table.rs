@@ -37,7 +37,7 @@ pub fn plugins(
         NamespaceLifecycle.into(),
         LimitRanger.into(),
         ServiceAccount.into(),
-        NodeRestriction.into(),
+        NodeRestriction { authorizers: authorizers.clone() }.into(),
         TaintNodesByCondition.into(),
         PodSecurity.into(),
         Priority.into(),

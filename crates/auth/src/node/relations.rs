@@ -23,6 +23,10 @@ pub(super) enum Kind {
 
 /// Whether the object belongs to `node` or is named by a pod of it.
 pub(super) fn is_related(view: &View, node: &str, kind: Kind, namespace: &str, name: &str) -> bool {
+    let is_in_cluster = matches!(kind, Kind::Volume | Kind::Attachment | Kind::ResourceSlice);
+    if is_in_cluster != namespace.is_empty() {
+        return false;
+    }
     let says_node = |group: &str, plural: &str| {
         let object = view.get(group, plural, namespace, name);
         object.is_some_and(|object| object.tree()["spec"]["nodeName"].text() == node)
