@@ -142,6 +142,18 @@ impl Errors {
         self.0.append(&mut other.0);
     }
 
+    /// Without those that repeat another word for word (`ErrorList.ToAggregate`).
+    #[must_use]
+    pub fn distinct(self) -> Self {
+        let mut kept: Vec<Error> = Vec::with_capacity(self.0.len());
+        for error in self.0 {
+            if !kept.contains(&error) {
+                kept.push(error);
+            }
+        }
+        Self(kept)
+    }
+
     fn add(&mut self, kind: Kind, path: &Path<'_>, value: Option<&Value>, detail: &str) {
         let mut body = kind.words().to_owned();
         if let Some(value) = value {
@@ -285,6 +297,17 @@ pub fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_told_once() {
+        let path = Path::Root.child("spec");
+        let mut errors = Errors::new();
+        errors.required(&path, "");
+        errors.invalid(&path, "x", "is bad");
+        errors.required(&path, "");
+        assert_eq!(errors.clone().distinct().len(), 2);
+        assert_eq!(errors.distinct().iter().next().map(|error| error.field.as_str()), Some("spec"));
+    }
 
     #[test]
     fn paths_and_words_are_those_of_upstream() {

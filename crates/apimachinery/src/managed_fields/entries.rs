@@ -274,7 +274,9 @@ pub(super) fn new_entry(who: &Identity<'_>, api_version: &str, time: &str, field
 /// A client's entry with canonical fields; `None` where it cannot be read.
 fn read_entry(entry: &Value) -> Option<Value> {
     let identity = Identity::of(entry);
-    if !matches!(identity.operation, "Apply" | "Update") || entry["apiVersion"].text().is_empty() {
+    let is_known =
+        matches!(identity.operation, "Apply" | "Update") && entry["fieldsType"].text() == "FieldsV1";
+    if !is_known || entry["apiVersion"].text().is_empty() {
         return None;
     }
     let fields = match &entry["fieldsV1"] {

@@ -221,6 +221,12 @@ pub trait Strategy: Send + Sync + 'static {
         false
     }
 
+    /// Whether an error that is found twice is told twice: kinds whose rules
+    /// upstream declares (all of its own) tell each once.
+    fn repeats_errors(&self) -> bool {
+        false
+    }
+
     /// After this time the object deletes itself.
     fn time_to_live(&self, _object: &Value) -> Option<Duration> {
         None

@@ -218,7 +218,7 @@ impl ApiServer {
             }
         }
         if !errors.is_empty() {
-            return Err(Status::invalid(metadata::kind_of(resource, object), &name, &errors));
+            return Err(metadata::invalid(resource, object, &name, errors));
         }
         warnings.extend(strategy.warnings(&context, object, None));
         resource.warn_ineffective(object, warnings);

@@ -121,8 +121,14 @@ pub(crate) fn has_kind(target: &Target, object: &Value, errors: &mut Errors) -> 
     errors.is_empty()
 }
 
+/// The refusal of an object with these errors.
+pub(crate) fn invalid(resource: &Resource, object: &Value, name: &str, errors: Errors) -> Status {
+    let errors = if resource.strategy.repeats_errors() { errors } else { errors.distinct() };
+    Status::invalid(kind_of(resource, object), name, &errors)
+}
+
 /// The kind that a refusal names: a custom object's own.
-pub(crate) fn kind_of<'a>(resource: &'a Resource, object: &'a Value) -> GroupKind<'a> {
+fn kind_of<'a>(resource: &'a Resource, object: &'a Value) -> GroupKind<'a> {
     match resource.is_custom() {
         true => GroupKind { group: &resource.group, kind: object["kind"].text() },
         false => resource.group_kind(),

@@ -237,7 +237,7 @@ impl ApiServer {
             }
         };
         if !errors.is_empty() {
-            return Err(Status::invalid(metadata::kind_of(resource, &object), &target.name, &errors));
+            return Err(metadata::invalid(resource, &object, &target.name, errors));
         }
         warnings.extend(strategy.warnings(&context, &object, Some(old)));
         if target.subresource.is_empty() {

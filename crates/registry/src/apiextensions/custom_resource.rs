@@ -198,6 +198,10 @@ fn replicas(object: &Value, path: &[apiserver::Text], errors: &mut Errors) {
 }
 
 impl Strategy for CustomResource {
+    fn repeats_errors(&self) -> bool {
+        true
+    }
+
     fn default(&self, _: &str, object: &mut Value) {
         structural::default(object, &self.schema);
     }

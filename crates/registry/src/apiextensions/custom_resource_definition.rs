@@ -16,6 +16,10 @@ pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub struct CustomResourceDefinition;
 
 impl Strategy for CustomResourceDefinition {
+    fn repeats_errors(&self) -> bool {
+        true
+    }
+
     fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
         crate::changes::metadata_of_status(subresource)
     }

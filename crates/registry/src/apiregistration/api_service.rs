@@ -17,6 +17,10 @@ const MOST_VERSION_PRIORITY: i64 = 1000;
 pub struct ApiService;
 
 impl Strategy for ApiService {
+    fn repeats_errors(&self) -> bool {
+        true
+    }
+
     fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
         crate::changes::metadata_of_status(subresource)
     }
