@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Option<Timestamp> {
 }
 
 /// The canonical text of a `Time`; `None` for Go's zero time, which is null.
-pub(crate) fn canonical(text: &str) -> Result<Option<String>, String> {
+pub fn canonical(text: &str) -> Result<Option<String>, String> {
     if is_canonical(text.as_bytes()) {
         return Ok((text != "0001-01-01T00:00:00Z").then(|| text.to_owned()));
     }

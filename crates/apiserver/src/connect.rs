@@ -21,6 +21,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
 use crate::endpoint::{self, Endpoint};
+use crate::extend::node::node_address;
 use crate::generic::Target;
 use crate::links::Prefix;
 use crate::pipeline::Head;
@@ -139,6 +140,9 @@ impl ApiServer {
                 // A command may not be run with the right to read alone.
                 self.allow(&create_action(user, target), &view)?;
             }
+            if target.subresource == "portforward" {
+                endpoint::ports(&head.query)?;
+            }
             if upgrades {
                 self.admit_connection(target, route, &head.query, user, &view).await?;
             }
@@ -165,7 +169,7 @@ impl ApiServer {
                 "this server has no way to nodes: it serves the API alone",
             ));
         };
-        let stream = dial(&*connector, &endpoint).await?;
+        let stream = dial(&*connector, target, &endpoint).await?;
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let mut request = forwarded(&head, &endpoint, body)?;
         if streams {
@@ -267,12 +271,21 @@ impl ApiServer {
     }
 }
 
-async fn dial(connector: &dyn NodeConnector, endpoint: &Endpoint) -> Result<Box<dyn NodeStream>, Status> {
+async fn dial(
+    connector: &dyn NodeConnector,
+    target: &Target,
+    endpoint: &Endpoint,
+) -> Result<Box<dyn NodeStream>, Status> {
     let dialed = match endpoint {
         Endpoint::Node { name, object, .. } => connector.connect_node(name, object.clone()).await,
         Endpoint::Address { address, port, tls, .. } => connector.connect_address(address, *port, *tls).await,
     };
     dialed.map_err(|why| match endpoint {
+        // Upstream gives the error of its client as it is.
+        Endpoint::Node { object, path, .. } if target.subresource == "log" => match node_address(object) {
+            Ok((address, port)) => Status::unknown(format!("Get \"https://{address}:{port}{path}\": {why}")),
+            Err(status) => status,
+        },
         Endpoint::Node { .. } => Status::internal(why),
         Endpoint::Address { .. } => {
             Status::service_unavailable(format!("error trying to reach service: {why}"))
@@ -303,7 +316,8 @@ fn connect_options(target: &Target, route: &Route, query: &Query) -> Value {
             Type::String => query.get(field.json).unwrap_or("").into(),
             Type::List(Type::String) => Value::Array(texts().map(Value::from).collect()),
             Type::List(Type::Int32) => {
-                Value::Array(texts().filter_map(|text| text.parse::<i64>().ok()).map(Value::from).collect())
+                let ports = endpoint::ports(query).unwrap_or_default().into_iter();
+                Value::Array(ports.map(|port| Value::from(i64::from(port))).collect())
             }
             _ => continue,
         };

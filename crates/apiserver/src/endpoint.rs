@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use apimachinery::{Status, Value};
+use apimachinery::{Status, Value, time};
 use edge::Random;
 
 use crate::View;
+use crate::extend::node::node_address;
 use crate::generic::Target;
 use crate::query::{self, Query};
 use crate::route::Route;
@@ -43,6 +44,9 @@ impl Endpoint {
 /// The node of a pod, and the path of its server for this stream. None for the
 /// log of a pod that no node has.
 pub(crate) fn of_pod_stream(view: &View, target: &Target, query: &Query) -> Result<Option<Endpoint>, Status> {
+    if target.subresource == "log" {
+        check_log(query, &target.name)?;
+    }
     let pod = view.get("", "pods", &target.namespace, &target.name).ok_or_else(|| target.not_found())?.tree();
     let (namespace, name) = (&target.namespace, &target.name);
     let container = match &*target.subresource {
@@ -57,26 +61,20 @@ pub(crate) fn of_pod_stream(view: &View, target: &Target, query: &Query) -> Resu
     };
     let path = match &*target.subresource {
         "log" => {
-            check_log(query)?;
-            for option in [
-                "follow",
-                "previous",
-                "timestamps",
-                "sinceSeconds",
-                "sinceTime",
-                "tailLines",
-                "limitBytes",
-                "stream",
-            ] {
-                if let Some(value) = query.get(option) {
-                    let value = if value.is_empty() { "true" } else { value };
+            for option in ["follow", "previous", "timestamps"] {
+                if query.is_set(option) {
+                    given.push((option.into(), "true".into()));
+                }
+            }
+            for option in ["sinceSeconds", "sinceTime", "tailLines", "limitBytes"] {
+                if let Some(value) = query.get(option).filter(|value| !value.is_empty()) {
                     given.push((option.into(), value.into()));
                 }
             }
             format!("/containerLogs/{namespace}/{name}/{container}")
         }
         "portforward" => {
-            given.extend(query.all("ports").map(|port| ("port".to_owned(), port.to_owned())));
+            given.extend(ports(query)?.into_iter().map(|port| ("port".to_owned(), port.to_string())));
             format!("/portForward/{namespace}/{name}")
         }
         stream => {
@@ -101,17 +99,36 @@ pub(crate) fn of_pod_stream(view: &View, target: &Target, query: &Query) -> Resu
     if node_name.is_empty() {
         return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
     }
-    let node = node(view, node_name)?;
+    let node = node(view, target, node_name)?;
+    node_address(&node)?;
     Ok(Some(Endpoint::Node { name: node_name.to_owned(), object: node, path: query::with(&path, &given) }))
 }
 
-fn node(view: &View, name: &str) -> Result<Arc<Value>, Status> {
-    match view.get("", "nodes", "", name) {
-        Some(node) => Ok(Arc::new(node.tree())),
-        None => {
-            Err(Status::not_found(apimachinery::status::GroupResource { group: "", resource: "nodes" }, name))
-        }
-    }
+/// The ports of PodPortForwardOptions: each `ports` is one, or several with commas.
+///
+/// # Errors
+/// 400: one is no port.
+pub(crate) fn ports(query: &Query) -> Result<Vec<u16>, Status> {
+    let read = |text: &str| {
+        text.parse::<u16>().map_err(|error| {
+            let why = match error.kind() {
+                std::num::IntErrorKind::PosOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            Status::bad_request(format!(
+                "cannot convert to []int32: strconv.ParseUint: parsing {}: {why}",
+                apimachinery::field::quote(text)
+            ))
+        })
+    };
+    query.all("ports").flat_map(|text| text.split(',')).map(read).collect()
+}
+
+/// A node; upstream says of one that is missing what the request is about.
+fn node(view: &View, target: &Target, name: &str) -> Result<Arc<Value>, Status> {
+    let node = view.get("", "nodes", "", name);
+    let node = node.ok_or_else(|| Status::not_stored(target.resource.group_resource(), name))?;
+    Ok(Arc::new(node.tree()))
 }
 
 /// The container that was asked for, or the only one.
@@ -119,58 +136,71 @@ fn container(pod: &Value, name: &str, asked: &str) -> Result<String, Status> {
     let names = |list: &str| -> Vec<String> {
         pod["spec"][list].items().iter().map(|container| container["name"].text().to_owned()).collect()
     };
-    let (containers, init, ephemeral) =
-        (names("containers"), names("initContainers"), names("ephemeralContainers"));
-    if asked.is_empty() {
-        if let ([only], true) = (containers.as_slice(), init.is_empty() && ephemeral.is_empty()) {
-            return Ok(only.clone());
-        }
-        if containers.len() == 1 {
-            return Ok(containers[0].clone());
-        }
-        let mut why = format!(
+    let all = ["initContainers", "containers", "ephemeralContainers"].map(names).concat();
+    if !asked.is_empty() {
+        return match all.into_iter().find(|name| name == asked) {
+            Some(name) => Ok(name),
+            None => Err(Status::bad_request(format!("container {asked} is not valid for pod {name}"))),
+        };
+    }
+    match names("containers").as_slice() {
+        [only] => Ok(only.clone()),
+        _ => Err(Status::bad_request(format!(
             "a container name must be specified for pod {name}, choose one of: [{}]",
-            containers.join(" ")
-        );
-        if !init.is_empty() {
-            why.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
-        }
-        if !ephemeral.is_empty() {
-            why.push_str(&format!(" or one of the ephemeral containers: [{}]", ephemeral.join(" ")));
-        }
-        return Err(Status::bad_request(why));
+            all.join(" ")
+        ))),
     }
-    if [containers, init, ephemeral].iter().any(|names| names.iter().any(|name| name == asked)) {
-        return Ok(asked.to_owned());
-    }
-    Err(Status::bad_request(format!("container {asked} is not valid for pod {name}")))
 }
 
-/// PodLogOptions that contradict themselves.
-fn check_log(query: &Query) -> Result<(), Status> {
+/// PodLogOptions that cannot be read or contradict themselves.
+fn check_log(query: &Query, name: &str) -> Result<(), Status> {
     use apimachinery::field::{Errors, Path};
     let mut errors = Errors::new();
     let path = |name| Path::child(&Path::Root, name);
-    for (name, least) in [("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1)] {
-        let Some(text) = query.get(name).filter(|text| !text.is_empty()) else { continue };
-        let Ok(value) = text.parse::<i64>() else {
-            return Err(Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")));
-        };
-        if value < least {
+    let seconds = query.number("sinceSeconds")?;
+    let since = query.get("sinceTime").filter(|text| !text.is_empty());
+    if let Some(since) = since {
+        time::canonical(since).map_err(Status::bad_request)?;
+    }
+    let mut least = |name, value: Option<i64>, least: i64| {
+        if let Some(value) = value.filter(|value| *value < least) {
             let why = format!("must be greater than{} 0", if least == 0 { " or equal to" } else { "" });
             errors.invalid(&path(name), value, &why);
         }
+    };
+    let (lines, bytes) = (query.number("tailLines")?, query.number("limitBytes")?);
+    least("tailLines", lines, 0);
+    least("limitBytes", bytes, 1);
+    if seconds.is_some() && since.is_some() {
+        let why = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+        errors.forbidden(&Path::Root.key(""), why);
+    } else {
+        least("sinceSeconds", seconds, 1);
     }
-    if query.get("sinceSeconds").is_some() && query.get("sinceTime").is_some() {
-        errors.forbidden(&Path::Root, "at most one of `sinceTime` or `sinceSeconds` may be specified");
+    if query.get("stream").is_some() {
+        // Behind a gate that v1.37 has off.
+        errors.forbidden(&path("stream"), "may not be specified");
     }
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Status::invalid(apimachinery::status::GroupKind { group: "", kind: "PodLogOptions" }, "", &errors))
+    Err(Status::invalid(apimachinery::status::GroupKind { group: "", kind: "PodLogOptions" }, name, &errors))
 }
 
-/// What a proxy path leads to. Names may be `name`, `name:port` or `scheme:name:port`.
+/// A name in a proxy's path: scheme, name and port of `name`, `name:port` or
+/// `scheme:name:port`.
+fn split(text: &str) -> Option<(&str, &str, &str)> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (scheme, name, port) = match *parts.as_slice() {
+        [name] => ("", name, ""),
+        [name, port] => ("", name, port),
+        [scheme, name, port] => (scheme, name, port),
+        _ => return None,
+    };
+    (!name.is_empty() && matches!(scheme, "" | "http" | "https")).then_some((scheme, name, port))
+}
+
+/// What a proxy path leads to.
 pub(crate) fn of_proxy(
     view: &View,
     target: &Target,
@@ -183,24 +213,19 @@ pub(crate) fn of_proxy(
         path.push('?');
         path.push_str(text);
     }
-    let parts: Vec<&str> = target.name.split(':').collect();
-    let (scheme, name, port) = match parts.as_slice() {
-        [name] => ("", *name, ""),
-        [name, port] => ("", *name, *port),
-        [scheme, name, port] => (*scheme, *name, *port),
-        _ => return Err(Status::bad_request(format!("invalid request {:?}", target.name))),
+    let Some((scheme, name, port)) = split(&target.name) else {
+        let kind = target.resource.kind.to_lowercase();
+        return Err(Status::bad_request(format!("invalid {kind} request {:?}", target.name)));
     };
     let tls = scheme == "https";
     match &*target.resource.resource {
         "nodes" => {
-            let object = node(view, name)?;
-            let own = object["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_i64();
-            if port.is_empty() || port.parse().ok() == own {
+            let object = node(view, target, name)?;
+            let (address, own) = node_address(&object)?;
+            let address = proxyable(&address)?;
+            if port.is_empty() || port.parse() == Ok(own) {
                 return Ok(Endpoint::Node { name: name.to_owned(), object, path });
             }
-            let addresses = object["status"]["addresses"].items();
-            let address = addresses.iter().find(|address| address["type"].text() == "InternalIP");
-            let address = proxyable(address.map_or("", |address| address["address"].text()))?;
             let port = port
                 .parse()
                 .map_err(|_| Status::bad_request(format!("invalid node request {:?}", target.name)))?;
@@ -292,7 +317,7 @@ pub enum Unresolved {
 }
 
 /// Address and port of a ready endpoint of a service, chosen at random. `asked`
-/// is a port by number or name; "" is the only one.
+/// is a port by number or name; "" is the one without a name.
 ///
 /// # Errors
 /// Nothing can be reached through the service.
@@ -314,19 +339,17 @@ fn resolve(
     random: &dyn Random,
     may_be: impl Fn(&Value) -> bool,
 ) -> Result<(String, u16), Unresolved> {
-    let service = view.get("", "services", namespace, name).ok_or(Unresolved::NoService)?.tree();
-    let ports = service["spec"]["ports"].items();
-    let number: Option<i64> = asked.parse().ok();
-    let chosen = ports.iter().find(|port| match (asked, number) {
-        ("", _) => ports.len() == 1 || port["name"].text().is_empty(),
-        (_, Some(number)) => port["port"].as_i64() == Some(number),
-        (text, None) => port["name"].text() == text,
-    });
-    let Some(chosen) = chosen else {
-        return Err(Unresolved::Unready(match number {
-            Some(number) => format!("no service port {number} found for service {name:?}"),
-            None => format!("no endpoints available for service {name:?}"),
-        }));
+    // A number is one of the service's; its name is what endpoints have.
+    let port_name = match asked.parse::<i64>() {
+        Err(_) => asked.to_owned(),
+        Ok(number) => {
+            let service = view.get("", "services", namespace, name).ok_or(Unresolved::NoService)?.tree();
+            let mut ports = service["spec"]["ports"].items().iter();
+            let port = ports.find(|port| port["port"].as_i64() == Some(number)).ok_or_else(|| {
+                Unresolved::Unready(format!("no service port {number} found for service {name:?}"))
+            })?;
+            port["name"].text().to_owned()
+        }
     };
     let mut candidates: Vec<(String, u16)> = Vec::new();
     for slice in view.list("discovery.k8s.io", "endpointslices", namespace) {
@@ -334,7 +357,7 @@ fn resolve(
             continue;
         }
         let slice = slice.tree();
-        let port = slice["ports"].items().iter().find(|port| port["name"].text() == chosen["name"].text());
+        let port = slice["ports"].items().iter().find(|port| port["name"].text() == port_name);
         let Some(port) =
             port.and_then(|port| port["port"].as_i64()).and_then(|port| u16::try_from(port).ok())
         else {
@@ -370,8 +393,47 @@ mod tests {
         assert_eq!(container(&two, "p", "i").unwrap(), "i");
         assert_eq!(
             container(&two, "p", "").unwrap_err().message,
-            "a container name must be specified for pod p, choose one of: [a b] or one of the init containers: [i]"
+            "a container name must be specified for pod p, choose one of: [i a b]"
         );
+    }
+
+    #[test]
+    fn names_in_proxy_paths_have_schemes_and_ports() {
+        for (text, expected) in [
+            ("a", Some(("", "a", ""))),
+            ("a:", Some(("", "a", ""))),
+            ("a:80", Some(("", "a", "80"))),
+            ("https:a:web", Some(("https", "a", "web"))),
+            ("ftp:a:80", None),
+            (":80", None),
+            ("http:a:80:9", None),
+        ] {
+            assert_eq!(split(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn log_options_are_checked() {
+        for (query, why) in [
+            ("tailLines=0&limitBytes=1&sinceSeconds=1&follow=x", ""),
+            ("tailLines=x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
+            (
+                "sinceTime=x",
+                "parsing time \"x\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"x\" as \"2006\"",
+            ),
+            ("tailLines=-1", "tailLines: Invalid value: -1: must be greater than or equal to 0"),
+            ("limitBytes=0", "limitBytes: Invalid value: 0: must be greater than 0"),
+            ("stream=All", "stream: Forbidden: may not be specified"),
+            (
+                "sinceSeconds=0&sinceTime=2026-01-01T00:00:00Z",
+                "[]: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
+            ),
+        ] {
+            let said =
+                check_log(&Query::parse(query), "p").err().map(|status| status.message).unwrap_or_default();
+            let said = said.strip_prefix("PodLogOptions \"p\" is invalid: ").unwrap_or(&said);
+            assert_eq!(said, why, "{query}");
+        }
     }
 
     #[test]

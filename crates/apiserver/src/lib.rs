@@ -55,7 +55,7 @@ pub use extend::definition::{
 };
 pub use extend::handler::{Answer, Call, Handler};
 pub use extend::identity::{Authenticator, CertificateDer, Credentials, Identity, UserInfo};
-pub use extend::node::{NodeConnector, NodeStream};
+pub use extend::node::{NodeConnector, NodeStream, node_address};
 pub use extend::strategy::{Arrange, Context, DeleteOptions, Grace, NameRule, Orphaning, Plain, Strategy};
 pub use generic::Owner;
 pub use header::{Header, HeaderIndexer};

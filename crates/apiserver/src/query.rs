@@ -40,7 +40,8 @@ impl Query {
         self.get(name).is_some_and(truth)
     }
 
-    fn number(&self, name: &str) -> Result<Option<i64>, Status> {
+    /// A whole number; None where it is absent.
+    pub fn number(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.get(name) {
             None => Ok(None),
             Some(text) => text.parse().map(Some).map_err(|_| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::Value;
-use apiserver::{NodeConnector, NodeStream};
+use apiserver::{NodeConnector, NodeStream, node_address};
 use async_trait::async_trait;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -30,9 +30,8 @@ impl Dialer {
 
 #[async_trait]
 impl NodeConnector for Dialer {
-    async fn connect_node(&self, node: &str, object: Arc<Value>) -> Result<Box<dyn NodeStream>, String> {
-        let (address, port) = node_endpoint(&object)
-            .ok_or_else(|| format!("node {node:?} has told neither an address nor a port of its server"))?;
+    async fn connect_node(&self, _node: &str, object: Arc<Value>) -> Result<Box<dyn NodeStream>, String> {
+        let (address, port) = node_address(&object).map_err(|status| status.message)?;
         let stream = dial(&address, port).await?;
         tls(&self.to_nodes, &address, stream).await
     }
@@ -46,17 +45,6 @@ impl NodeConnector for Dialer {
         let stream = dial(address, port).await?;
         if tls_wanted { tls(&self.to_anyone, address, stream).await } else { Ok(Box::new(stream)) }
     }
-}
-
-/// Where a Node says that its server listens.
-fn node_endpoint(node: &Value) -> Option<(String, u16)> {
-    let status = &node["status"];
-    let address = |kind: &str| {
-        status["addresses"].items().iter().find(|address| address["type"].text() == kind)?["address"].as_str()
-    };
-    let address = address("InternalIP").or_else(|| address("ExternalIP")).or_else(|| address("Hostname"))?;
-    let port = status["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_i64()?;
-    Some((address.to_owned(), u16::try_from(port).ok()?))
 }
 
 async fn dial(address: &str, port: u16) -> Result<TcpStream, String> {
@@ -93,23 +81,4 @@ async fn tls(
         .map_err(|_| format!("tls: {address}: handshake timeout"))?
         .map_err(|error| format!("tls: {address}: {error}"))?;
     Ok(Box::new(stream))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use apimachinery::value;
-
-    #[test]
-    fn a_node_is_found_at_its_internal_address() {
-        let node = value!({"status": {
-            "addresses": [
-                {"type": "Hostname", "address": "n1"},
-                {"type": "InternalIP", "address": "192.0.2.10"}
-            ],
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}}
-        }});
-        assert_eq!(node_endpoint(&node), Some(("192.0.2.10".into(), 10250)));
-        assert_eq!(node_endpoint(&value!({"status": {}})), None);
-    }
 }
