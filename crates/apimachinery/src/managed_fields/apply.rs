@@ -172,8 +172,11 @@ impl Attempt<'_> {
             owned.entry(owner.api_version()).or_default().unite(&owner.fields);
         }
         let made = match &mine {
-            Some(last) => prune(versions, shape, write.api_version, merged, &last.fields, &owned)
-                .map_err(|why| failed("prune fields", why))?,
+            Some(last) => {
+                let former = (last.api_version(), &last.fields);
+                prune(versions, shape, write.api_version, merged, former, &owned)
+                    .map_err(|why| failed("prune fields", why))?
+            }
             None => merged,
         };
         drop(owned);

@@ -14,8 +14,8 @@ use crate::Value;
 pub(super) type Owned<'a> = BTreeMap<&'a str, Set>;
 
 /// `merged` (in `api_version`) without what is in `last`, the applier's former
-/// fields, and neither in `owned` nor held by something that is. Paths of
-/// `last` count as they are, also where they were recorded in another version.
+/// fields as they were recorded in `last_version`, and neither in `owned` nor
+/// held by something that is.
 ///
 /// # Errors
 /// Why an object cannot be converted.
@@ -24,32 +24,43 @@ pub(super) fn prune(
     shape: Shape<'_>,
     api_version: &str,
     merged: Value,
-    last: &Set,
+    (last_version, last): (&str, &Set),
     owned: &Owned<'_>,
 ) -> Result<Value, String> {
-    let mut gone = last.clone();
-    if let Some(kept) = owned.get(api_version) {
-        gone.subtract(kept);
+    if last_version == api_version {
+        let mut gone = last.clone();
+        if let Some(kept) = owned.get(api_version) {
+            gone.subtract(kept);
+        }
+        if gone.is_empty() {
+            return Ok(merged);
+        }
     }
-    if gone.is_empty() {
-        return Ok(merged);
-    }
-    let last = with_named(shape, last);
-    let mut pruned = without(shape, &merged, &last);
-    // The request's own version goes first: what is required there may be
-    // needed to convert to another one.
-    if let Some(set) = owned.get(api_version) {
-        pruned = add_back(shape, &merged, &pruned, set);
-    }
-    for (other, set) in owned.iter().filter(|(other, _)| **other != api_version) {
-        let Some(there) = versions.shape(other) else { continue };
-        let (merged, cut) = (versions.convert(&merged, other)?, versions.convert(&pruned, other)?);
-        pruned = versions.convert(&add_back(there, &merged, &cut, set), api_version)?;
+    let there = if last_version == api_version { Some(shape) } else { versions.shape(last_version) };
+    // A version that is served no more cannot say what went.
+    let Some(there) = there.filter(|_| !last.is_empty()) else { return Ok(merged) };
+    let convert = |object: Value, version: &str| match object["apiVersion"].text() == version {
+        true => Ok(object),
+        false => versions.convert(&object, version),
+    };
+    let base = convert(merged, last_version)?;
+    let last = with_named(there, last);
+    let mut pruned = without(there, &base, &last);
+    // The version of what went goes first: what is required there may be needed
+    // to convert to another one.
+    let first = owned.get_key_value(last_version);
+    let others = owned.iter().filter(|(version, _)| **version != last_version);
+    let mut whole = base.clone();
+    for (version, set) in first.into_iter().chain(others) {
+        let Some(shape) = versions.shape(version) else { continue };
+        (whole, pruned) = (convert(whole, version)?, convert(pruned, version)?);
+        pruned = add_back(shape, &whole, &pruned, set);
     }
     // What nobody owns stays too, as far as it is not below what went.
-    let mut removed = with_named(shape, &fields::of(shape, &merged));
-    removed.subtract(&with_named(shape, &fields::of(shape, &pruned)));
-    Ok(without(shape, &merged, &removed.intersection(&last)))
+    let pruned = convert(pruned, last_version)?;
+    let mut removed = with_named(there, &fields::of(there, &base));
+    removed.subtract(&with_named(there, &fields::of(there, &pruned)));
+    convert(without(there, &base, &removed.intersection(&last)), api_version)
 }
 
 /// `merged` without what `pruned` lacks and `owned` does not name.

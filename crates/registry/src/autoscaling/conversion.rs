@@ -7,7 +7,7 @@
 use apimachinery::{Object, Status, Value, json, value};
 use apiserver::Conversion;
 
-use super::average_cpu;
+use super::{DEFAULT_PERCENT, average_cpu};
 
 /// The shape of `autoscaling/v1`.
 pub struct V1;
@@ -123,9 +123,11 @@ impl Conversion for V1 {
         let percent = spec.remove("targetCPUUtilizationPercentage").and_then(|percent| percent.as_i64());
         let mut metrics = others.unwrap_or_default();
         metrics.extend(percent.map(average_cpu));
-        if !metrics.is_empty() {
-            spec.set("metrics", metrics);
+        if metrics.is_empty() {
+            // Only here all metrics are known, so that only here the default can be.
+            metrics.push(average_cpu(DEFAULT_PERCENT));
         }
+        spec.set("metrics", metrics);
         if let Some(behavior) = behavior.filter(|behavior| behavior.members().next().is_some()) {
             spec.set("behavior", behavior);
         }
@@ -392,6 +394,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn without_metrics_the_cpu_counts() {
+        let mut object = value!({"apiVersion": "autoscaling/v1", "spec": {"maxReplicas": 5}});
+        V1.to_storage(&mut object).expect("converted");
+        assert_eq!(object["spec"]["metrics"], value!([(average_cpu(DEFAULT_PERCENT))]));
+    }
+
+    #[test]
     fn both_versions_hold_the_same() {
         let stored = value!({
             "apiVersion": "autoscaling/v2", "metadata": {"name": "h"},
@@ -451,6 +460,6 @@ mod tests {
             value!({"metadata": {"annotations": {"autoscaling.alpha.kubernetes.io/metrics": "{"}}});
         V1.to_storage(&mut object).expect("converted");
         assert!(object["metadata"]["annotations"].is_null());
-        assert!(object["spec"]["metrics"].is_null());
+        assert_eq!(object["spec"]["metrics"], value!([(average_cpu(DEFAULT_PERCENT))]));
     }
 }

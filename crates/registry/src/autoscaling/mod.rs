@@ -13,6 +13,9 @@ pub use conversion::V1;
 /// HorizontalPodAutoscaler.
 pub struct HorizontalPodAutoscaler;
 
+/// Of the requested cpu, where no metric is named.
+const DEFAULT_PERCENT: i64 = 80;
+
 fn average_cpu(percent: i64) -> Value {
     value!({
         "type": "Resource",
@@ -26,13 +29,13 @@ impl Strategy for HorizontalPodAutoscaler {
             let told = !object["metadata"]["annotations"][conversion::METRICS].is_null();
             let spec = object.entry("spec");
             if spec["targetCPUUtilizationPercentage"].is_null() && !told {
-                spec.set("targetCPUUtilizationPercentage", 80);
+                spec.set("targetCPUUtilizationPercentage", DEFAULT_PERCENT);
             }
             return;
         }
         let spec = object.entry("spec");
         if spec["metrics"].items().is_empty() {
-            spec.set("metrics", vec![average_cpu(80)]);
+            spec.set("metrics", vec![average_cpu(DEFAULT_PERCENT)]);
         }
         default_behavior(spec);
     }
@@ -84,7 +87,7 @@ mod tests {
     fn cpu_at_80_percent_is_the_default() {
         let mut v2 = value!({"spec": {"maxReplicas": 5}});
         HorizontalPodAutoscaler.default("v2", &mut v2);
-        assert_eq!(v2["spec"]["metrics"], Value::Array(vec![average_cpu(80)]));
+        assert_eq!(v2["spec"]["metrics"], Value::Array(vec![average_cpu(DEFAULT_PERCENT)]));
         let mut v1 = value!({"spec": {"maxReplicas": 5}});
         HorizontalPodAutoscaler.default("v1", &mut v1);
         assert_eq!(v1["spec"]["targetCPUUtilizationPercentage"].as_i64(), Some(80));
