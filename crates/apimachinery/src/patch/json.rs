@@ -18,11 +18,58 @@ pub struct Patch {
 #[derive(Clone, Debug)]
 struct Operation {
     op: String,
-    path: Option<String>,
-    from: Option<String>,
+    path: Member,
+    from: Member,
     /// `None` where the operation has none.
     value: Option<Value>,
 }
+
+/// A text of an operation.
+#[derive(Clone, Debug)]
+enum Member {
+    Text(String),
+    Missing,
+    /// The decoder's words on what is no text.
+    Wrong(String),
+}
+
+impl Member {
+    fn read(value: Value) -> Self {
+        match value {
+            Value::String(text) => Member::Text(text),
+            Value::Null => Member::Missing,
+            other => Member::Wrong(format!(
+                "json: cannot unmarshal {} into Go value of type string",
+                go_shape(&other)
+            )),
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Member::Text(text) => Some(text),
+            Member::Missing | Member::Wrong(_) => None,
+        }
+    }
+
+    /// The text, or the words of `operation` for want of it.
+    fn or_fail(&self, operation: &str, member: &str, missing: &str) -> Result<&str, Error> {
+        let fail = |why: &str| {
+            Err(Error::DoesNotApply(format!("{operation} operation failed to decode {member}: {why}")))
+        };
+        match self {
+            Member::Text(text) => Ok(text),
+            Member::Missing => fail(missing),
+            Member::Wrong(why) => fail(why),
+        }
+    }
+}
+
+/// The library's name of an operation without a name.
+const UNKNOWN: &str = "unknown";
+const MISSING: &str = "missing value";
+const NO_PATH: &str = "operation missing path field: missing value";
+const NO_FROM: &str = "operation, missing from field: missing value";
 
 impl Patch {
     /// Reads the body of an `application/json-patch+json` request.
@@ -46,6 +93,49 @@ impl Patch {
         Ok(Patch { operations, problems })
     }
 
+    /// Reads a patch that is no request: as the library alone reads it.
+    ///
+    /// # Errors
+    /// The decoder's words.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let wrong = |value: &Value, target: &str| {
+            Err(format!(
+                "json: cannot unmarshal {} into Go value of type jsonpatch.{target}",
+                go_shape(value)
+            ))
+        };
+        let items = match crate::json::parse(bytes).map_err(|error| error.to_string())? {
+            Value::Array(items) => items,
+            Value::Null => Vec::new(),
+            other => return wrong(&other, "Patch"),
+        };
+        let mut operations = Vec::with_capacity(items.len());
+        for item in items {
+            let members = match item {
+                Value::Object(members) => members,
+                Value::Null => Object::new(),
+                other => return wrong(&other, "Operation"),
+            };
+            let mut operation = Operation::default();
+            for (name, value) in members {
+                match name.as_ref() {
+                    "op" => operation.op = value.as_str().unwrap_or(UNKNOWN).to_owned(),
+                    "path" => operation.path = Member::read(value),
+                    "from" => operation.from = Member::read(value),
+                    "value" => operation.value = Some(value),
+                    _ => {}
+                }
+            }
+            operations.push(operation);
+        }
+        Ok(Patch { operations, problems: Vec::new() })
+    }
+
+    /// Whether it does nothing, for it has no operations.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
     /// What strict field validation reports: `json patch unknown field "[0].foo"`.
     pub fn problems(&self) -> &[String] {
         &self.problems
@@ -57,7 +147,7 @@ impl Patch {
     pub fn reached(&self) -> Value {
         let mut reached = Value::object();
         for operation in &self.operations {
-            for path in [&operation.path, &operation.from].into_iter().flatten() {
+            for path in [&operation.path, &operation.from].into_iter().filter_map(Member::text) {
                 let Some((parent, last)) = split(path) else {
                     if operation.op == "replace" || operation.op == "add" {
                         reached = Value::object();
@@ -110,15 +200,14 @@ fn read(at: usize, item: Value, problems: &mut Vec<String>) -> Result<Operation,
         Value::Null => Object::new(),
         other => return Err(wrong(&other, "value of type handlers.jsonPatchOp")),
     };
-    let mut operation = Operation { op: String::new(), path: None, from: None, value: None };
+    let mut operation = Operation::default();
     for (name, value) in members {
         let text = |value: Value| match value {
-            Value::String(text) => Ok(Some(text)),
-            Value::Null => Ok(None),
+            text @ (Value::String(_) | Value::Null) => Ok(Member::read(text)),
             other => Err(wrong(&other, &format!("struct field jsonPatchOp.{name} of type string"))),
         };
         match name.as_ref() {
-            "op" => operation.op = text(value)?.unwrap_or_default(),
+            "op" => operation.op = text(value)?.text().unwrap_or(UNKNOWN).to_owned(),
             "path" => operation.path = text(value)?,
             "from" => operation.from = text(value)?,
             "value" => operation.value = Some(value),
@@ -128,26 +217,21 @@ fn read(at: usize, item: Value, problems: &mut Vec<String>) -> Result<Operation,
     Ok(operation)
 }
 
+impl Default for Operation {
+    fn default() -> Self {
+        Self { op: UNKNOWN.to_owned(), path: Member::Missing, from: Member::Missing, value: None }
+    }
+}
+
 impl Operation {
     fn apply(&self, object: &mut Value, copied: &mut usize) -> Result<(), Error> {
-        let path = self.path.as_deref().ok_or_else(|| fails(&self.op, "missing path"))?;
         match self.op.as_str() {
-            "add" => add(object, path, self.given()),
-            "remove" => remove(object, path).map(drop),
-            "replace" => replace(object, path, self.given()),
-            "move" => {
-                let value = remove(object, self.source()?)?;
-                add(object, path, value)
-            }
-            "copy" => {
-                let value = find(object, self.source()?)?.clone();
-                *copied += size(&value);
-                if *copied > MAX_COPIED {
-                    return Err(fails("copy", "the copied values exceed the limit of 3 MiB"));
-                }
-                add(object, path, value)
-            }
-            "test" => self.test(object, path),
+            "add" => add(object, self.path.or_fail("add", "path", MISSING)?, self.given()),
+            "remove" => self.remove(object),
+            "replace" => self.replace(object),
+            "move" => self.relocate(object),
+            "copy" => self.copy(object, copied),
+            "test" => self.test(object),
             other => Err(Error::DoesNotApply(format!("Unexpected kind: {other}"))),
         }
     }
@@ -157,24 +241,95 @@ impl Operation {
         self.value.clone().unwrap_or_default()
     }
 
-    fn source(&self) -> Result<&str, Error> {
-        let from = self.from.as_deref().ok_or_else(|| fails(&self.op, "missing from"))?;
-        if from.is_empty() || from.contains('/') {
-            Ok(from)
-        } else {
-            Err(fails(&self.op, &format!("doc is missing from path: {from:?}")))
+    fn remove(&self, object: &mut Value) -> Result<(), Error> {
+        let path = self.path.or_fail("remove", "path", MISSING)?;
+        let Some((holder, key)) = holder(object, path) else {
+            return Err(fails("remove", &format!("doc is missing path: \"{path}\": missing value")));
+        };
+        take(holder, &key).map_err(|why| error_in("remove", "path", path, &why))
+    }
+
+    fn replace(&self, object: &mut Value) -> Result<(), Error> {
+        let path = self.path.or_fail("replace", "path", NO_PATH)?;
+        if path.is_empty() {
+            return match self.given() {
+                whole @ (Value::Object(_) | Value::Array(_)) => {
+                    *object = whole;
+                    Ok(())
+                }
+                // The library wraps an error that is none.
+                _ => Err(Error::DoesNotApply(
+                    "replace operation value must be object or array: %!w(<nil>)".into(),
+                )),
+            };
+        }
+        let missing =
+            |what: &str| Err(fails("replace", &format!("doc is missing {what}: {path}: missing value")));
+        match holder(object, path) {
+            // The library looks the member up and takes "not there" for a null one.
+            Some((Value::Object(members), key)) => {
+                members.insert(key, self.given());
+                Ok(())
+            }
+            Some((Value::Array(items), key)) => match index(&key, items.len()) {
+                Ok(at) => {
+                    items[at] = self.given();
+                    Ok(())
+                }
+                Err(_) => missing("key"),
+            },
+            _ => missing("path"),
         }
     }
 
-    fn test(&self, object: &Value, path: &str) -> Result<(), Error> {
+    fn relocate(&self, object: &mut Value) -> Result<(), Error> {
+        let from = self.from.or_fail("move", "from", NO_FROM)?;
+        let Some((holder_of_source, key)) = holder(object, from) else {
+            return Err(fails("move", &format!("doc is missing from path: {from}: missing value")));
+        };
+        let in_source = |why: String| error_in("move", "path", &key, &why);
+        let value = look(holder_of_source, &key).map_err(in_source)?.cloned().unwrap_or_default();
+        take(holder_of_source, &key).map_err(in_source)?;
+        let path = self.path.or_fail("move", "path", NO_PATH)?;
+        let Some((holder, key)) = holder(object, path) else {
+            return Err(fails("move", &format!("doc is missing destination path: {path}: missing value")));
+        };
+        put(holder, key, value).map_err(|why| error_in("move", "path", path, &why))
+    }
+
+    fn copy(&self, object: &mut Value, copied: &mut usize) -> Result<(), Error> {
+        let from = self.from.or_fail("copy", "from", NO_FROM)?;
+        let Some((source, key)) = holder(object, from) else {
+            return Err(fails("copy", &format!("doc is missing from path: {from}: missing value")));
+        };
+        let found = look(source, &key).map_err(|why| error_in("copy", "from", from, &why))?;
+        // What is not there is null.
+        let value = found.cloned().unwrap_or_default();
+        let path = self.path.or_fail("copy", "path", MISSING)?;
+        let Some((holder, key)) = holder(object, path) else {
+            return Err(fails("copy", &format!("doc is missing destination path: {path}: missing value")));
+        };
+        *copied += size(&value);
+        if *copied > MAX_COPIED {
+            return Err(fails("copy", "the copied values exceed the limit of 3 MiB"));
+        }
+        put(holder, key, value)
+            .map_err(|why| Error::DoesNotApply(format!("error while adding value during copy: {why}")))
+    }
+
+    fn test(&self, object: &mut Value) -> Result<(), Error> {
+        let path = self.path.or_fail("test", "path", NO_PATH)?;
         let expected = self.value.as_ref().unwrap_or(&crate::value::NULL);
-        // A missing member of an object counts as null.
-        let found = match split(path) {
-            Some((parent, last)) => match find(object, parent)? {
-                Value::Object(members) => members.get(&unescape(last)).unwrap_or(&crate::value::NULL),
-                _ => find(object, path)?,
-            },
-            None => object,
+        let found = if path.is_empty() {
+            &*object
+        } else {
+            let Some((holder, key)) = holder(object, path) else {
+                return Err(fails("test", &format!("is missing path: {path}: missing value")));
+            };
+            // A missing member of an object counts as null.
+            look(holder, &key)
+                .map_err(|why| error_in("test", "path", path, &why))?
+                .unwrap_or(&crate::value::NULL)
         };
         if same(found, expected) {
             Ok(())
@@ -201,6 +356,10 @@ fn fails(op: &str, why: &str) -> Error {
     Error::DoesNotApply(format!("{op} operation does not apply: {why}"))
 }
 
+fn error_in(op: &str, member: &str, path: &str, why: &str) -> Error {
+    Error::DoesNotApply(format!("error in {op} for {member}: '{path}': {why}"))
+}
+
 /// Roughly the bytes of a value in JSON.
 fn size(value: &Value) -> usize {
     match value {
@@ -222,11 +381,27 @@ fn unescape(token: &str) -> String {
     if token.contains('~') { token.replace("~1", "/").replace("~0", "~") } else { token.to_owned() }
 }
 
-/// An existing item's place; negative indexes count from the end.
-fn index(token: &str, length: usize) -> Option<usize> {
-    let at: i64 = token.parse().ok()?;
-    let at = if at < 0 { at.checked_add(i64::try_from(length).ok()?)? } else { at };
-    usize::try_from(at).ok().filter(|&at| at < length)
+/// An item's place below `length`; negative indexes count from the end.
+fn index(token: &str, length: usize) -> Result<usize, String> {
+    let at = number(token)?;
+    let from_end = if at < 0 { i64::try_from(length).unwrap_or(i64::MAX) } else { 0 };
+    usize::try_from(at + from_end)
+        .ok()
+        .filter(|&at| at < length)
+        .ok_or_else(|| format!("Unable to access invalid index: {at}: invalid index detected"))
+}
+
+/// A number in Go's words where it is none.
+fn number(token: &str) -> Result<i64, String> {
+    let digits = token.strip_prefix(['-', '+']).unwrap_or(token);
+    let why = match token.parse() {
+        Ok(number) => return Ok(number),
+        Err(_) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            "value out of range"
+        }
+        Err(_) => "invalid syntax",
+    };
+    Err(format!("strconv.Atoi: parsing {}: {why}", crate::field::quote(token)))
 }
 
 /// The tokens of a path: what stands before the first slash counts for nothing.
@@ -234,99 +409,65 @@ fn tokens(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').skip(1)
 }
 
-/// The parent that `op` needs at `path`, whole in the error.
-fn parent_of<'a>(op: &str, object: &'a mut Value, parent: &str, path: &str) -> Result<&'a mut Value, Error> {
-    find_mut(object, parent).map_err(|_| fails(op, &format!("doc is missing path: {path:?}: missing value")))
+/// What holds the last token of `path`, and that token; `None` where nothing
+/// can, or the path has no slash.
+fn holder<'a>(object: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
+    let (parent, last) = split(path)?;
+    let mut at = object;
+    for token in tokens(parent) {
+        at = match at {
+            Value::Object(members) => members.get_mut(&unescape(token))?,
+            Value::Array(items) => {
+                index(&unescape(token), items.len()).ok().and_then(|at| items.get_mut(at))?
+            }
+            _ => return None,
+        };
+    }
+    matches!(at, Value::Object(_) | Value::Array(_)).then(|| (at, unescape(last)))
 }
 
-fn find<'a>(object: &'a Value, path: &str) -> Result<&'a Value, Error> {
-    let missing = || fails("path", &format!("doc is missing path: {path:?}"));
-    let mut at = object;
-    for token in tokens(path) {
-        at = match at {
-            Value::Object(members) => members.get(&unescape(token)),
-            Value::Array(items) => index(token, items.len()).map(|at| &items[at]),
-            _ => None,
-        }
-        .ok_or_else(missing)?;
+/// A member that is not there is none; an item that is not there is an error.
+fn look<'a>(holder: &'a Value, key: &str) -> Result<Option<&'a Value>, String> {
+    match holder {
+        Value::Array(items) => index(key, items.len()).map(|at| Some(&items[at])),
+        holder => Ok(holder.as_object().and_then(|members| members.get(key))),
     }
-    Ok(at)
 }
 
-fn find_mut<'a>(object: &'a mut Value, path: &str) -> Result<&'a mut Value, Error> {
-    let missing = || fails("path", &format!("doc is missing path: {path:?}"));
-    let mut at = object;
-    for token in tokens(path) {
-        at = match at {
-            Value::Object(members) => members.get_mut(&unescape(token)),
-            Value::Array(items) => index(token, items.len()).and_then(|at| items.get_mut(at)),
-            _ => None,
+fn take(holder: &mut Value, key: &str) -> Result<(), String> {
+    match holder {
+        Value::Array(items) => index(key, items.len()).map(|at| drop(items.remove(at))),
+        Value::Object(members) if members.contains(key) => {
+            members.remove(key);
+            Ok(())
         }
-        .ok_or_else(missing)?;
+        _ => Err(format!("Unable to remove nonexistent key: {key}: {MISSING}")),
     }
-    Ok(at)
+}
+
+fn put(holder: &mut Value, key: String, value: Value) -> Result<(), String> {
+    match holder {
+        Value::Array(items) => {
+            let at = match key.as_str() {
+                "-" => items.len(),
+                token => {
+                    number(token)
+                        .map_err(|why| format!("value was not a proper array index: '{token}': {why}"))?;
+                    index(token, items.len() + 1)?
+                }
+            };
+            items.insert(at, value);
+        }
+        holder => holder.set(key, value),
+    }
+    Ok(())
 }
 
 fn add(object: &mut Value, path: &str, value: Value) -> Result<(), Error> {
-    let Some((parent, last)) = split(path) else {
-        return if path.is_empty() {
-            *object = value;
-            Ok(())
-        } else {
-            Err(fails("add", &format!("doc is missing path: {path:?}: missing value")))
-        };
+    let Some((holder, key)) = holder(object, path) else {
+        return Err(fails("add", &format!("doc is missing path: \"{path}\": missing value")));
     };
-    match parent_of("add", object, parent, path)? {
-        Value::Object(members) => {
-            members.insert(unescape(last), value);
-            Ok(())
-        }
-        Value::Array(items) => {
-            let at = if last == "-" { Some(items.len()) } else { index(last, items.len() + 1) };
-            let at = at.ok_or_else(|| fails("add", &format!("unable to access invalid index: {last}")))?;
-            items.insert(at, value);
-            Ok(())
-        }
-        _ => Err(fails("add", &format!("doc is missing path: {path:?}: missing value"))),
-    }
-}
-
-fn remove(object: &mut Value, path: &str) -> Result<Value, Error> {
-    let missing = || {
-        let key = unescape(split(path).map_or("", |(_, last)| last));
-        Error::DoesNotApply(format!(
-            "error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value"
-        ))
-    };
-    let (parent, last) = split(path).ok_or_else(missing)?;
-    match parent_of("remove", object, parent, path)? {
-        Value::Object(members) => members.remove(&unescape(last)).ok_or_else(missing),
-        Value::Array(items) => {
-            let at = index(last, items.len()).ok_or_else(missing)?;
-            Ok(items.remove(at))
-        }
-        _ => Err(missing()),
-    }
-}
-
-fn replace(object: &mut Value, path: &str, value: Value) -> Result<(), Error> {
-    let missing = || fails("replace", &format!("doc is missing path: {path}"));
-    let Some((parent, last)) = split(path) else {
-        return add(object, path, value);
-    };
-    match parent_of("replace", object, parent, path)? {
-        // The library looks the member up and takes "not there" for a null one.
-        Value::Object(members) => {
-            members.insert(unescape(last), value);
-            Ok(())
-        }
-        Value::Array(items) => {
-            let at = index(last, items.len()).ok_or_else(missing)?;
-            items[at] = value;
-            Ok(())
-        }
-        _ => Err(missing()),
-    }
+    put(holder, key, value).map_err(|why| error_in("add", "path", path, &why))
 }
 
 #[cfg(test)]
@@ -371,7 +512,11 @@ mod tests {
                 r#"[{"op":"test","path":"/a/-1","value":2.0},{"op":"test","path":"/none","value":null}]"#,
                 object(),
             ),
-            (r#"[{"op":"add","path":"","value":{"z":1}}]"#, value!({"z": 1})),
+            (r#"[{"op":"replace","path":"","value":{"z":1}}]"#, value!({"z": 1})),
+            (
+                r#"[{"op":"copy","from":"/none","path":"/b"},{"op":"remove","path":"/m"}]"#,
+                value!({"a": [1, 2], "b": null}),
+            ),
             (r#"[{"op":"add","path":"/x"}]"#, value!({"a": [1, 2], "m": {"x/y": 1, "t~": "v"}, "x": null})),
             (
                 r#"[{"op":"add","path":"m/x","value":1}]"#,
@@ -406,6 +551,75 @@ mod tests {
                 "{patch}"
             );
         }
+    }
+
+    #[test]
+    fn errors_are_the_librarys() {
+        for (patch, why) in [
+            (r#"[{"op":"add"}]"#, "add operation failed to decode path: missing value"),
+            (
+                r#"[{"op":"test","path":5}]"#,
+                "test operation failed to decode path: json: cannot unmarshal number into Go value of type string",
+            ),
+            (r#"[{"path":"/a"}]"#, "Unexpected kind: unknown"),
+            (r#"[{"op":"","path":"/a"}]"#, "Unexpected kind: "),
+            (
+                r#"[{"op":"add","path":"","value":{}}]"#,
+                "add operation does not apply: doc is missing path: \"\": missing value",
+            ),
+            (
+                r#"[{"op":"add","path":"/a/x","value":1}]"#,
+                "error in add for path: '/a/x': value was not a proper array index: 'x': strconv.Atoi: parsing \"x\": invalid syntax",
+            ),
+            (
+                r#"[{"op":"add","path":"/a/9","value":1}]"#,
+                "error in add for path: '/a/9': Unable to access invalid index: 9: invalid index detected",
+            ),
+            (
+                r#"[{"op":"remove","path":"/none"}]"#,
+                "error in remove for path: '/none': Unable to remove nonexistent key: none: missing value",
+            ),
+            (
+                r#"[{"op":"remove","path":""}]"#,
+                "remove operation does not apply: doc is missing path: \"\": missing value",
+            ),
+            (
+                r#"[{"op":"replace","path":"/a/7","value":1}]"#,
+                "replace operation does not apply: doc is missing key: /a/7: missing value",
+            ),
+            (
+                r#"[{"op":"replace","path":"","value":1}]"#,
+                "replace operation value must be object or array: %!w(<nil>)",
+            ),
+            (
+                r#"[{"op":"move","path":"/b"}]"#,
+                "move operation failed to decode from: operation, missing from field: missing value",
+            ),
+            (
+                r#"[{"op":"move","from":"/none","path":"/b"}]"#,
+                "error in move for path: 'none': Unable to remove nonexistent key: none: missing value",
+            ),
+            (
+                r#"[{"op":"copy","from":"/a/5","path":"/b"}]"#,
+                "error in copy for from: '/a/5': Unable to access invalid index: 5: invalid index detected",
+            ),
+            (
+                r#"[{"op":"test","path":"/n/o","value":1}]"#,
+                "test operation does not apply: is missing path: /n/o: missing value",
+            ),
+            (r#"[{"op":"test","path":"/a","value":1}]"#, "testing value /a failed: test failed"),
+        ] {
+            let patch = Patch::decode(patch.as_bytes()).expect(patch);
+            assert_eq!(patch.apply(value!({"a": [1, 2]})).expect_err(why).to_string(), why);
+        }
+        for (patch, why) in [
+            ("not json", "invalid character 'o' in literal null (expecting 'u')"),
+            ("{}", "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
+            ("[5]", "json: cannot unmarshal number into Go value of type jsonpatch.Operation"),
+        ] {
+            assert_eq!(Patch::decode(patch.as_bytes()).expect_err(patch), why);
+        }
+        assert!(Patch::decode(b"null").expect("a patch").is_empty());
     }
 
     #[test]
