@@ -115,7 +115,11 @@ impl fmt::Display for Error {
 
 /// The errors found in an object, in the order of finding.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Errors(Vec<Error>);
+pub struct Errors {
+    errors: Vec<Error>,
+    /// What was found and let be.
+    warnings: Vec<String>,
+}
 
 impl Errors {
     pub fn new() -> Self {
@@ -123,35 +127,46 @@ impl Errors {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.errors.is_empty()
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.errors.len()
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Error> {
-        self.0.iter()
+        self.errors.iter()
     }
 
     pub fn push(&mut self, error: Error) {
-        self.0.push(error);
+        self.errors.push(error);
     }
 
     pub fn append(&mut self, mut other: Errors) {
-        self.0.append(&mut other.0);
+        self.errors.append(&mut other.errors);
+        self.warnings.append(&mut other.warnings);
+    }
+
+    /// Tells of what is wrong and was so before, which is let be.
+    pub fn warn(&mut self, error: &Error) {
+        self.warnings.push(error.to_string());
+    }
+
+    /// What was told of so far, whether there are errors or not.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Without those that repeat another word for word (`ErrorList.ToAggregate`).
     #[must_use]
     pub fn distinct(self) -> Self {
-        let mut kept: Vec<Error> = Vec::with_capacity(self.0.len());
-        for error in self.0 {
-            if !kept.contains(&error) {
-                kept.push(error);
+        let mut errors: Vec<Error> = Vec::with_capacity(self.errors.len());
+        for error in self.errors {
+            if !errors.contains(&error) {
+                errors.push(error);
             }
         }
-        Self(kept)
+        Self { errors, warnings: self.warnings }
     }
 
     fn add(&mut self, kind: Kind, path: &Path<'_>, value: Option<&Value>, detail: &str) {
@@ -239,8 +254,8 @@ impl Errors {
 impl fmt::Display for Errors {
     /// As Go's aggregate: one error plain, several in brackets, repeated ones once.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut written: Vec<String> = Vec::with_capacity(self.0.len());
-        for error in &self.0 {
+        let mut written: Vec<String> = Vec::with_capacity(self.errors.len());
+        for error in &self.errors {
             let text = error.to_string();
             if !written.contains(&text) {
                 written.push(text);

@@ -217,6 +217,7 @@ impl ApiServer {
                 metadata::validate_any(resource, object, &mut errors);
             }
         }
+        warnings.append(&mut errors.take_warnings());
         if !errors.is_empty() {
             return Err(metadata::invalid(resource, object, &name, errors));
         }

@@ -213,7 +213,7 @@ impl ApiServer {
 
         let context = attempt.context(&target.name);
         let strategy = resource.strategy.as_ref();
-        let errors = match target.subresource().map(|subresource| &subresource.kind) {
+        let mut errors = match target.subresource().map(|subresource| &subresource.kind) {
             Some(SubresourceKind::Status) => {
                 keep_body(&mut object, old);
                 keep_generation(&mut object, old);
@@ -236,6 +236,7 @@ impl ApiServer {
                 self.prepare_own(target, strategy, &context, &mut object, old)
             }
         };
+        warnings.append(&mut errors.take_warnings());
         if !errors.is_empty() {
             return Err(metadata::invalid(resource, &object, &target.name, errors));
         }

@@ -97,12 +97,12 @@ impl CustomResource {
         let root = Path::Root;
         structural::validate_update(object, old, &self.schema, &root, errors);
         self.check_scale(object, true, errors);
-        self.check_parts(object, old, errors);
+        structural::validate_embedded(object, &self.schema, false, &root, errors);
+        self.check_lists(object, old, errors);
     }
 
-    /// Embedded resources, and lists unless they were wrong before.
-    fn check_parts(&self, object: &Value, old: &Value, errors: &mut Errors) {
-        structural::validate_embedded(object, &self.schema, false, &Path::Root, errors);
+    /// Lists, unless they were wrong before.
+    fn check_lists(&self, object: &Value, old: &Value, errors: &mut Errors) {
         let mut before = Errors::new();
         structural::validate_lists(old, &self.schema, &Path::Root, &mut before);
         if before.is_empty() {
@@ -137,7 +137,7 @@ impl CustomResource {
             errors.invalid(&Path::child(&Path::Root, "<nil>"), Value::Null, UNCHECKED);
             return;
         }
-        rules.check(object, old, &self.schema, errors, &mut Vec::new());
+        rules.check(object, old, &self.schema, errors);
     }
 }
 
@@ -265,7 +265,8 @@ impl Strategy for CustomResource {
             structural::validate_update(&object["status"], &old["status"], schema, &base, &mut errors);
         }
         self.check_scale(object, false, &mut errors);
-        self.check_parts(object, old, &mut errors);
+        // What is embedded is not looked at here.
+        self.check_lists(object, old, &mut errors);
         self.check_rules(object, Some(old), &mut errors);
         errors
     }
@@ -278,7 +279,7 @@ impl Strategy for CustomResource {
             })
             .collect();
         added.sort_unstable();
-        let mut warnings: Vec<String> = added
+        added
             .into_iter()
             .map(|name| {
                 format!(
@@ -287,12 +288,7 @@ impl Strategy for CustomResource {
                     quote(name)
                 )
             })
-            .collect();
-        // What breaks rules and was let be is told.
-        if let (Some(rules), Some(old)) = (&self.rules, old) {
-            rules.check(object, Some(old), &self.schema, &mut Errors::new(), &mut warnings);
-        }
-        warnings
+            .collect()
     }
 
     fn allocate(

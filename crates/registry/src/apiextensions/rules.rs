@@ -120,22 +120,15 @@ impl Rules {
         schema: &Schema,
         errors: &mut Errors,
     ) {
-        let mut run = Run { left: BUDGET, errors, warnings: &mut Vec::new() };
+        let mut run = Run { left: BUDGET, errors };
         let _ = run.node(self, value, schema, Was { old, nearest: None }, path);
     }
 
     /// Runs all rules on `object`. Errors about what an update leaves alone
     /// become warnings.
-    pub fn check(
-        &self,
-        object: &Value,
-        old: Option<&Value>,
-        schema: &Schema,
-        errors: &mut Errors,
-        warnings: &mut Vec<String>,
-    ) {
+    pub fn check(&self, object: &Value, old: Option<&Value>, schema: &Schema, errors: &mut Errors) {
         let was = Was { old, nearest: None };
-        let mut run = Run { left: BUDGET, errors, warnings };
+        let mut run = Run { left: BUDGET, errors };
         let _ = run.node(self, object, schema, was, &Path::Root);
     }
 }
@@ -189,7 +182,6 @@ struct Stop;
 struct Run<'r> {
     left: u64,
     errors: &'r mut Errors,
-    warnings: &'r mut Vec<String>,
 }
 
 impl Run<'_> {
@@ -322,7 +314,7 @@ impl Run<'_> {
             }
         };
         if !rule.uses_old && was.is_same(value) {
-            self.warnings.push(error.to_string());
+            self.errors.warn(&error);
         } else {
             self.errors.push(error);
         }
