@@ -16,10 +16,22 @@ const EXEMPT: [&str; 6] = [
     "mutatingadmissionpolicybindings",
 ];
 
+/// Questions about users and their rights, of which there is nothing to store:
+/// whoever stood in their way would lock everybody out.
+const QUESTIONS: [(&str, &str); 6] = [
+    ("authentication.k8s.io", "selfsubjectreviews"),
+    ("authentication.k8s.io", "tokenreviews"),
+    ("authorization.k8s.io", "localsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    ("authorization.k8s.io", "subjectaccessreviews"),
+];
+
 /// Whether admission from outside never looks at this write.
 pub(crate) fn is_exempt(admission: &Admission<'_>) -> bool {
-    admission.definition.group == "admissionregistration.k8s.io"
-        && EXEMPT.contains(&&*admission.definition.resource)
+    let (group, resource) = (&*admission.definition.group, &*admission.definition.resource);
+    (group == "admissionregistration.k8s.io" && EXEMPT.contains(&resource))
+        || QUESTIONS.contains(&(group, resource))
 }
 
 /// Constraints of a policy, a binding or a webhook.
@@ -155,7 +167,15 @@ impl Matcher {
         if !self.equivalent {
             return None;
         }
-        admission.definition.versions.iter().find(|version| named(version))
+        // The versions of a custom resource are resources of their own.
+        let own = admission.definition;
+        let siblings = admission
+            .view
+            .catalogue()
+            .resources()
+            .iter()
+            .filter(|other| other.group == own.group && other.resource == own.resource);
+        siblings.flat_map(|other| &other.versions).find(|version| named(version))
     }
 
     fn selects_namespace(&self, admission: &Admission<'_>, object: &Value) -> bool {
@@ -166,7 +186,7 @@ impl Matcher {
             admission.definition.group.is_empty() && admission.definition.resource == "namespaces";
         if is_namespace && matches!(admission.operation, Operation::Create | Operation::Update) {
             let labels = match admission.subresource {
-                "" | "status" | "finalize" => &object["metadata"]["labels"],
+                "" => &object["metadata"]["labels"],
                 _ => admission.old.map_or(&object["metadata"]["labels"], |old| &old["metadata"]["labels"]),
             };
             return self.namespaces.matches(labels);

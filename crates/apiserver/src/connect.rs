@@ -307,10 +307,6 @@ fn connect_options(target: &Target, route: &Route, query: &Query) -> Value {
     {
         let texts = || query.all(field.json);
         let value = match field.ty {
-            // Attaching shows both unless it is told otherwise.
-            Type::Bool if query.get(field.json).is_none() => {
-                (target.subresource == "attach" && matches!(field.json, "stdout" | "stderr")).into()
-            }
             Type::Bool => query.is_set(field.json).into(),
             Type::String if field.json == "path" => route.rest.as_str().into(),
             Type::String => query.get(field.json).unwrap_or("").into(),

@@ -58,6 +58,7 @@ pub(crate) fn local_options(options: &client::WriteOptions) -> WriteOptions {
             Some("Ignore") => FieldValidation::Ignore,
             _ => FieldValidation::Warn,
         },
+        asks_validation: options.field_validation.is_some(),
     }
 }
 
@@ -211,7 +212,7 @@ impl ApiServer {
                 self.own_body(&target, &caller, &options, &expected, &mut body);
             }
         }
-        let attempt = Attempt::new(self, &target, &caller, options.dry_run);
+        let attempt = Attempt::new(self, &target, &caller, options.dry_run, options.tree("CreateOptions"));
         if takes_body {
             let admission = attempt.admission(Operation::Create, &target.name, None);
             let mut notes = Notes::default();
@@ -274,7 +275,8 @@ fn write_options(query: &Query, kind: &str, is_apply: bool) -> Result<WriteOptio
     }
     validation::meta::field_manager(&manager, &path("fieldManager"), &mut errors);
     let dry_run = check_dry_run(query.all("dryRun"), &mut errors);
-    let validation = match query.get("fieldValidation").unwrap_or("") {
+    let asked = query.get("fieldValidation").unwrap_or("");
+    let validation = match asked {
         "" | "Warn" => FieldValidation::Warn,
         "Ignore" => FieldValidation::Ignore,
         "Strict" => FieldValidation::Strict,
@@ -286,7 +288,7 @@ fn write_options(query: &Query, kind: &str, is_apply: bool) -> Result<WriteOptio
     if !errors.is_empty() {
         return Err(Status::invalid(GroupKind { group: "meta.k8s.io", kind }, "", &errors));
     }
-    Ok(WriteOptions { dry_run, field_manager: manager, validation })
+    Ok(WriteOptions { dry_run, field_manager: manager, validation, asks_validation: !asked.is_empty() })
 }
 
 fn check_dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Errors) -> bool {

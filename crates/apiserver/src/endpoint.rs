@@ -328,6 +328,14 @@ pub fn service_address(
     asked: &str,
     random: &dyn Random,
 ) -> Result<(String, u16), Unresolved> {
+    // A name outside answers at any port.
+    if let Some(service) = view.get("", "services", namespace, name)
+        && let service = service.tree()
+        && service["spec"]["type"].text() == "ExternalName"
+        && let Ok(port) = asked.parse()
+    {
+        return Ok((service["spec"]["externalName"].text().to_owned(), port));
+    }
     resolve(view, namespace, name, asked, random, |_| true)
 }
 

@@ -56,8 +56,10 @@ pub use extend::definition::{
 pub use extend::handler::{Answer, Call, Handler};
 pub use extend::identity::{Authenticator, CertificateDer, Credentials, Identity, UserInfo};
 pub use extend::node::{NodeConnector, NodeStream, node_address};
-pub use extend::strategy::{Arrange, Context, DeleteOptions, Grace, NameRule, Orphaning, Plain, Strategy};
-pub use generic::Owner;
+pub use extend::strategy::{
+    Arrange, Context, DeleteOptions, FirstDeletion, Grace, NameRule, Orphaning, Plain, Strategy,
+};
+pub use generic::{Modify, Owner};
 pub use header::{Header, HeaderIndexer};
 pub use local::LocalTransport;
 pub use metrics::Metrics;

@@ -53,41 +53,45 @@ impl AdmissionPlugin for MutatingAdmissionPolicy {
     }
 
     fn handles(&self, admission: &Admission<'_>) -> bool {
-        matches!(admission.operation, Operation::Create | Operation::Update)
+        matches!(admission.operation, Operation::Create | Operation::Update | Operation::Connect)
             && !is_exempt(admission)
             && admission.view.derived::<Policies<Mutating>>().concern(admission)
     }
 
     fn admit(&self, admission: &Admission<'_>, object: &mut Value, notes: &mut Notes) -> Result<(), Status> {
         let index = admission.view.derived::<Policies<Mutating>>();
-        let mut any_changed = false;
-        let mut errors = Vec::new();
-        for policy in index.policies.iter().filter(|policy| policy.matcher.concerns(admission)) {
-            for binding in &policy.bindings {
-                let Some(version) = policy.matcher.matches(admission, object) else { break };
-                if binding
-                    .matcher
-                    .as_ref()
-                    .is_some_and(|matcher| matcher.matches(admission, object).is_none())
-                {
-                    continue;
-                }
-                let call = format!("policy/{}/{}", policy.name, binding.name);
-                if !notes.reinvocation.calls_for(&call) {
-                    continue;
-                }
-                let before = object.clone();
-                let failed = self.bound(admission, policy, binding, version, object)?;
-                if policy.fails {
-                    errors.extend(failed);
-                }
-                let changed = *object != before;
-                any_changed |= changed;
-                notes.reinvocation.has_run(&call, changed, policy.looks_again);
+        let (invocations, mut failures) = invocations(admission, object, &index);
+        if !invocations.is_empty() {
+            let plugin = self.name();
+            notes.reinvocation.begins(plugin, object);
+            let mut any_made = false;
+            for invocation in &invocations {
+                any_made |= self.invoke(admission, invocation, object, notes, &mut failures)?;
             }
+            if any_made {
+                notes.reinvocation.changes(plugin);
+                admission.prune(object)?;
+            }
+            notes.reinvocation.ends(plugin, object);
         }
-        refuse(admission, object, errors)?;
-        if any_changed { admission.prune(object) } else { Ok(()) }
+        refuse(admission, object, failures)
+    }
+}
+
+/// One run of a policy: a binding of it, and one of the binding's parameters.
+struct Invocation<'a> {
+    policy: &'a Policy<Mutating>,
+    binding: &'a Binding,
+    version: &'a Version,
+    params: Value,
+}
+
+impl Invocation<'_> {
+    /// Unique among all.
+    fn key(&self) -> String {
+        let metadata = &self.params["metadata"];
+        let (namespace, name) = (metadata["namespace"].text(), metadata["name"].text());
+        format!("{}/{}/{namespace}/{name}", self.policy.name, self.binding.name)
     }
 }
 
@@ -98,65 +102,103 @@ struct Failed {
     reason: Option<&'static str>,
 }
 
+impl Failed {
+    fn of(policy: &Policy<Mutating>, binding: &Binding, why: &str, reason: Option<&'static str>) -> Self {
+        let message =
+            format!("policy '{}' with binding '{}' denied request: {why}", policy.name, binding.name);
+        Self { message, reason }
+    }
+}
+
+/// What runs for the write, as it was before any of it ran; and what is wrong
+/// with bindings, of policies whose failures count.
+fn invocations<'a>(
+    admission: &'a Admission<'_>,
+    object: &Value,
+    index: &'a Policies<Mutating>,
+) -> (Vec<Invocation<'a>>, Vec<Failed>) {
+    let (mut invocations, mut failures) = (Vec::new(), Vec::new());
+    for policy in index.policies.iter().filter(|policy| policy.matcher.concerns(admission)) {
+        let Some(version) = policy.matcher.matches(admission, object) else { continue };
+        for binding in &policy.bindings {
+            if binding.matcher.as_ref().is_some_and(|matcher| matcher.matches(admission, object).is_none()) {
+                continue;
+            }
+            match parameters::of(admission, policy.param_kind.as_ref(), &binding.param_ref) {
+                Ok(params) => {
+                    let of = |params| Invocation { policy, binding, version, params };
+                    invocations.extend(params.into_iter().map(of));
+                }
+                Err(why) if policy.fails => {
+                    let why = format!("failed to configure binding: {why}");
+                    failures.push(Failed::of(policy, binding, &why, None));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    (invocations, failures)
+}
+
 impl MutatingAdmissionPolicy {
-    /// Runs one binding of a policy, for each of its parameters. A mutation that
-    /// fails changes nothing, and the others are made all the same.
+    /// Makes the mutations of one policy. One that fails changes nothing, and the
+    /// others are made all the same. Whether any was made.
     ///
     /// # Errors
     /// What refuses the write whatever the policy says of failures.
-    fn bound(
+    fn invoke(
         &self,
         admission: &Admission<'_>,
-        policy: &Policy<Mutating>,
-        binding: &Binding,
-        version: &Version,
+        invocation: &Invocation<'_>,
         object: &mut Value,
-    ) -> Result<Vec<Failed>, Status> {
-        let failed = |why: String, reason: Option<&'static str>| Failed {
-            message: format!(
-                "policy '{}' with binding '{}' denied request: {why}",
-                policy.name, binding.name
-            ),
-            reason,
-        };
-        let params = match parameters::of(admission, policy.param_kind.as_ref(), &binding.param_ref) {
-            Ok(params) => params,
-            Err(why) => return Ok(vec![failed(format!("failed to configure binding: {why}"), None)]),
+        notes: &mut Notes,
+        failures: &mut Vec<Failed>,
+    ) -> Result<bool, Status> {
+        let Invocation { policy, binding, version, .. } = invocation;
+        let mut fail = |why: &str| {
+            if policy.fails {
+                failures.push(Failed::of(policy, binding, why, Some("Invalid")));
+            }
         };
         let asker = Asker::new(&self.authorizers, admission);
-        let mut errors = Vec::new();
-        for params in params {
-            let mut inputs = Inputs::of(admission, version, object).map_err(unconverted)?;
-            inputs.params = params;
-            match policy.conditions.hold(&Scope::new(&inputs, &asker, admission)) {
-                Conditioned::Matches => {}
-                Conditioned::Passes => continue,
-                Conditioned::Failed(why) => {
-                    errors.push(failed(why, Some("Invalid")));
-                    continue;
-                }
-            }
-            for mutation in &policy.body.0 {
-                let made = {
-                    let mut scope = Scope::new(&inputs, &asker, admission);
-                    scope.compose(&policy.variables);
-                    changed(admission, version, &scope, mutation, &inputs.object)
-                };
-                let taken = made.and_then(|made| {
-                    let taken = admission.taken_back(version, made);
-                    taken.map_err(|status| Unmade::Failed(status.message))
-                });
-                match taken {
-                    Ok(taken) => {
-                        *object = taken;
-                        inputs.object = admission.served(version, object).map_err(unconverted)?;
-                    }
-                    Err(Unmade::Refused(status)) => return Err(status),
-                    Err(Unmade::Failed(why)) => errors.push(failed(why, Some("Invalid"))),
-                }
+        let mut inputs = Inputs::of(admission, version, object).map_err(unconverted)?;
+        inputs.params = invocation.params.clone();
+        match policy.conditions.hold(&Scope::new(&inputs, &asker, admission)) {
+            Conditioned::Matches => {}
+            Conditioned::Passes => return Ok(false),
+            Conditioned::Failed(why) => {
+                fail(&why);
+                return Ok(false);
             }
         }
-        Ok(errors)
+        let (plugin, key) = (self.name(), invocation.key());
+        if !notes.reinvocation.calls_for(plugin, &key) {
+            return Ok(false);
+        }
+        let before = inputs.object.clone();
+        let mut any_made = false;
+        for mutation in &policy.body.0 {
+            let made = {
+                let mut scope = Scope::new(&inputs, &asker, admission);
+                scope.compose(&policy.variables);
+                changed(admission, version, &scope, mutation, &inputs.object)
+            };
+            let taken = made.and_then(|made| {
+                let taken = admission.taken_back(version, made);
+                taken.map_err(|status| Unmade::Failed(status.message))
+            });
+            match taken {
+                Ok(taken) => {
+                    any_made = true;
+                    *object = taken;
+                    inputs.object = admission.served(version, object).map_err(unconverted)?;
+                }
+                Err(Unmade::Refused(status)) => return Err(status),
+                Err(Unmade::Failed(why)) => fail(&why),
+            }
+        }
+        notes.reinvocation.has_run(plugin, &key, inputs.object != before, policy.looks_again);
+        Ok(any_made)
     }
 }
 
@@ -200,7 +242,13 @@ fn changed<'a>(
                 if let Val::Struct(operation) = &operation {
                     operation.fields.iter().try_for_each(|(_, value)| check_names(value))?;
                 }
-                operations.extend(operation.tree());
+                let mut tree = operation.tree().unwrap_or_default();
+                for member in ["op", "path"] {
+                    if tree[member].is_null() {
+                        tree.set(member, "");
+                    }
+                }
+                operations.push(tree);
             }
             let text = json::to_string(&Value::Array(operations));
             let patched = JsonPatch::parse(text.as_bytes()).and_then(|patch| patch.apply(object.clone()));
@@ -236,12 +284,12 @@ fn strict(admission: &Admission<'_>, version: &Version, mut object: Value) -> Re
 }
 
 /// One refusal for all that failed: the first one's words, and a cause for each.
-fn refuse(admission: &Admission<'_>, object: &Value, errors: Vec<Failed>) -> Result<(), Status> {
-    let Some(first) = errors.first() else { return Ok(()) };
+fn refuse(admission: &Admission<'_>, object: &Value, failures: Vec<Failed>) -> Result<(), Status> {
+    let Some(first) = failures.first() else { return Ok(()) };
     let mut status = admission.forbid(object, &first.message);
     status.message.clone_from(&first.message);
     if let Some(reason) = first.reason {
         status.reason = reason;
     }
-    Err(errors.iter().fold(status, |status, error| status.with_cause("", &error.message, "")))
+    Err(failures.iter().fold(status, |status, failed| status.with_cause("", &failed.message, "")))
 }

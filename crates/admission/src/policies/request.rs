@@ -2,7 +2,7 @@
 //! AdmissionRequest, without its objects.
 
 use apimachinery::{Object, Value, value};
-use apiserver::{Admission, Operation, Version};
+use apiserver::{Admission, Version};
 
 /// The request in the version that was matched.
 pub(crate) fn request(admission: &Admission<'_>, matched: &Version) -> Value {
@@ -17,25 +17,22 @@ pub(crate) fn request(admission: &Admission<'_>, matched: &Version) -> Value {
             "resource": admission.definition.resource.as_ref()
         })
     };
-    let mut request = value!({
-        "kind": kind(matched),
-        "resource": resource(matched),
-        "requestKind": kind(admission.version),
-        "requestResource": resource(admission.version)
-    });
-    let mut text = |name: &'static str, text: &str| {
+    let mut request = value!({"kind": kind(matched), "resource": resource(matched)});
+    let text = |request: &mut Value, name: &'static str, text: &str| {
         if !text.is_empty() {
             request.set(name, text);
         }
     };
-    text("subResource", admission.subresource);
-    text("requestSubResource", admission.subresource);
-    text("name", admission.name);
-    text("namespace", admission.namespace);
-    text("operation", admission.operation.as_str());
+    text(&mut request, "subResource", admission.subresource);
+    request.set("requestKind", kind(admission.version));
+    request.set("requestResource", resource(admission.version));
+    text(&mut request, "requestSubResource", admission.subresource);
+    text(&mut request, "name", admission.name);
+    text(&mut request, "namespace", admission.namespace);
+    request.set("operation", admission.operation.as_str());
     request.set("userInfo", user(admission));
     request.set("dryRun", admission.dry_run);
-    request.set("options", options(admission));
+    request.set("options", admission.options.clone());
     request
 }
 
@@ -55,22 +52,4 @@ fn user(admission: &Admission<'_>) -> Value {
         info.set("extra", extra);
     }
     info
-}
-
-/// The options of the request; at least their kind.
-fn options(admission: &Admission<'_>) -> Value {
-    if !admission.options.is_null() {
-        return admission.options.clone();
-    }
-    let kind = match admission.operation {
-        Operation::Create => "CreateOptions",
-        Operation::Update => "UpdateOptions",
-        Operation::Delete => "DeleteOptions",
-        Operation::Connect => return Value::Null,
-    };
-    let mut options = value!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
-    if admission.dry_run {
-        options.set("dryRun", value!(["All"]));
-    }
-    options
 }

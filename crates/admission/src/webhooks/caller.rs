@@ -2,6 +2,7 @@
 //! the words of Go's dialer and TLS, which clients know from kube-apiserver.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, InvalidMessage, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::Destination;
+use super::{Answer, Destination};
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 3 * 1024 * 1024;
@@ -25,20 +26,20 @@ const MAX_ANSWER: usize = 3 * 1024 * 1024;
 /// Why no answer came.
 #[derive(Debug)]
 pub enum Error {
+    /// The configuration is no good for anybody.
+    Unusable(String),
     /// Nobody answered.
     Unreached(String),
-    /// Somebody answered, but not with 200.
-    Answered(String),
 }
 
 /// Who carries questions to webhooks.
 #[async_trait]
 pub trait Caller: Send + Sync + 'static {
-    /// Posts a JSON body and gives the answer's.
+    /// Posts a JSON body.
     ///
     /// # Errors
-    /// Nobody answered in time, or not with success.
-    async fn post(&self, to: &Destination, body: Vec<u8>, patience: Duration) -> Result<Vec<u8>, Error>;
+    /// Nobody answered in time.
+    async fn post(&self, to: &Destination, body: Vec<u8>, patience: Duration) -> Result<Answer, Error>;
 }
 
 /// Calls over TLS.
@@ -65,20 +66,19 @@ impl HttpsCaller {
             return Ok(self.trusting_machine.get_or_init(machine).clone());
         }
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(authorities) {
-            let added = certificate.map_err(|error| error.to_string());
-            let added =
-                added.and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
-            added.map_err(|_| {
-                "unable to load root certificates: unable to parse bytes as PEM block".to_owned()
-            })?;
+        for certificate in CertificateDer::pem_slice_iter(authorities).flatten() {
+            // One that cannot be read vouches for nobody.
+            let _ = roots.add(certificate);
+        }
+        if roots.is_empty() {
+            return Err("unable to load root certificates: unable to parse bytes as PEM block".to_owned());
         }
         Ok(trusting(roots))
     }
 
-    async fn exchange(&self, to: &Destination, body: Vec<u8>) -> Result<Vec<u8>, Error> {
+    async fn exchange(&self, to: &Destination, body: Vec<u8>) -> Result<Answer, Error> {
         let unreached = |why: String| Error::Unreached(why);
-        let config = self.config(&to.authorities).map_err(unreached)?;
+        let config = self.config(&to.authorities).map_err(Error::Unusable)?;
         let stream = TcpStream::connect((to.host.as_str(), to.port)).await.map_err(|error| {
             unreached(format!("dial tcp {}: {}", address(to), dial_words(&error, &to.host)))
         })?;
@@ -106,23 +106,22 @@ impl HttpsCaller {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| unreached(error.to_string()))?;
         let answer = sender.send_request(request).await.map_err(broken)?;
-        let status = answer.status();
+        let code = answer.status().as_u16();
+        let content_type = answer.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|sort| sort.to_str().ok()).unwrap_or("").to_owned();
         let body = Limited::new(answer.into_body(), MAX_ANSWER)
             .collect()
             .await
             .map_err(|error| unreached(error.to_string()))?
-            .to_bytes();
-        if status.is_success() {
-            return Ok(body.to_vec());
-        }
-        let text = String::from_utf8_lossy(&body);
-        Err(Error::Answered(answer_words(status.as_u16(), text.trim())))
+            .to_bytes()
+            .to_vec();
+        Ok(Answer { code, content_type, body })
     }
 }
 
 #[async_trait]
 impl Caller for HttpsCaller {
-    async fn post(&self, to: &Destination, body: Vec<u8>, patience: Duration) -> Result<Vec<u8>, Error> {
+    async fn post(&self, to: &Destination, body: Vec<u8>, patience: Duration) -> Result<Answer, Error> {
         match tokio::time::timeout(patience, self.exchange(to, body)).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::Unreached("context deadline exceeded".to_owned())),
@@ -151,40 +150,43 @@ fn dial_words(error: &io::Error, host: &str) -> String {
 
 fn tls_words(error: &io::Error, name: &str) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let Some(rustls::Error::InvalidCertificate(why)) = inner else {
-        return match error.kind() {
-            io::ErrorKind::UnexpectedEof => "EOF".to_owned(),
-            _ => format!("tls: {error}"),
-        };
+    let why = match inner {
+        Some(rustls::Error::InvalidCertificate(why)) => why,
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            return "tls: first record does not look like a TLS handshake".to_owned();
+        }
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => return "EOF".to_owned(),
+        _ => return format!("tls: {error}"),
     };
     let why = match why {
         CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "certificate has expired or is not yet valid".to_owned()
         }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("certificate is not valid for any names, but wanted to match {name}")
-        }
+        CertificateError::NotValidForNameContext { presented, .. } => not_for(name, presented),
+        CertificateError::NotValidForName => not_for(name, &[]),
         other => other.to_string(),
     };
     format!("tls: failed to verify certificate: x509: {why}")
 }
 
-/// What client-go makes of an answer that is no success.
-fn answer_words(code: u16, text: &str) -> String {
-    match code {
-        400 => format!("the server rejected our request for an unknown reason{}", of_body(text)),
-        401 => "the server has asked for the client to provide credentials".to_owned(),
-        403 => "forbidden".to_owned(),
-        404 => "the server could not find the requested resource".to_owned(),
-        405 => "the server does not allow this method on the requested resource".to_owned(),
-        503 => "the server is currently unable to handle the request".to_owned(),
-        504 => "the server was unable to return a response in the time allotted, but may still be processing the request".to_owned(),
-        500.. => format!("an error on the server ({text:?}) has prevented the request from succeeding"),
-        _ => format!("the server responded with the status code {code} but did not return more information"),
+/// A certificate for others than `name`; `presented` are theirs, each with its
+/// sort around it: `DnsName("a.b")`.
+fn not_for(name: &str, presented: &[String]) -> String {
+    let of = |sort: &str| {
+        let names = presented.iter().filter_map(|shown| {
+            let inner = shown.strip_prefix(sort)?.strip_prefix('(')?.strip_suffix(')')?;
+            Some(inner.trim_matches('"').to_owned())
+        });
+        names.collect::<Vec<_>>()
+    };
+    let is_address = name.parse::<IpAddr>().is_ok();
+    let names = of(if is_address { "IpAddress" } else { "DnsName" });
+    match names.is_empty() {
+        true if is_address => {
+            format!("cannot validate certificate for {name} because it doesn't contain any IP SANs")
+        }
+        true => format!("certificate is not valid for any names, but wanted to match {name}"),
+        false => format!("certificate is valid for {}, not {name}", names.join(", ")),
     }
-}
-
-fn of_body(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(" ({text})") }
 }

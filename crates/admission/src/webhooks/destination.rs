@@ -57,7 +57,7 @@ fn by_url(url: &str, timeout_seconds: u64, authorities: Vec<u8>) -> Result<Desti
         Some(at) => rest.split_at(at),
         None => (rest, "/"),
     };
-    let path = format!("{path}?timeout={timeout_seconds}s");
+    let path = format!("{}?timeout={timeout_seconds}s", clean(path));
     let shown = format!("https://{authority}{path}");
     // An IPv6 address stands in brackets.
     let after = authority.rfind(']').map_or(0, |at| at + 1);
@@ -65,7 +65,7 @@ fn by_url(url: &str, timeout_seconds: u64, authorities: Vec<u8>) -> Result<Desti
         Some(at) => match authority[after + at + 1..].parse() {
             Ok(port) => (&authority[..after + at], port),
             Err(_) => {
-                let why = format!("dial tcp: address {authority}: invalid port");
+                let why = format!("dial tcp: address {}: invalid port", &authority[after + at + 1..]);
                 return Err((shown, why));
             }
         },
@@ -73,6 +73,21 @@ fn by_url(url: &str, timeout_seconds: u64, authorities: Vec<u8>) -> Result<Desti
     };
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     Ok(Destination { url: shown, server_name: host.clone(), host, port, path, authorities })
+}
+
+/// A path without empty steps, `.` and `..`, as client-go joins it.
+fn clean(path: &str) -> String {
+    let mut steps: Vec<&str> = Vec::new();
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => {
+                steps.pop();
+            }
+            step => steps.push(step),
+        }
+    }
+    format!("/{}", steps.join("/"))
 }
 
 #[cfg(test)]
@@ -85,6 +100,7 @@ mod tests {
             ("https://127.0.0.1:1/hook", "127.0.0.1", 1, "https://127.0.0.1:1/hook?timeout=5s"),
             ("https://hook.example", "hook.example", 443, "https://hook.example/?timeout=5s"),
             ("https://[::1]:8443/a/b", "::1", 8443, "https://[::1]:8443/a/b?timeout=5s"),
+            ("https://hook.example/a//b/../c/", "hook.example", 443, "https://hook.example/a/c?timeout=5s"),
         ] {
             let found = by_url(url, 5, Vec::new()).expect(url);
             assert_eq!((found.host.as_str(), found.port, found.url.as_str()), (host, port, shown));

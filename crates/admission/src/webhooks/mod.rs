@@ -2,6 +2,7 @@
 //! What to ask whom, and what an answer means, is decided here; the way out is
 //! a [`Caller`].
 
+mod answer;
 mod caller;
 mod destination;
 mod hooks;
@@ -10,14 +11,16 @@ mod review;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apimachinery::patch::json::Patch;
 use apimachinery::{Status, Value};
-use apiserver::{Admission, Authorizer, Notes, Operation, RemotePlugin, Version};
+use apiserver::{Admission, Authorizer, Notes, RemotePlugin, Version};
 use async_trait::async_trait;
 
+pub use answer::Answer;
 pub use caller::{Caller, HttpsCaller};
 pub use destination::Destination;
 use hooks::{Hook, Hooks, Mutating, Validating};
-use review::{Reply, Review};
+use review::{JSON_PATCH, Reply, Review, Verdict};
 
 use crate::matching::{is_exempt, unconverted};
 use crate::policies::{Asker, Conditioned, Inputs, Scope};
@@ -60,6 +63,8 @@ impl RemotePlugin for MutatingAdmissionWebhook {
         notes: &mut Notes,
     ) -> Result<(), Status> {
         let index = admission.view.derived::<Hooks<Mutating>>();
+        let plugin = self.name();
+        notes.reinvocation.begins(plugin, object);
         let mut any_changed = false;
         for hook in index.of(admission) {
             let Some(version) = hook.matcher.matches(admission, object) else { continue };
@@ -67,27 +72,75 @@ impl RemotePlugin for MutatingAdmissionWebhook {
                 continue;
             }
             let key = hook.key();
-            if !notes.reinvocation.calls_for(&key) {
+            if !notes.reinvocation.calls_for(plugin, &key) {
                 continue;
             }
-            let reply = match self.0.ask(hook, admission, version, object, true).await {
-                Ok(reply) => reply,
-                Err(Trouble::Calling(_)) if !hook.fails => continue,
+            let made = self.ask(hook, admission, version, object, notes).await;
+            let changed = matches!(made, Ok(Some(Patched { differs: true, .. })));
+            notes.reinvocation.has_run(plugin, &key, changed, hook.looks_again);
+            match made {
+                Ok(Some(patched)) => {
+                    *object = patched.object;
+                    any_changed = true;
+                }
+                Ok(None) => {}
+                Err(Trouble::Calling(_)) if !hook.fails => {}
                 Err(trouble) => return Err(told(trouble)),
-            };
-            notes.warnings.extend(reply.warnings);
-            let mut changed = false;
-            if let Some(patch) = &reply.patch {
-                let before = admission.served(version, object).map_err(unconverted)?;
-                let patched = patch.apply(before).map_err(|error| Status::internal(error.to_string()))?;
-                let taken = admission.taken_back(version, patched).map_err(unconverted)?;
-                changed = taken != *object;
-                *object = taken;
-                any_changed |= changed;
             }
-            notes.reinvocation.has_run(&key, changed, hook.looks_again);
         }
-        if any_changed { admission.prune(object) } else { Ok(()) }
+        if any_changed {
+            admission.prune(object)?;
+        }
+        notes.reinvocation.ends(plugin, object);
+        Ok(())
+    }
+}
+
+/// What a patch made of an object.
+struct Patched {
+    object: Value,
+    /// Whether the patch made anything of it.
+    differs: bool,
+}
+
+impl MutatingAdmissionWebhook {
+    /// Asks one webhook, and makes its changes where it wants any.
+    async fn ask(
+        &self,
+        hook: &Hook,
+        admission: &Admission<'_>,
+        version: &Version,
+        object: &Value,
+        notes: &mut Notes,
+    ) -> Result<Option<Patched>, Trouble> {
+        let reply = self.0.ask(hook, admission, version, object, true).await?;
+        let (patch, sort) = match hook.note(reply, notes) {
+            Verdict::Passes => return Ok(None),
+            Verdict::Refuses(status) => return Err(Trouble::Refusal(status)),
+            Verdict::Patches(patch, sort) => (patch, sort),
+        };
+        let patch = Patch::decode(&patch)
+            .map_err(|why| hook.failed(&format!("received undecodable patch in webhook response: {why}")))?;
+        if patch.is_empty() {
+            return Ok(None);
+        }
+        let refusal = |status: Status| Trouble::Refusal(Box::new(status));
+        if object.is_null() {
+            return Err(refusal(Status::internal(format!(
+                "admission webhook {:?} attempted to modify the object, which is not supported for this operation",
+                hook.name
+            ))));
+        }
+        if sort != JSON_PATCH {
+            return Err(hook.failed(&format!("unsupported patch type {sort:?}")));
+        }
+        let before = admission.served(version, object).map_err(|status| refusal(unconverted(status)))?;
+        let patched =
+            patch.apply(before.clone()).map_err(|error| refusal(Status::internal(error.to_string())))?;
+        let decoded = admission.decoded(version, patched).map_err(refusal)?;
+        let differs = decoded != before;
+        let object = admission.taken_back(version, decoded).map_err(refusal)?;
+        Ok(Some(Patched { object, differs }))
     }
 }
 
@@ -121,7 +174,11 @@ impl RemotePlugin for ValidatingAdmissionWebhook {
         let mut refusal = None;
         for (reply, (hook, _)) in replies.into_iter().zip(&wanted) {
             match reply {
-                Ok(reply) => notes.warnings.extend(reply.warnings),
+                Ok(reply) => {
+                    if let Verdict::Refuses(status) = hook.note(reply, notes) {
+                        refusal.get_or_insert(*status);
+                    }
+                }
                 Err(Trouble::Calling(_)) if !hook.fails => {}
                 Err(trouble) => {
                     refusal.get_or_insert_with(|| told(trouble));
@@ -156,7 +213,9 @@ impl Webhooks {
         match hook.conditions.hold(&Scope::new(&inputs, &asker, admission)) {
             Conditioned::Matches => Ok(true),
             Conditioned::Passes => Ok(false),
-            Conditioned::Failed(why) if hook.fails => Err(admission.forbid(object, why)),
+            Conditioned::Failed(why) if hook.fails => {
+                Err(Status::forbidden(admission.definition.group_resource(), admission.name, &why))
+            }
             Conditioned::Failed(_) => Ok(false),
         }
     }
@@ -175,20 +234,31 @@ impl Webhooks {
             return Err(refusal(Status::bad_request(why)));
         }
         let review = Review::of(hook, admission, version, object).map_err(refusal)?;
-        let failed = |why: String| Trouble::Calling(format!("failed calling webhook {:?}: {why}", hook.name));
-        let posted = |url: &str, why: &str| failed(format!("failed to call webhook: Post {url:?}: {why}"));
+        let posted =
+            |url: &str, why: &str| hook.failed(&format!("failed to call webhook: Post {url:?}: {why}"));
         let destination = Destination::of(&hook.client, hook.timeout_seconds, admission)
             .map_err(|(url, why)| posted(&url, &why))?;
         let patience = Duration::from_secs(hook.timeout_seconds);
-        let answer =
-            self.caller.post(&destination, review.body(), patience).await.map_err(|error| match error {
-                caller::Error::Unreached(why) => posted(&destination.url, &why),
-                caller::Error::Answered(why) => failed(format!("failed to call webhook: {why}")),
-            })?;
-        match review.read(&answer, &hook.name, mutates && admission.operation != Operation::Delete) {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(status)) => Err(refusal(status)),
-            Err(why) => Err(failed(why)),
-        }
+        let answer = self.caller.post(&destination, review.body(), patience).await;
+        let answer = answer.map_err(|error| match error {
+            caller::Error::Unusable(why) => hook.failed(&format!("could not get REST client: {why}")),
+            caller::Error::Unreached(why) => posted(&destination.url, &why),
+        })?;
+        review.read(&answer, &hook.name, mutates).map_err(|why| hook.failed(&why))
+    }
+}
+
+impl Hook {
+    /// The call came to nothing.
+    fn failed(&self, why: &str) -> Trouble {
+        Trouble::Calling(format!("failed calling webhook {:?}: {why}", self.name))
+    }
+
+    /// Keeps what the webhook said beside its verdict.
+    fn note(&self, reply: Reply, notes: &mut Notes) -> Verdict {
+        notes.warnings.extend(reply.warnings);
+        let keyed = reply.audit.into_iter().map(|(key, note)| (format!("{}/{key}", self.name), note));
+        notes.audit.extend(keyed);
+        reply.verdict
     }
 }

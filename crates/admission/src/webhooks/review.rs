@@ -1,25 +1,40 @@
 //! AdmissionReview: the question to a webhook, and what its answer means.
 
-use apimachinery::patch::json::Patch;
 use apimachinery::{Status, Value, json, value};
 use apiserver::{Admission, Version};
 use base64::Engine;
 
+use super::answer::Answer;
 use super::hooks::Hook;
-use crate::policies::request;
+use crate::policies::request as request_of;
+
+/// The sort of patch that there is.
+pub(super) const JSON_PATCH: &str = "JSONPatch";
 
 /// A question.
 pub(super) struct Review {
-    api_version: String,
+    /// `v1` or `v1beta1`.
+    version: &'static str,
     uid: String,
     request: Value,
 }
 
-/// What an answer that lets pass says.
+/// What an answer says.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
-    pub patch: Option<Patch>,
     pub warnings: Vec<String>,
+    /// Notes for the audit log, their keys without the webhook's name.
+    pub audit: Vec<(String, String)>,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Default)]
+pub(super) enum Verdict {
+    #[default]
+    Passes,
+    /// The patch's bytes and its sort.
+    Patches(Vec<u8>, String),
+    Refuses(Box<Status>),
 }
 
 impl Review {
@@ -35,93 +50,102 @@ impl Review {
         bytes[..8].copy_from_slice(&admission.random.next_u64().to_be_bytes());
         bytes[8..].copy_from_slice(&admission.random.next_u64().to_be_bytes());
         let uid = uuid::Builder::from_random_bytes(bytes).into_uuid().to_string();
-        let mut request = request(admission, version);
-        request.set("uid", &uid);
-        request.set("object", admission.served(version, object)?);
         let old = match admission.old {
             Some(old) => admission.served(version, old)?,
             None => Value::Null,
         };
-        request.set("oldObject", old);
-        Ok(Self { api_version: format!("admission.k8s.io/{}", hook.review_version), uid, request })
+        let mut request = value!({"uid": &uid});
+        for (name, value) in request_of(admission, version).members() {
+            // The objects stand between the user and the rest.
+            if name == "dryRun" {
+                request.set("object", admission.served(version, object)?);
+                request.set("oldObject", old.clone());
+            }
+            request.set(name.to_owned(), value.clone());
+        }
+        Ok(Self { version: hook.review_version, uid, request })
     }
 
     /// The body to send.
     pub fn body(&self) -> Vec<u8> {
         let review = value!({
             "kind": "AdmissionReview",
-            "apiVersion": &self.api_version,
+            "apiVersion": format!("admission.k8s.io/{}", self.version),
             "request": self.request.clone()
         });
         json::to_string(&review).into_bytes()
     }
 
-    /// What the body that came back means: a reply, or the webhook's refusal.
+    /// What an answer means.
     ///
     /// # Errors
     /// It is no answer to the question: why.
-    pub fn read(&self, body: &[u8], hook: &str, mutates: bool) -> Result<Result<Reply, Status>, String> {
-        let review = json::parse(body).map_err(|error| format!("failed to call webhook: {error}"))?;
-        let invalid = |why: String| Err(format!("received invalid webhook response: {why}"));
+    pub fn read(&self, answer: &Answer, hook: &str, mutates: bool) -> Result<Reply, String> {
+        let review = answer.review(self.version).map_err(|why| format!("failed to call webhook: {why}"))?;
+        let verified = self.verify(&review, mutates);
+        let patch = verified.map_err(|why| format!("received invalid webhook response: {why}"))?;
         let response = &review["response"];
-        if response.is_null() {
-            return Err("failed to call webhook: webhook response was absent".to_owned());
-        }
-        if self.api_version == "admission.k8s.io/v1" {
-            let kind = |api_version: &str, kind: &str| {
-                let api_version = if api_version.contains('/') {
-                    api_version.to_owned()
-                } else {
-                    format!("/{api_version}")
-                };
-                format!("{api_version}, Kind={kind}")
-            };
-            let expected = kind(&self.api_version, "AdmissionReview");
-            let got = kind(review["apiVersion"].text(), review["kind"].text());
-            if got != expected {
-                return invalid(format!("expected webhook response of {expected}, got {got}"));
-            }
-            if response["uid"].text() != self.uid {
-                return invalid(format!(
-                    "expected response.uid={:?}, got {:?}",
-                    self.uid,
-                    response["uid"].text()
-                ));
-            }
-        }
-        let patch = match self.patch(response, mutates) {
-            Ok(patch) => patch,
-            Err(why) => return invalid(why),
-        };
-        if !response["allowed"].is_true() {
-            return Ok(Err(refusal(hook, &response["status"])));
-        }
-        let warnings = response["warnings"].items().iter().map(|warning| warning.text().to_owned());
-        Ok(Ok(Reply { patch, warnings: warnings.collect() }))
+        let texts = response["warnings"].items().iter().map(|warning| warning.text().to_owned());
+        let notes = response["auditAnnotations"].members();
+        Ok(Reply {
+            warnings: texts.collect(),
+            audit: notes.map(|(key, note)| (key.to_owned(), note.text().to_owned())).collect(),
+            verdict: match patch {
+                _ if !response["allowed"].is_true() => {
+                    Verdict::Refuses(Box::new(refusal(hook, &response["status"])))
+                }
+                Some((patch, sort)) => Verdict::Patches(patch, sort),
+                None => Verdict::Passes,
+            },
+        })
     }
 
-    fn patch(&self, response: &Value, mutates: bool) -> Result<Option<Patch>, String> {
-        let (encoded, sort) = (response["patch"].text(), response["patchType"].text());
-        if !mutates {
-            return match (encoded, sort) {
-                ("", "") => Ok(None),
-                ("", _) => Err("validating webhook may not return response.patchType".to_owned()),
-                _ => Err("validating webhook may not return response.patch".to_owned()),
-            };
+    /// Whether the review answers this one, and the patch in it.
+    fn verify(&self, review: &Value, mutates: bool) -> Result<Option<(Vec<u8>, String)>, String> {
+        let response = &review["response"];
+        if response.is_null() {
+            return Err("webhook response was absent".to_owned());
         }
-        match (encoded, sort) {
-            ("", "") => return Ok(None),
-            ("", _) => return Err("webhook returned response.patchType but not response.patch".to_owned()),
-            (_, "") if self.api_version.ends_with("/v1") => {
-                return Err("webhook returned response.patch but not response.patchType".to_owned());
+        let (encoded, sort) = (response["patch"].text(), response["patchType"].as_str());
+        // Of v1beta1, neither who answers nor the sort of the patch is looked at.
+        if self.version == "v1" {
+            if response["uid"].text() != self.uid {
+                let got = response["uid"].text();
+                return Err(format!("expected response.uid={:?}, got {got:?}", self.uid));
             }
-            (_, "JSONPatch" | "") => {}
-            (_, other) => return Err(format!("webhook returned invalid response.patchType of {other:?}")),
+            let (api_version, kind) = (review["apiVersion"].text(), review["kind"].text());
+            if (api_version, kind) != ("admission.k8s.io/v1", "AdmissionReview") {
+                let slash = if api_version.contains('/') { "" } else { "/" };
+                return Err(format!(
+                    "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {slash}{api_version}, Kind={kind}"
+                ));
+            }
+            match (mutates, encoded.is_empty(), sort) {
+                (true, false, None) => {
+                    return Err("webhook returned response.patch but not response.patchType".to_owned());
+                }
+                (true, true, Some(_)) => {
+                    return Err("webhook returned response.patchType but not response.patch".to_owned());
+                }
+                (true, _, Some("")) => {
+                    return Err("webhook returned invalid response.patchType of \"\"".to_owned());
+                }
+                (false, false, _) => {
+                    return Err("validating webhook may not return response.patch".to_owned());
+                }
+                (false, _, Some(_)) => {
+                    return Err("validating webhook may not return response.patchType".to_owned());
+                }
+                _ => {}
+            }
         }
-        let decoded = base64::engine::general_purpose::STANDARD
-            .decode(encoded)
-            .map_err(|error| format!("response.patch is no base64: {error}"))?;
-        Patch::parse(&decoded).map(Some).map_err(|error| error.to_string())
+        if !mutates || encoded.is_empty() {
+            return Ok(None);
+        }
+        let sort = if self.version == "v1" { sort.unwrap_or_default() } else { JSON_PATCH };
+        // Decoding the review has checked it.
+        let patch = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap_or_default();
+        Ok(Some((patch, sort.to_owned())))
     }
 }
 
@@ -148,14 +172,13 @@ fn refusal(hook: &str, status: &Value) -> Status {
 mod tests {
     use super::*;
 
-    fn review() -> Review {
-        Review { api_version: "admission.k8s.io/v1".into(), uid: "u".into(), request: Value::object() }
-    }
-
-    fn read(response: Value, mutates: bool) -> Result<Result<Reply, Status>, String> {
-        let answer =
-            value!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response});
-        review().read(json::to_string(&answer).as_bytes(), "h.ex.com", mutates)
+    fn read(version: &'static str, response: Value, mutates: bool) -> Result<Reply, String> {
+        let review = Review { version, uid: "u".into(), request: Value::object() };
+        let answer = value!({
+            "kind": "AdmissionReview", "apiVersion": format!("admission.k8s.io/{version}"), "response": response
+        });
+        let body = json::to_string(&answer).into_bytes();
+        review.read(&Answer { code: 200, content_type: String::new(), body }, "h.ex.com", mutates)
     }
 
     #[test]
@@ -173,34 +196,57 @@ mod tests {
             ),
             (Value::Null, "admission webhook \"h.ex.com\" denied the request without explanation", 400),
         ] {
-            let response = value!({"uid": "u", "allowed": false, "status": status});
-            let refused = read(response, false).expect("an answer").expect_err("a refusal");
+            let response = value!({"uid": "u", "allowed": false, "status": status, "warnings": ["w"]});
+            let reply = read("v1", response, false).expect("an answer");
+            assert_eq!(reply.warnings, ["w"]);
+            let Verdict::Refuses(refused) = reply.verdict else { panic!("no refusal") };
             assert_eq!((refused.message.as_str(), refused.code), (message, code));
         }
     }
 
     #[test]
     fn answers_must_answer_the_question() {
-        for (response, why) in [
-            (
-                value!({"uid": "x", "allowed": true}),
-                "received invalid webhook response: expected response.uid=\"u\", got \"x\"",
-            ),
+        for (response, mutates, why) in [
+            (value!({"uid": "x", "allowed": true}), true, "expected response.uid=\"u\", got \"x\""),
             (
                 value!({"uid": "u", "allowed": true, "patch": "W10="}),
-                "received invalid webhook response: webhook returned response.patch but not response.patchType",
+                true,
+                "webhook returned response.patch but not response.patchType",
             ),
             (
-                value!({"uid": "u", "allowed": true, "patch": "W10=", "patchType": "Odd"}),
-                "received invalid webhook response: webhook returned invalid response.patchType of \"Odd\"",
+                value!({"uid": "u", "allowed": true, "patchType": "JSONPatch"}),
+                true,
+                "webhook returned response.patchType but not response.patch",
             ),
-            (Value::Null, "failed to call webhook: webhook response was absent"),
+            (
+                value!({"uid": "u", "allowed": true, "patchType": "JSONPatch"}),
+                false,
+                "validating webhook may not return response.patchType",
+            ),
+            (
+                value!({"uid": "u", "allowed": true, "patch": "W10=", "patchType": "JSONPatch"}),
+                false,
+                "validating webhook may not return response.patch",
+            ),
+            (Value::Null, true, "webhook response was absent"),
         ] {
-            assert_eq!(read(response, true).expect_err("no answer"), why);
+            let why = format!("received invalid webhook response: {why}");
+            assert_eq!(read("v1", response, mutates).expect_err(&why), why);
         }
-        let response = value!({"uid": "u", "allowed": true, "patch": "W10=", "patchType": "JSONPatch", "warnings": ["w"]});
-        let reply = read(response, true).expect("an answer").expect("a reply");
-        assert!(reply.patch.is_some());
-        assert_eq!(reply.warnings, ["w"]);
+    }
+
+    #[test]
+    fn only_v1_says_the_sort_of_a_patch() {
+        for (version, sort, told) in
+            [("v1", "JSONPatch", "JSONPatch"), ("v1", "Odd", "Odd"), ("v1beta1", "Odd", "JSONPatch")]
+        {
+            let response = value!({"uid": "u", "allowed": true, "patch": "W10=", "patchType": sort});
+            let reply = read(version, response, true).expect("an answer");
+            let Verdict::Patches(patch, sort) = reply.verdict else { panic!("no patch") };
+            assert_eq!((patch.as_slice(), sort.as_str()), (b"[]".as_slice(), told));
+        }
+        let response = value!({"uid": "other", "allowed": true, "patch": "W10="});
+        let reply = read("v1beta1", response, false).expect("an answer");
+        assert!(matches!(reply.verdict, Verdict::Passes));
     }
 }

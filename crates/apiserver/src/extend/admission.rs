@@ -1,7 +1,7 @@
 //! Admission: what may be changed in, or said against, a write after
 //! authorization. Plugins run in the order in which they were added.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::facts;
@@ -53,7 +53,7 @@ pub struct Admission<'a> {
     /// The object as stored before, in the stored version; None for a create.
     /// Of a connect: None.
     pub old: Option<&'a Value>,
-    /// CreateOptions, UpdateOptions, DeleteOptions … as a tree.
+    /// CreateOptions, UpdateOptions or DeleteOptions as a tree. Of a connect: null.
     pub options: &'a Value,
     pub dry_run: bool,
     pub view: &'a View,
@@ -117,12 +117,12 @@ impl Admission<'_> {
         Ok(served)
     }
 
-    /// What someone made of an object in `version`, as it goes on: normalized,
-    /// in the stored version, defaulted.
+    /// What someone made of an object in `version`, decoded: without what its
+    /// kind does not have.
     ///
     /// # Errors
     /// It is no object of its kind any more.
-    pub fn taken_back(&self, version: &Version, mut object: Value) -> Result<Value, Status> {
+    pub fn decoded(&self, version: &Version, mut object: Value) -> Result<Value, Status> {
         let (group, name, kind) = self.kind(version);
         match facts::types().kind(group, name, kind) {
             Some(schema) => {
@@ -132,7 +132,25 @@ impl Admission<'_> {
             }
             None => json::sort_deep(&mut object),
         }
+        Ok(object)
+    }
+
+    /// What someone made of an object in `version`, as it goes on: decoded, in
+    /// the stored version (of custom objects: in that of the request), defaulted.
+    ///
+    /// # Errors
+    /// It is no object of its kind any more.
+    pub fn taken_back(&self, version: &Version, object: Value) -> Result<Value, Status> {
+        let mut object = self.decoded(version, object)?;
         if !self.is_own_kind() {
+            return Ok(object);
+        }
+        if self.definition.is_custom() {
+            // What is made of a custom object stays in the version of the request.
+            let mut object = self.served(self.version, &object)?;
+            if self.subresource.is_empty() {
+                default_in_storage(self.definition, &mut object, self.now);
+            }
             return Ok(object);
         }
         if let Some(conversion) = &version.conversion {
@@ -173,37 +191,70 @@ pub struct Notes {
     pub reinvocation: Reinvocation,
 }
 
-/// Who of the mutating plugins must look at an object again, because one after
-/// them changed it. There is one second round at most.
+/// Who must look at an object again, because somebody after them changed it.
+/// There is one second round at most. Who looks again is counted apart for each
+/// plugin that asks several in turn: its webhooks, or its policies.
 #[derive(Debug, Default)]
 pub struct Reinvocation {
+    plugins: BTreeMap<&'static str, Round>,
+    /// Somebody changed the object.
+    wanted: bool,
+    is_second_round: bool,
+}
+
+/// What one plugin remembers of those that it asks, by their keys.
+#[derive(Debug, Default)]
+struct Round {
+    /// The object as the plugin left it in the first round.
+    left: Option<Value>,
     /// Those that have run and would look again.
     ran: BTreeSet<String>,
     /// Those of them after which the object changed.
     again: BTreeSet<String>,
-    is_second_round: bool,
 }
 
 impl Reinvocation {
-    /// Whether `name` (unique among all) runs in this round.
-    pub fn calls_for(&self, name: &str) -> bool {
-        !self.is_second_round || self.again.contains(name)
+    /// `plugin` begins with `object`. What other plugins did to the object since
+    /// the first round makes all look again that would.
+    pub fn begins(&mut self, plugin: &'static str, object: &Value) {
+        let is_second_round = self.is_second_round;
+        let round = self.plugins.entry(plugin).or_default();
+        if is_second_round && round.left.as_ref() != Some(object) {
+            round.again.append(&mut round.ran);
+        }
     }
 
-    /// `name` has run: whether it changed the object, and whether it looks again
-    /// after later changes.
-    pub fn has_run(&mut self, name: &str, changed: bool, looks_again: bool) {
+    /// Whether the one of `plugin`'s that has the key runs in this round.
+    pub fn calls_for(&self, plugin: &'static str, key: &str) -> bool {
+        !self.is_second_round || self.plugins.get(plugin).is_some_and(|round| round.again.contains(key))
+    }
+
+    /// One of `plugin`'s has run: whether it changed the object, and whether it
+    /// looks again after later changes.
+    pub fn has_run(&mut self, plugin: &'static str, key: &str, changed: bool, looks_again: bool) {
         if changed {
-            self.again.append(&mut self.ran);
+            self.changes(plugin);
         }
         if looks_again {
-            self.ran.insert(name.to_owned());
+            self.plugins.entry(plugin).or_default().ran.insert(key.to_owned());
         }
+    }
+
+    /// All of `plugin`'s that have run look again, if they would.
+    pub fn changes(&mut self, plugin: &'static str) {
+        self.wanted = true;
+        let round = self.plugins.entry(plugin).or_default();
+        round.again.append(&mut round.ran);
+    }
+
+    /// `plugin` is done with `object`.
+    pub fn ends(&mut self, plugin: &'static str, object: &Value) {
+        self.plugins.entry(plugin).or_default().left = Some(object.clone());
     }
 
     /// Begins the second round, where there must be one.
     pub(crate) fn begins_again(&mut self) -> bool {
-        let begins = !self.is_second_round && !self.again.is_empty();
+        let begins = !self.is_second_round && self.wanted;
         self.is_second_round |= begins;
         begins
     }
@@ -294,5 +345,51 @@ pub trait AdmissionPlugin: Send + Sync + 'static {
         _notes: &mut Notes,
     ) -> Result<(), Status> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLUGIN: &str = "Hooks";
+
+    /// Who of `a` and `b` looks in the second round, where `b` changed the
+    /// object in the first or somebody else did after them.
+    fn second_round(looks_again: [bool; 2], b_changes: bool, other_changes: bool) -> Option<[bool; 2]> {
+        let mut reinvocation = Reinvocation::default();
+        let mut object = Value::from(1);
+        reinvocation.begins(PLUGIN, &object);
+        assert!(reinvocation.calls_for(PLUGIN, "a") && reinvocation.calls_for(PLUGIN, "b"));
+        reinvocation.has_run(PLUGIN, "a", false, looks_again[0]);
+        reinvocation.has_run(PLUGIN, "b", b_changes, looks_again[1]);
+        reinvocation.ends(PLUGIN, &object);
+        if other_changes {
+            reinvocation.changes("Others");
+            object = Value::from(2);
+        }
+        if !reinvocation.begins_again() {
+            return None;
+        }
+        reinvocation.begins(PLUGIN, &object);
+        let round = ["a", "b"].map(|key| reinvocation.calls_for(PLUGIN, key));
+        reinvocation.changes(PLUGIN);
+        assert!(!reinvocation.begins_again());
+        Some(round)
+    }
+
+    #[test]
+    fn who_would_look_again_does_after_later_changes() {
+        for (looks_again, b_changes, other_changes, round) in [
+            ([true, true], false, false, None),
+            // Plugins in the server look again, if nobody else does.
+            ([false, false], true, false, Some([false, false])),
+            ([true, true], true, false, Some([true, false])),
+            ([false, true], true, false, Some([false, false])),
+            ([true, true], false, true, Some([true, true])),
+            ([true, false], true, true, Some([true, false])),
+        ] {
+            assert_eq!(second_round(looks_again, b_changes, other_changes), round);
+        }
     }
 }

@@ -49,6 +49,19 @@ pub enum Grace {
     Seconds(i64),
 }
 
+/// What the first deletion of an object does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstDeletion {
+    /// The object goes, or is marked and waits for what holds it.
+    Deletes,
+    /// It is marked, and so is what shall become of its dependents; a later
+    /// deletion deletes it, when nothing holds it any more (namespaces).
+    Marks,
+    /// It is marked, and nothing that was asked for its dependents counts
+    /// (definitions of custom resources).
+    MarksAlone,
+}
+
 /// What a deletion without a propagation policy does to dependents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orphaning {
@@ -210,10 +223,8 @@ pub trait Strategy: Send + Sync + 'static {
         Orphaning::Collect
     }
 
-    /// The first deletion does nothing but mark the object; a later one
-    /// deletes it, when nothing holds it any more (namespaces).
-    fn is_marked_first(&self) -> bool {
-        false
+    fn first_deletion(&self) -> FirstDeletion {
+        FirstDeletion::Deletes
     }
 
     /// A deletion answers with the object instead of a Status.

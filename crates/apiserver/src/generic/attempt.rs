@@ -12,13 +12,21 @@ pub(crate) struct Attempt<'a> {
     pub target: &'a Target,
     pub caller: &'a Caller,
     pub dry_run: bool,
+    /// CreateOptions, UpdateOptions or DeleteOptions.
+    options: Value,
     pub view: View,
     pub now: Timestamp,
 }
 
 impl<'a> Attempt<'a> {
-    pub fn new(server: &'a ApiServer, target: &'a Target, caller: &'a Caller, dry_run: bool) -> Self {
-        Self { server, target, caller, dry_run, view: server.view(), now: server.edge.clock.now() }
+    pub fn new(
+        server: &'a ApiServer,
+        target: &'a Target,
+        caller: &'a Caller,
+        dry_run: bool,
+        options: Value,
+    ) -> Self {
+        Self { server, target, caller, dry_run, options, view: server.view(), now: server.edge.clock.now() }
     }
 
     /// The write as admission sees it. `name` may be "" where none is made yet.
@@ -41,7 +49,7 @@ impl<'a> Attempt<'a> {
             subresource: &self.target.subresource,
             user: &self.caller.user,
             old,
-            options: &apimachinery::value::NULL,
+            options: &self.options,
             dry_run: self.dry_run,
             view: &self.view,
             random: &*self.server.edge.random,

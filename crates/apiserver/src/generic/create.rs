@@ -93,7 +93,7 @@ impl ApiServer {
         said: &mut Vec<String>,
     ) -> Result<Value, Status> {
         let mut object = match make(said)? {
-            Made::Owned(object) => object,
+            Made::Owned(object) | Made::Scaled { object, .. } => object,
             Made::Plain(mut object) => {
                 let now = self.edge.clock.now();
                 let zero = target.resource.zero(target.version);
@@ -133,7 +133,7 @@ impl ApiServer {
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Published, CommitError> {
-        let attempt = Attempt::new(self, target, caller, options.dry_run);
+        let attempt = Attempt::new(self, target, caller, options.dry_run, options.tree("CreateOptions"));
         let mut notes = Notes::default();
         let prepared = self.prepare_new(&attempt, object, by_update, &mut notes, warnings).await;
         warnings.append(&mut notes.warnings);

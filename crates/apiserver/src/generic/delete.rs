@@ -1,14 +1,16 @@
 //! delete and deletecollection: preconditions, grace, finalizers, propagation.
 
 use apimachinery::status::Details;
-use apimachinery::{Status, Value, meta, time};
+use apimachinery::{Status, Value, meta, time, value};
 use client::{Preconditions, Propagation};
 use jiff::{SignedDuration, Timestamp};
 use store::{Entry, Key};
 
 use super::commit::{CommitError, Draft, Published, Was, tree_of};
 use super::{Attempt, Caller, Outcome, Selection, Target};
-use crate::{ApiServer, Context, DeleteOptions, Grace, Notes, Operation, Orphaning, Strategy};
+use crate::{
+    Admission, ApiServer, Context, DeleteOptions, FirstDeletion, Grace, Notes, Operation, Orphaning, Strategy,
+};
 
 const TRIES: usize = 64;
 const ORPHAN: &str = "orphan";
@@ -33,16 +35,28 @@ impl ApiServer {
         options: &DeleteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Outcome, Status> {
+        self.delete_named(target, &target.name, caller, options, warnings).await
+    }
+
+    /// `told` is the name that admission sees: none for one of many.
+    async fn delete_named(
+        &self,
+        target: &Target,
+        told: &str,
+        caller: &Caller,
+        options: &DeleteOptions,
+        warnings: &mut Vec<String>,
+    ) -> Result<Outcome, Status> {
         let key = target.key(&target.name);
         for _ in 0..TRIES {
-            let attempt = Attempt::new(self, target, caller, options.dry_run);
+            let attempt = Attempt::new(self, target, caller, options.dry_run, tree(options));
             let Some(entry) = attempt.view.snapshot().get(&key).cloned() else {
                 return Err(target.not_found());
             };
             if options.ignore_read_error {
                 return Err(readable(target, &key));
             }
-            match self.delete_once(&attempt, options, &entry, warnings).await {
+            match self.delete_once(&attempt, told, options, &entry, warnings).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(CommitError::Refused(status)) => return Err(status),
                 Err(CommitError::Moved | CommitError::CompanionMoved) => {}
@@ -54,6 +68,7 @@ impl ApiServer {
     async fn delete_once(
         &self,
         attempt: &Attempt<'_>,
+        told: &str,
         options: &DeleteOptions,
         entry: &Entry,
         warnings: &mut Vec<String>,
@@ -64,14 +79,20 @@ impl ApiServer {
         let old = tree_of(resource, &entry.value, entry.revision);
         check_preconditions(target, options, &old, entry.revision).map_err(refused)?;
 
-        let admission = attempt.admission(Operation::Delete, &target.name, Some(&old));
+        let admission = attempt.admission(Operation::Delete, told, Some(&old));
         let mut notes = Notes::default();
         let mut nothing = Value::Null;
         self.mutate(&admission, resource, &mut nothing, &mut notes).await.map_err(refused)?;
+        let strategy = resource.strategy.as_ref();
+        let mut of_this = admission.options.clone();
+        if strategy.first_deletion() != FirstDeletion::Deletes {
+            // From here on the deletion is of this very object.
+            of_this.set_at(&["preconditions", "uid"], meta::uid(&old));
+        }
+        let admission = Admission { options: &of_this, ..admission };
         self.validate(&admission, &Value::Null, &mut notes).await.map_err(refused)?;
         warnings.append(&mut notes.warnings);
         let context = attempt.context(&target.name);
-        let strategy = resource.strategy.as_ref();
         strategy.may_delete(&context, &old).map_err(refused)?;
 
         match plan(strategy, &context, &old, options) {
@@ -125,7 +146,7 @@ impl ApiServer {
             if target.resource.is_namespaced() {
                 one.namespace = parts.next().unwrap_or("").to_owned();
             }
-            match self.delete(&one, caller, options, warnings).await {
+            match self.delete_named(&one, "", caller, options, warnings).await {
                 Ok(_) => {}
                 Err(status) if status.is("NotFound") => {}
                 Err(status) => return Err(status),
@@ -133,6 +154,29 @@ impl ApiServer {
         }
         Ok(Outcome::List(listed))
     }
+}
+
+/// DeleteOptions as admission sees them.
+fn tree(options: &DeleteOptions) -> Value {
+    let mut tree = value!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"});
+    if let Some(seconds) = options.grace_period_seconds {
+        tree.set("gracePeriodSeconds", seconds);
+    }
+    let Preconditions { uid, resource_version } = &options.preconditions;
+    for (member, text) in [("uid", uid), ("resourceVersion", resource_version)] {
+        if let Some(text) = text {
+            tree.set_at(&["preconditions", member], text);
+        }
+    }
+    match (options.orphan_dependents, options.propagation) {
+        (Some(orphans), _) => tree.set("orphanDependents", orphans),
+        (None, Some(propagation)) => tree.set("propagationPolicy", propagation.as_str()),
+        (None, None) => {}
+    }
+    if options.dry_run {
+        tree.set("dryRun", value!(["All"]));
+    }
+    tree
 }
 
 /// The HTTP status where the object stays for now: who asked for its dependents
@@ -177,7 +221,7 @@ fn check_preconditions(
         resource: &target.resource.kind,
     };
     let uid = meta::uid(old);
-    if target.resource.strategy.is_marked_first() {
+    if target.resource.strategy.first_deletion() != FirstDeletion::Deletes {
         return check_first(target, options, uid, revision);
     }
     let conflict = |why: String| Err(Status::conflict(kind, &target.name, &why));
@@ -220,7 +264,7 @@ fn check_first(target: &Target, options: &DeleteOptions, uid: &str, revision: u6
 
 /// rest.BeforeDelete and what follows from it, as one decision.
 fn plan(strategy: &dyn Strategy, context: &Context<'_>, old: &Value, options: &DeleteOptions) -> Plan {
-    if strategy.is_marked_first() {
+    if strategy.first_deletion() != FirstDeletion::Deletes {
         if !meta::is_terminating(old) {
             return Plan::Keep(marked_first(strategy, context, old, options));
         }
@@ -256,6 +300,10 @@ fn plan(strategy: &dyn Strategy, context: &Context<'_>, old: &Value, options: &D
     if held && !meta::is_terminating(&object) {
         mark(strategy, context, &mut object, 0);
     }
+    // Whom the first deletion only marked, knows of no grace yet.
+    if held && object["metadata"]["deletionGracePeriodSeconds"].is_null() {
+        object.entry("metadata").set("deletionGracePeriodSeconds", 0i64);
+    }
     if held && !keeps && !changed_finalizers && meta::is_terminating(old) && object == *old {
         return Plan::Pending;
     }
@@ -272,6 +320,9 @@ fn marked_first(
     let mut object = old.clone();
     object.entry("metadata").set("deletionTimestamp", time::format(context.now));
     strategy.mark_deleted(context, &mut object);
+    if strategy.first_deletion() == FirstDeletion::MarksAlone {
+        return object;
+    }
     let has = |name: &str| meta::finalizers(old).any(|finalizer| finalizer == name);
     let (orphan, foreground) = match (options.orphan_dependents, options.propagation) {
         (Some(orphan), _) => (orphan, !orphan),

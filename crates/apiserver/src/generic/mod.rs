@@ -17,7 +17,7 @@ mod selection;
 mod update;
 mod watch;
 
-pub use modify::Owner;
+pub use modify::{Modify, Owner};
 
 pub(crate) use attempt::Attempt;
 pub(crate) use commit::{Published, is_old, write_json};
@@ -32,7 +32,7 @@ pub(crate) use watch::{Change, Item, Watching};
 
 use std::sync::Arc;
 
-use apimachinery::{Status, Value};
+use apimachinery::{Status, Value, value};
 
 use crate::catalogue::Resource;
 use crate::input::Expected;
@@ -115,6 +115,8 @@ pub(crate) struct WriteOptions {
     pub dry_run: bool,
     pub field_manager: String,
     pub validation: FieldValidation,
+    /// Whether the client asked for that validation.
+    pub asks_validation: bool,
 }
 
 /// What to do about unknown and duplicate fields of a body.
@@ -125,6 +127,16 @@ pub(crate) enum FieldValidation {
     #[default]
     Warn,
     Strict,
+}
+
+impl FieldValidation {
+    fn as_str(self) -> &'static str {
+        match self {
+            FieldValidation::Ignore => "Ignore",
+            FieldValidation::Warn => "Warn",
+            FieldValidation::Strict => "Strict",
+        }
+    }
 }
 
 /// What came of a request.
@@ -144,6 +156,21 @@ pub(crate) enum Outcome {
 }
 
 impl WriteOptions {
+    /// As admission sees them: `kind` is that of the operation.
+    pub fn tree(&self, kind: &str) -> Value {
+        let mut tree = value!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
+        if self.dry_run {
+            tree.set("dryRun", value!(["All"]));
+        }
+        if !self.field_manager.is_empty() {
+            tree.set("fieldManager", &self.field_manager);
+        }
+        if self.asks_validation {
+            tree.set("fieldValidation", self.validation.as_str());
+        }
+        tree
+    }
+
     /// The owner of what is written: the manager asked for, or the program's name.
     pub fn manager<'a>(&'a self, agent: &'a str) -> std::borrow::Cow<'a, str> {
         if !self.field_manager.is_empty() {

@@ -14,7 +14,7 @@ use super::patch::Patch;
 use super::update::{Made, check_name};
 use super::{Caller, Outcome, Target, WriteOptions, metadata};
 use crate::input::{self, Expected, Input};
-use crate::{ApiServer, Scale, ScaleSelector, SubresourceKind, Text};
+use crate::{Admission, ApiServer, Notes, Scale, ScaleSelector, SubresourceKind, Text};
 
 fn at<'a>(object: &'a Value, path: &[Text]) -> &'a Value {
     path.iter().fold(object, |value, name| value.get(name))
@@ -194,10 +194,8 @@ impl ApiServer {
                 object.entry("metadata").remove("resourceVersion");
             }
             self.own_scaled(target, &mut object, &wanted, &replicas);
-            let place =
-                scale.replicas.iter().fold(&mut object, |value, name| value.entry(Key::from(name.clone())));
-            *place = Value::from(count);
-            Ok(Made::Owned(object))
+            set_count(&scale, &mut object, count);
+            Ok(Made::Scaled { object, scale: wanted })
         };
         let outcome = self.change(target, caller, options, warnings, &uid, false, &mut make).await?;
         match outcome {
@@ -206,6 +204,57 @@ impl ApiServer {
             }
             other => Ok(other),
         }
+    }
+}
+
+/// Gives the object that many replicas.
+fn set_count(scale: &Scale, object: &mut Value, count: i64) {
+    let place = scale.replicas.iter().fold(object, |value, name| value.entry(Key::from(name.clone())));
+    *place = Value::from(count);
+}
+
+/// How a target is scaled.
+fn scaling(target: &Target) -> Result<Scale, Status> {
+    match target.subresource().map(|subresource| &subresource.kind) {
+        Some(SubresourceKind::Scale(scale)) => Ok(scale.clone()),
+        _ => Err(Status::no_such_resource()),
+    }
+}
+
+impl ApiServer {
+    /// Mutating admission of a Scale, whose replicas the object gets.
+    pub(super) async fn mutate_scale(
+        &self,
+        admission: &Admission<'_>,
+        target: &Target,
+        scale: &mut Value,
+        object: &mut Value,
+        notes: &mut Notes,
+    ) -> Result<(), Status> {
+        let scaling = scaling(target)?;
+        let old = admission.old.map(|old| of(&scaling, old)).transpose()?;
+        let of_scale = Admission { old: old.as_ref(), ..*admission };
+        let before = scale["spec"]["replicas"].as_i64();
+        self.mutate(&of_scale, &target.resource, scale, notes).await?;
+        if scale["spec"]["replicas"].as_i64() != before {
+            let count = check(scale, object, target, &scaling)?;
+            set_count(&scaling, object, count);
+        }
+        Ok(())
+    }
+
+    /// Validating admission of a scaled object, as a Scale.
+    pub(super) async fn validate_scale(
+        &self,
+        admission: &Admission<'_>,
+        target: &Target,
+        object: &Value,
+        notes: &mut Notes,
+    ) -> Result<(), Status> {
+        let scaling = scaling(target)?;
+        let old = admission.old.map(|old| of(&scaling, old)).transpose()?;
+        let of_scale = Admission { old: old.as_ref(), ..*admission };
+        self.validate(&of_scale, &of(&scaling, object)?, notes).await
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Made {
     Plain(Value),
     /// With its managedFields.
     Owned(Value),
+    /// With its managedFields, to be scaled as the Scale says.
+    Scaled { object: Value, scale: Value },
 }
 
 impl ApiServer {
@@ -66,7 +68,7 @@ impl ApiServer {
         let resource = &target.resource;
         let key = target.key(&target.name);
         for _ in 0..TRIES {
-            let attempt = Attempt::new(self, target, caller, options.dry_run);
+            let attempt = Attempt::new(self, target, caller, options.dry_run, options.tree("UpdateOptions"));
             let mut said = Vec::new();
             let Some(entry) = attempt.view.snapshot().get(&key).cloned() else {
                 if !may_create {
@@ -192,8 +194,13 @@ impl ApiServer {
                 &converted
             }
         };
+        let mut scaling = None;
         let mut object = match make(Some(live), warnings)? {
             Made::Owned(object) => object,
+            Made::Scaled { object, scale } => {
+                scaling = Some(scale);
+                object
+            }
             Made::Plain(mut object) => {
                 self.own_fields(target, attempt.caller, options, attempt.now, live, &mut object);
                 object
@@ -204,7 +211,10 @@ impl ApiServer {
         }
 
         let admission = attempt.admission(Operation::Update, &target.name, Some(old));
-        self.mutate(&admission, resource, &mut object, notes).await?;
+        match &mut scaling {
+            Some(scale) => self.mutate_scale(&admission, target, scale, &mut object, notes).await?,
+            None => self.mutate(&admission, resource, &mut object, notes).await?,
+        }
         metadata::deduplicate_owners(&mut object, true, warnings);
         if let Storage::Stored { schema: Some(schema), .. } = &resource.storage {
             schema::forget_empties(facts::types(), *schema, &mut object, old);
@@ -244,7 +254,10 @@ impl ApiServer {
         if target.subresource.is_empty() {
             resource.warn_ineffective(&object, warnings);
         }
-        self.validate(&admission, &object, notes).await?;
+        match &scaling {
+            Some(_) => self.validate_scale(&admission, target, &object, notes).await?,
+            None => self.validate(&admission, &object, notes).await?,
+        }
         if target.subresource.is_empty() {
             strategy.allocate(&context, &mut object, Some(old), &mut notes.companions)?;
         }
@@ -331,7 +344,7 @@ pub(crate) fn parse_revision(text: &str) -> Result<u64, String> {
 /// An update or apply that creates: the object has no uid, and its
 /// resourceVersion says nothing.
 fn check_new(target: &Target, options: &WriteOptions, made: &mut Made) -> Result<(), Status> {
-    let (Made::Plain(object) | Made::Owned(object)) = made;
+    let (Made::Plain(object) | Made::Owned(object) | Made::Scaled { object, .. }) = made;
     let uid = meta::uid(object);
     if !uid.is_empty() {
         let why = format!(

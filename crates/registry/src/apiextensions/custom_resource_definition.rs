@@ -1,8 +1,8 @@
 //! CustomResourceDefinition. What it defines is served by `loops`.
 
+use apimachinery::Value;
 use apimachinery::field::Errors;
-use apimachinery::{Value, meta};
-use apiserver::{Context, Strategy, Version};
+use apiserver::{Context, FirstDeletion, Strategy, Version};
 use jiff::Timestamp;
 
 use super::validation;
@@ -72,9 +72,7 @@ impl Strategy for CustomResourceDefinition {
         store_version(object);
     }
 
-    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
-        crate::changes::keep_metadata(object, old);
-    }
+    // Labels, annotations and finalizers that come with a status are taken, unlike those of other kinds.
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         validation::validate_create(object)
@@ -92,18 +90,12 @@ impl Strategy for CustomResourceDefinition {
         if context.subresource.is_empty() { super::warnings::of(object, old) } else { Vec::new() }
     }
 
-    /// Held until a deletion has marked it, and as long as its objects go.
-    fn is_held(&self, object: &Value) -> bool {
-        !meta::is_terminating(object)
+    fn first_deletion(&self) -> FirstDeletion {
+        FirstDeletion::MarksAlone
     }
 
     fn mark_deleted(&self, context: &Context<'_>, object: &mut Value) {
-        // Neither a period of grace nor a generation tells of this deletion.
         let metadata = object.entry("metadata");
-        metadata.remove("deletionGracePeriodSeconds");
-        if let Some(generation) = metadata["generation"].as_i64() {
-            metadata.set("generation", generation - 1);
-        }
         let mut finalizers: Vec<Value> = metadata["finalizers"].items().to_vec();
         if !finalizers.iter().any(|finalizer| finalizer.text() == CLEANUP) {
             finalizers.push(CLEANUP.into());

@@ -2,7 +2,7 @@
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Value, meta, validation, value};
-use apiserver::{Context, NameRule, Orphaning, Strategy, Version};
+use apiserver::{Context, FirstDeletion, NameRule, Orphaning, Strategy, Version};
 use jiff::Timestamp;
 
 use crate::changes::{keep, keep_in};
@@ -76,8 +76,8 @@ impl Strategy for Namespace {
         errors
     }
 
-    fn is_marked_first(&self) -> bool {
-        true
+    fn first_deletion(&self) -> FirstDeletion {
+        FirstDeletion::Marks
     }
 
     fn mark_deleted(&self, _: &Context<'_>, object: &mut Value) {

@@ -116,6 +116,17 @@ impl Client {
         self.call(resource, namespace, Some(&name), None, verb).await
     }
 
+    pub async fn update_in(
+        &self,
+        resource: &Resource,
+        (namespace, name): (&str, &str),
+        subresource: &'static str,
+        object: Value,
+    ) -> Result<Value, Error> {
+        let verb = Verb::Update { object, options: WriteOptions::default() };
+        self.call(resource, namespace, Some(name), Some(subresource), verb).await
+    }
+
     pub async fn delete(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Value, Error> {
         self.call(resource, namespace, Some(name), None, Verb::Delete(DeleteOptions::default())).await
     }

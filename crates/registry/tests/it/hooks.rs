@@ -19,6 +19,7 @@ const MUTATING: Resource =
     Resource::new("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations");
 const VALIDATING: Resource =
     Resource::new("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations");
+const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 const DEFINITIONS: Resource = Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
 const THINGS: Resource = Resource::new("ex.com", "v1", "things");
 const POLICIES: Resource = Resource::new("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies");
@@ -223,4 +224,39 @@ async fn a_policy_refuses_by_its_expressions() {
     let told = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: too long: long";
     assert!(why.contains(told), "{why}");
     admin.create(&CONFIG_MAPS, "default", config_map("ok")).await.expect("made");
+}
+
+/// A webhook that refuses everything, with what of the request tests look at.
+fn telling(request: &Value) -> Value {
+    let told = Value::Array(vec![
+        request["kind"]["kind"].clone(),
+        request["object"]["spec"].clone(),
+        request["oldObject"]["kind"].clone(),
+        request["options"].clone(),
+        request["name"].clone(),
+    ]);
+    value!({"allowed": false, "status": {"message": json::to_string(&told)}})
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_of_scales_and_options() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let template =
+        value!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let deployment = value!({"metadata": {"name": "d"}, "spec": {
+        "replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": template}});
+    admin.create(&DEPLOYMENTS, "default", deployment).await.expect("a deployment");
+    let webhook = Webhook::start(telling).await;
+    let rules = value!({"rules": [{"operations": ["*"], "apiGroups": ["apps"], "apiVersions": ["v1"],
+        "resources": ["deployments/*"]}]});
+    admin.create(&VALIDATING, "", webhook.configuration("v", rules)).await.expect("a configuration");
+    let scale = value!({"apiVersion": "autoscaling/v1", "kind": "Scale",
+        "metadata": {"name": "d", "namespace": "default"}, "spec": {"replicas": 4}});
+    let scaled = admin.update_in(&DEPLOYMENTS, ("default", "d"), "scale", scale).await;
+    let why = scaled.expect_err("refused").to_string();
+    let told = value!([
+        "Scale", {"replicas": 4}, "Scale", {"apiVersion": "meta.k8s.io/v1", "kind": "UpdateOptions"}, "d"
+    ]);
+    assert!(why.contains(&json::to_string(&told)), "{why}");
 }
