@@ -301,9 +301,8 @@ impl Strategy for CustomResource {
         if !self.terminating || old.is_some() {
             return Ok(());
         }
-        let mut status = Status::method_not_supported(context.definition.group_resource(), "create");
-        status.message = "create not allowed while custom resource definition is terminating".into();
-        Err(status)
+        let why = "create not allowed while custom resource definition is terminating";
+        Err(Status::forbidden(context.definition.group_resource(), context.name, why))
     }
 
     fn allows_unconditional_update(&self) -> bool {

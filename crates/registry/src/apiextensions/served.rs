@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use api::facts;
-use apimachinery::Value;
 use apimachinery::managed_fields::Structure;
 use apimachinery::structural::{self, Schema};
+use apimachinery::{Value, meta};
 use apiserver::{
     Definition, Scale, ScaleSelector, Scope, Selectable, Storage, Subresource, SubresourceKind, Text, Version,
 };
@@ -73,7 +73,7 @@ fn served(
         rules: Rules::compile(&version["schema"]["openAPIV3Schema"], schema, true),
         columns: filled,
         storage: storage.clone(),
-        terminating: is_terminating,
+        terminating: is_terminating || meta::is_terminating(definition),
     };
     let conversion = (*api_version != storage.api_version).then(|| {
         let (api_version, schema, storage) = (api_version.to_owned(), schema.clone(), storage.clone());

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use apimachinery::{Status, Value, json, meta, value};
-use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, OWN_MANAGER, Owner, View};
+use apiserver::{ApiServer, Change, Changes, Companion, DeleteOptions, Modify, OWN_MANAGER, Owner, View};
 use edge::Task;
 use jiff::Timestamp;
 
@@ -165,6 +165,7 @@ impl Definitions {
                 &tree["status"]["acceptedNames"],
                 &conditions::is_true(tree, "Established").into(),
                 &conditions::is_true(tree, "Terminating").into(),
+                &meta::is_terminating(tree).into(),
             ]);
             if shape == known.shape {
                 continue;
@@ -342,9 +343,9 @@ async fn clean_once(server: &ApiServer, name: &str, (group, plural): (&str, &str
     let holds = meta::finalizers(&definition).any(|finalizer| finalizer == CLEANUP);
     if holds {
         let was_established = conditions::is_true(&definition, "Established");
+        let (reason, message) = ("InstanceDeletionInProgress", "CustomResource deletion is in progress");
+        tell(server, name, Told { kind: "Terminating", status: true, reason, message }).await?;
         if was_established {
-            let (reason, message) = ("InstanceDeletionInProgress", "CustomResource deletion is in progress");
-            tell(server, name, Told { kind: "Terminating", status: true, reason, message }).await?;
             let user = own_user();
             let objects: Vec<_> = view.list(group, plural, "").collect();
             for stored in objects {
@@ -370,7 +371,12 @@ async fn clean_once(server: &ApiServer, name: &str, (group, plural): (&str, &str
             tree.entry("metadata").set("finalizers", rest);
             Ok(Vec::new())
         };
-        ignore_absent(server.modify(DEFINITIONS, ("", name), false, &mut change).await.map(|_| ()))?;
+        write(server, name, &mut change).await?;
+    }
+    // Others may hold it yet.
+    let is_held = |definition: &Value| meta::finalizers(definition).any(|finalizer| finalizer != CLEANUP);
+    if is_held(&definition) {
+        return Ok(true);
     }
     let options = DeleteOptions::default();
     ignore_absent(server.delete_as(&own_user(), DEFINITIONS, ("", name), &options).await)?;
@@ -383,5 +389,11 @@ async fn tell(server: &ApiServer, name: &str, told: Told<'_>) -> Result<(), Stat
         conditions::set(tree, told, now);
         Ok(Vec::new())
     };
-    ignore_absent(server.modify(DEFINITIONS, ("", name), false, &mut change).await.map(|_| ()))
+    write(server, name, &mut change).await
+}
+
+/// Changes a definition, whose status the server comes to own.
+async fn write(server: &ApiServer, name: &str, change: Modify<'_>) -> Result<(), Status> {
+    let owner = Owner::Updates(OWN_MANAGER);
+    ignore_absent(server.modify_status(DEFINITIONS, ("", name), owner, change).await.map(|_| ()))
 }

@@ -8,7 +8,14 @@ use super::words::{NONE, UNKNOWN, UNSET, age, cells, condition, joined, length, 
 /// Name, Scope, Versions, Created At, Group, Kind, ShortNames, Established.
 pub fn definition(object: &Value, _: Timestamp) -> Vec<Value> {
     let spec = &object["spec"];
-    let versions: Vec<&str> = spec["versions"].items().iter().map(|version| version["name"].text()).collect();
+    let served = spec["versions"].items().iter().filter(|version| version["served"].is_true());
+    let mut versions: Vec<String> = served
+        .map(|version| {
+            let mark = if version["storage"].is_true() { "(storage)" } else { "" };
+            format!("{}{mark}", version["name"].text())
+        })
+        .collect();
+    versions.sort_unstable();
     cells![
         name(object),
         spec["scope"].text(),

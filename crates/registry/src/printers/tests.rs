@@ -203,3 +203,12 @@ fn a_binding_tells_its_parameter() {
         assert_eq!(cells(cluster::policy_binding, binding)[2], told);
     }
 }
+
+#[test]
+fn definitions_show_what_they_serve() {
+    let definition = value!({"metadata": {"name": "things.ex.com"}, "spec": {"scope": "Cluster", "versions": [
+        {"name": "v2", "served": true, "storage": false}, {"name": "v1", "served": true, "storage": true},
+        {"name": "v0", "served": false, "storage": false}
+    ]}});
+    assert_eq!(cells(cluster::definition, definition)[2], "v1(storage),v2");
+}

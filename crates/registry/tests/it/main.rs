@@ -2,6 +2,7 @@
 //! and plugins, reached in process.
 
 mod cluster;
+mod definitions;
 mod hooks;
 mod pods;
 mod policies;
