@@ -108,30 +108,47 @@ pub(crate) fn text(code: u16, text: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
-/// A Warning header for each text, each text once.
+/// What all warnings may have together before each is cut, and what is left of
+/// each then; in letters.
+const WARNINGS: usize = 4096;
+const CUT_WARNING: usize = 256;
+
+/// A Warning header for each text.
 pub(crate) fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
-    let mut said: Vec<&str> = Vec::new();
-    for warning in warnings {
-        if said.contains(&warning.as_str()) || warning.is_empty() {
-            continue;
-        }
-        said.push(warning);
-        let mut text = String::from("299 - \"");
-        for letter in warning.chars() {
-            match letter {
-                '"' | '\\' => {
-                    text.push('\\');
-                    text.push(letter);
-                }
-                letter if letter.is_control() => {}
-                letter => text.push(letter),
-            }
-        }
-        text.push('"');
-        if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+    for warning in told(warnings) {
+        let escaped = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{escaped}\"").as_bytes()) {
             response.headers_mut().append(http::header::WARNING, value);
         }
     }
+}
+
+/// The warnings that are told: each once, and none that no header can hold.
+/// Where they are too long together, each is cut, and those after enough are
+/// left out.
+fn told(warnings: &[String]) -> Vec<&str> {
+    let mut seen: Vec<&str> = Vec::new();
+    for warning in warnings.iter().filter(|warning| !warning.is_empty()) {
+        if !seen.contains(&warning.as_str()) {
+            seen.push(warning);
+        }
+    }
+    seen.retain(|warning| !warning.chars().any(char::is_control));
+    let length = |text: &str| text.chars().count();
+    if seen.iter().map(|warning| length(warning)).sum::<usize>() <= WARNINGS {
+        return seen;
+    }
+    let mut written = 0;
+    let mut cut = Vec::new();
+    for warning in seen {
+        if written >= WARNINGS {
+            break;
+        }
+        let end = warning.char_indices().nth(CUT_WARNING).map_or(warning.len(), |(at, _)| at);
+        written += length(&warning[..end]);
+        cut.push(&warning[..end]);
+    }
+    cut
 }
 
 impl ApiServer {
@@ -201,4 +218,24 @@ fn compressed(chunks: impl Iterator<Item = Bytes> + Send) -> impl Iterator<Item 
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_told_once_and_within_bounds() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        for (warnings, kept) in [
+            (texts(&["a", "", "b", "a"]), texts(&["a", "b"])),
+            (texts(&["a\nb", "é \"q\""]), texts(&["é \"q\""])),
+            (texts(&[&"é".repeat(4095), "b"]), texts(&[&"é".repeat(4095), "b"])),
+            (texts(&[&"é".repeat(4096), "b"]), texts(&[&"é".repeat(256), "b"])),
+        ] {
+            assert_eq!(told(&warnings), kept);
+        }
+        let many: Vec<String> = (0..20).map(|at| format!("{at:0>300}")).collect();
+        assert_eq!(told(&many).len(), 16);
+    }
 }

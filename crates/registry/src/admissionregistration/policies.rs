@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::matching::{conditions, expression, resources, supported, uncompiled};
 use crate::changes::{default_struct, keep};
-use crate::rules::{required, selector};
+use crate::rules::{internal, required, selector};
 
 /// ValidatingAdmissionPolicy and MutatingAdmissionPolicy.
 pub struct Policy;
@@ -222,7 +222,8 @@ fn validations(path: &Path<'_>, spec: &Value, name: &str, environments: &Environ
     let list = path.child("auditAnnotations");
     if annotations.len() > MAX_ANNOTATIONS {
         let why = format!("must not have more than {MAX_ANNOTATIONS} auditAnnotations");
-        errors.invalid(&list, spec["auditAnnotations"].clone(), &why);
+        let told = annotations.iter().map(|annotation| internal::of("AuditAnnotation", annotation));
+        errors.invalid(&list, told.collect::<Vec<_>>(), &why);
     }
     let mut seen = BTreeSet::new();
     for (at, annotation) in annotations.iter().enumerate() {

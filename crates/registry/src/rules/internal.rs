@@ -144,6 +144,7 @@ RollingUpdateStatefulSet Partition:i MaxUnavailable:*
 ServicePort Name:s Protocol:s AppProtocol:* Port:i TargetPort:i NodePort:i
 FlowSchemaSpec PriorityLevelConfiguration:<Named MatchingPrecedence:i DistinguisherMethod:*FlowDistinguisherMethod Rules:[PolicyRulesWithSubjects
 FlowDistinguisherMethod Type:s
+AuditAnnotation Key:s ValueExpression:s
 PolicyRulesWithSubjects Subjects:[FlowSubject ResourceRules:[ResourcePolicyRule NonResourceRules:[NonResourcePolicyRule
 FlowSubject Kind:s User:*Named Group:*Named ServiceAccount:*FlowAccount
 FlowAccount Namespace:s Name:s
