@@ -6,7 +6,7 @@ use apimachinery::json::{self, DecodeError};
 use apimachinery::protobuf;
 use apimachinery::schema::{self, Strictness, TypeId};
 use apimachinery::structural::{self, Schema};
-use apimachinery::{Key, Status, Value};
+use apimachinery::{Key, Object, Status, Value, value};
 use bytes::Bytes;
 
 use crate::generic::FieldValidation;
@@ -300,36 +300,79 @@ fn check_kind(api_version: &str, kind: &str, expected: &Expected<'_>) -> Result<
     ))
 }
 
-/// Whether a patched tree is still of its kind: it is decoded as what it says.
+/// By which names a patched tree is read.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Names {
+    /// Those of the version that it says it is of.
+    Served,
+    /// Those of the version without a name, which are no names of a body's
+    /// fields: only what all objects have is found, and not below `metadata`.
+    Internal,
+}
+
+/// How a patched tree is read: as what it says it is.
 ///
 /// # Errors
-/// The decoder's words.
-pub(crate) fn check_patched(patched: &Value, expected: &Expected<'_>) -> Result<(), String> {
+/// The decoder's words where that is another kind, or none.
+pub(crate) fn check_patched(patched: &Value, expected: &Expected<'_>) -> Result<Names, String> {
     if is_expected(patched, expected) {
-        return Ok(());
+        return Ok(Names::Served);
     }
-    let (api_version, kind) = (patched["apiVersion"].text(), patched["kind"].text());
-    if kind.is_empty() {
-        return Err(format!("Object 'Kind' is missing in '{}'", json::to_string(patched)));
-    }
+    let text = json::to_string(patched);
+    let meta = json::type_meta(text.as_bytes())
+        .map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))?;
+    check_group_version(&meta.api_version)?;
+    let api_version = meta.api_version.as_str();
+    let kind = if meta.kind.is_empty() { expected.kind } else { meta.kind.as_str() };
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let types = facts::types();
+    let unregistered = |of: &str| {
+        Err(format!("no kind {kind:?} is registered for {of} in scheme \"pkg/runtime/scheme.go:111\""))
+    };
+    let converting = |from: &str| {
+        let to = go_package(expected.group);
+        Err(format!("converting ({from}.{kind}) to ({to}.{}): unknown conversion", expected.kind))
+    };
+    if version.is_empty() {
+        if !group.is_empty() && group != expected.group {
+            return Err(format!("Object 'apiVersion' is missing in '{text}'"));
+        }
+        if kind == expected.kind {
+            return Ok(Names::Internal);
+        }
+        if !types.kinds().any(|(of, _, name, _)| (of, name) == (expected.group, kind)) {
+            return unregistered(&format!("the internal version of group {:?}", expected.group));
+        }
+        return converting(go_package(expected.group));
+    }
     let Some(schema) = types.kind_of(api_version, kind) else {
-        return Err(format!(
-            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
-        ));
+        return unregistered(&format!("version {api_version:?}"));
     };
     let mut read = patched.clone();
     schema::normalize(types, schema, &mut read, Strictness::Ignore).map_err(|error| error.to_string())?;
     if kind == expected.kind {
         // Another version of it, which would be converted.
-        return Ok(());
+        return Ok(Names::Served);
     }
-    let version = api_version.rsplit('/').next().unwrap_or(api_version);
-    Err(format!(
-        "converting ({version}.{kind}) to ({}.{}): unknown conversion",
-        go_package(expected.group),
-        expected.kind
-    ))
+    converting(version)
+}
+
+/// What is found of a tree by the names of [`Names::Internal`], and what is not.
+pub(crate) fn read_internally(tree: Value) -> (Value, Vec<String>) {
+    let types = facts::types();
+    let known = types.object_meta().map(|id| types.get(id));
+    let mut metadata = Object::new();
+    let mut problems = Vec::new();
+    if let Value::Object(members) = tree {
+        for (name, member) in members {
+            if known.is_some_and(|known| known.field(&name).is_some()) {
+                metadata.insert(name, member);
+            } else if !matches!(&*name, "kind" | "apiVersion") {
+                problems.push(format!("unknown field {name:?}"));
+            }
+        }
+    }
+    (value!({"metadata": metadata}), problems)
 }
 
 /// The package of a group's internal types; events have one for both groups.
@@ -373,4 +416,57 @@ pub(crate) fn complete(value: &mut Value, expected: &Expected<'_>) {
     let members = object.raw_mut();
     members.insert(0, (Key::Borrowed("kind"), Value::from(expected.kind)));
     members.insert(1, (Key::Borrowed("apiVersion"), Value::from(expected.api_version())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patched_tree_is_read_as_what_it_says() {
+        let map = Expected {
+            group: "",
+            version: "v1",
+            kind: "ConfigMap",
+            schema: facts::types().kind("", "v1", "ConfigMap"),
+            structural: None,
+            twins: &[],
+        };
+        let unregistered = |of: &str| {
+            Err(format!("no kind \"Foo\" is registered for {of} in scheme \"pkg/runtime/scheme.go:111\""))
+        };
+        for (tree, expected) in [
+            (value!({"apiVersion": "v1", "kind": "ConfigMap"}), Ok(Names::Served)),
+            (value!({"apiVersion": "v1"}), Ok(Names::Served)),
+            (value!({"kind": "ConfigMap"}), Ok(Names::Internal)),
+            (value!({}), Ok(Names::Internal)),
+            (value!({"apiVersion": "", "kind": "Foo"}), unregistered("the internal version of group \"\"")),
+            (value!({"apiVersion": "v1", "kind": "Foo"}), unregistered("version \"v1\"")),
+            (
+                value!({"apiVersion": "apps/"}),
+                Err("Object 'apiVersion' is missing in '{\"apiVersion\":\"apps/\"}'".into()),
+            ),
+            (value!({"apiVersion": "a/b/c"}), Err("unexpected GroupVersion string: a/b/c".into())),
+            (
+                value!({"apiVersion": 1}),
+                Err("couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field \
+                     .apiVersion of type string"
+                    .into()),
+            ),
+            (
+                value!({"apiVersion": "v1", "kind": "Secret"}),
+                Err("converting (v1.Secret) to (core.ConfigMap): unknown conversion".into()),
+            ),
+        ] {
+            assert_eq!(check_patched(&tree, &map), expected, "{tree:?}");
+        }
+    }
+
+    #[test]
+    fn internal_names_are_those_of_all_objects() {
+        let tree = value!({"kind": "ConfigMap", "name": "a", "metadata": {"name": "b"}, "data": {}});
+        let (read, problems) = read_internally(tree);
+        assert_eq!(read, value!({"metadata": {"name": "a"}}));
+        assert_eq!(problems, ["unknown field \"metadata\"", "unknown field \"data\""]);
+    }
 }

@@ -2,26 +2,31 @@
 //! its defaults).
 //!
 //! Where that library is laxer than the RFC, so is this: `replace` of a missing
-//! member of an object adds it, and negative indexes count from the end.
+//! member of an object adds it, `copy` of one copies null, and negative indexes
+//! count from the end. Where it is stricter, too: nothing but `replace` and
+//! `test` takes the whole document.
 
+use super::lazy::{Node, index, number};
 use super::{Error, MAX_JSON_PATCH_OPERATIONS, go_shape};
 use crate::json::Parsed;
-use crate::{Key, Object, Value};
+use crate::{Object, Value};
 
 /// A patch that was read; see [`Patch::apply`].
 #[derive(Clone, Debug)]
 pub struct Patch {
-    operations: Vec<Operation>,
-    problems: Vec<String>,
+    operations: Result<Vec<Operation>, Error>,
+    /// What strict field validation finds before the patch is looked at.
+    strict: Result<Vec<String>, Error>,
 }
 
+/// One step.
 #[derive(Clone, Debug)]
 struct Operation {
     op: String,
     path: Member,
     from: Member,
-    /// `None` where the operation has none.
-    value: Option<Value>,
+    /// Null where the operation has none.
+    value: Value,
 }
 
 /// A text of an operation.
@@ -45,13 +50,6 @@ impl Member {
         }
     }
 
-    fn text(&self) -> Option<&str> {
-        match self {
-            Member::Text(text) => Some(text),
-            Member::Missing | Member::Wrong(_) => None,
-        }
-    }
-
     /// The text, or the words of `operation` for want of it.
     fn or_fail(&self, operation: &str, member: &str, missing: &str) -> Result<&str, Error> {
         let fail = |why: &str| {
@@ -65,32 +63,19 @@ impl Member {
     }
 }
 
-/// The library's name of an operation without a name.
-const UNKNOWN: &str = "unknown";
-const MISSING: &str = "missing value";
-const NO_PATH: &str = "operation missing path field: missing value";
-const NO_FROM: &str = "operation, missing from field: missing value";
-
 impl Patch {
     /// Reads the body of an `application/json-patch+json` request.
+    ///
+    /// # Errors
+    /// For what is no JSON. All else is told when the patch is used.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let Parsed { value, problems } = super::parse(bytes)?;
-        let mut problems: Vec<String> =
-            problems.into_iter().map(|problem| format!("json patch {problem}")).collect();
-        let items = match value {
-            Value::Array(items) => items,
-            Value::Null => Vec::new(),
-            other => return Err(wrong(&other, "value of type []handlers.jsonPatchOp")),
+        let strict = strict(&value, problems);
+        let operations = match value.items().len() {
+            many if many > MAX_JSON_PATCH_OPERATIONS => Err(Error::TooManyOperations(many)),
+            _ => operations(value).map_err(Error::Malformed),
         };
-        if items.len() > MAX_JSON_PATCH_OPERATIONS {
-            return Err(Error::TooManyOperations(items.len()));
-        }
-        let operations = items
-            .into_iter()
-            .enumerate()
-            .map(|(at, item)| read(at, item, &mut problems))
-            .collect::<Result<_, _>>()?;
-        Ok(Patch { operations, problems })
+        Ok(Patch { operations, strict })
     }
 
     /// Reads a patch that is no request: as the library alone reads it.
@@ -98,88 +83,34 @@ impl Patch {
     /// # Errors
     /// The decoder's words.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let wrong = |value: &Value, target: &str| {
-            Err(format!(
-                "json: cannot unmarshal {} into Go value of type jsonpatch.{target}",
-                go_shape(value)
-            ))
-        };
-        let items = match crate::json::parse(bytes).map_err(|error| error.to_string())? {
-            Value::Array(items) => items,
-            Value::Null => Vec::new(),
-            other => return wrong(&other, "Patch"),
-        };
-        let mut operations = Vec::with_capacity(items.len());
-        for item in items {
-            let members = match item {
-                Value::Object(members) => members,
-                Value::Null => Object::new(),
-                other => return wrong(&other, "Operation"),
-            };
-            let mut operation = Operation::default();
-            for (name, value) in members {
-                match name.as_ref() {
-                    "op" => operation.op = value.as_str().unwrap_or(UNKNOWN).to_owned(),
-                    "path" => operation.path = Member::read(value),
-                    "from" => operation.from = Member::read(value),
-                    "value" => operation.value = Some(value),
-                    _ => {}
-                }
-            }
-            operations.push(operation);
-        }
-        Ok(Patch { operations, problems: Vec::new() })
+        let value = crate::json::parse(bytes).map_err(|error| error.to_string())?;
+        Ok(Patch { operations: Ok(operations(value)?), strict: Ok(Vec::new()) })
     }
 
     /// Whether it does nothing, for it has no operations.
     pub fn is_empty(&self) -> bool {
-        self.operations.is_empty()
+        self.operations.as_ref().is_ok_and(Vec::is_empty)
     }
 
     /// What strict field validation reports: `json patch unknown field "[0].foo"`.
-    pub fn problems(&self) -> &[String] {
-        &self.problems
-    }
-
-    /// The objects and lists that the operations reach into, as a tree of
-    /// objects: what the library takes apart, and so writes in its own order.
-    /// A value that an operation puts there is whole again.
-    pub fn reached(&self) -> Value {
-        let mut reached = Value::object();
-        for operation in &self.operations {
-            for path in [&operation.path, &operation.from].into_iter().filter_map(Member::text) {
-                let Some((parent, last)) = split(path) else {
-                    if operation.op == "replace" || operation.op == "add" {
-                        reached = Value::object();
-                    }
-                    continue;
-                };
-                let below = tokens(parent).fold(&mut reached, |at, token| {
-                    let below = at.entry(Key::from(unescape(token)));
-                    if below.is_null() {
-                        *below = Value::object();
-                    }
-                    below
-                });
-                // An item that is added moves the others on.
-                let is_item = last == "-" || last.bytes().all(|byte| byte.is_ascii_digit());
-                if operation.op == "replace" || (operation.op == "add" && !is_item) {
-                    below.remove(&unescape(last));
-                }
-            }
-        }
-        reached
+    ///
+    /// # Errors
+    /// A member of another type than it has.
+    pub fn problems(&self) -> Result<&[String], Error> {
+        self.strict.as_deref().map_err(Clone::clone)
     }
 
     /// Applies the operations in order. On an error nothing is returned: half
-    /// a patch is no patch.
-    pub fn apply(&self, mut object: Value) -> Result<Value, Error> {
+    /// a patch is no patch. What was reached into comes out in the order of names.
+    pub fn apply(&self, object: Value) -> Result<Value, Error> {
+        let mut document = Node::from(object);
+        document.members();
         // Copies may not blow the object up beyond what a body may hold.
         let mut copied = 0;
-        for operation in &self.operations {
-            operation.apply(&mut object, &mut copied)?;
+        for operation in self.operations.as_ref().map_err(Clone::clone)? {
+            operation.apply(&mut document, &mut copied)?;
         }
-        Ok(object)
+        Ok(document.into())
     }
 }
 
@@ -187,168 +118,173 @@ impl Patch {
 /// limit of a body, 3 MiB).
 const MAX_COPIED: usize = 3 << 20;
 
-fn wrong(value: &Value, target: &str) -> Error {
-    Error::Malformed(format!(
-        "error decoding patch: json: cannot unmarshal {} into Go {target}",
-        go_shape(value)
-    ))
+fn mismatch(value: &Value, target: &str) -> String {
+    format!("json: cannot unmarshal {} into Go {target}", go_shape(value))
 }
 
-fn read(at: usize, item: Value, problems: &mut Vec<String>) -> Result<Operation, Error> {
-    let members = match item {
-        Value::Object(members) => members,
-        Value::Null => Object::new(),
-        other => return Err(wrong(&other, "value of type handlers.jsonPatchOp")),
+fn wrong(value: &Value, target: &str) -> Error {
+    Error::Malformed(format!("error decoding patch: {}", mismatch(value, target)))
+}
+
+/// What the API server finds in the operations as values of its own type.
+fn strict(patch: &Value, problems: Vec<String>) -> Result<Vec<String>, Error> {
+    let items = match patch {
+        Value::Array(items) => items.as_slice(),
+        Value::Null => &[],
+        other => return Err(wrong(other, "value of type []handlers.jsonPatchOp")),
     };
-    let mut operation = Operation::default();
-    for (name, value) in members {
-        let text = |value: Value| match value {
-            text @ (Value::String(_) | Value::Null) => Ok(Member::read(text)),
-            other => Err(wrong(&other, &format!("struct field jsonPatchOp.{name} of type string"))),
+    let mut found: Vec<String> =
+        problems.into_iter().map(|problem| format!("json patch {problem}")).collect();
+    for (at, item) in items.iter().enumerate() {
+        let members = match item {
+            Value::Object(members) => members,
+            Value::Null => continue,
+            other => return Err(wrong(other, "value of type handlers.jsonPatchOp")),
         };
-        match name.as_ref() {
-            "op" => operation.op = text(value)?.text().unwrap_or(UNKNOWN).to_owned(),
-            "path" => operation.path = text(value)?,
-            "from" => operation.from = text(value)?,
-            "value" => operation.value = Some(value),
-            _ => problems.push(format!("json patch unknown field \"[{at}].{name}\"")),
+        for (name, value) in members.iter() {
+            match name {
+                "op" | "path" | "from" if !matches!(value, Value::String(_) | Value::Null) => {
+                    let target = format!("struct field jsonPatchOp.{name} of type string");
+                    return Err(wrong(value, &target));
+                }
+                "op" | "path" | "from" | "value" => {}
+                _ => found.push(format!("json patch unknown field \"[{at}].{name}\"")),
+            }
         }
     }
-    Ok(operation)
+    Ok(found)
 }
 
-impl Default for Operation {
-    fn default() -> Self {
-        Self { op: UNKNOWN.to_owned(), path: Member::Missing, from: Member::Missing, value: None }
+/// The operations as the library reads them.
+fn operations(patch: Value) -> Result<Vec<Operation>, String> {
+    match patch {
+        Value::Array(items) => items.into_iter().map(read).collect(),
+        Value::Null => Ok(Vec::new()),
+        other => Err(mismatch(&other, "value of type jsonpatch.Patch")),
     }
 }
 
+fn read(item: Value) -> Result<Operation, String> {
+    let mut members = match item {
+        Value::Object(members) => members,
+        Value::Null => Object::new(),
+        other => return Err(mismatch(&other, "value of type jsonpatch.Operation")),
+    };
+    let mut take = |name: &str| members.remove(name).unwrap_or_default();
+    Ok(Operation {
+        op: take("op").as_str().unwrap_or("unknown").to_owned(),
+        path: Member::read(take("path")),
+        from: Member::read(take("from")),
+        value: take("value"),
+    })
+}
+
+const MISSING: &str = "missing value";
+const NO_PATH: &str = "operation missing path field: missing value";
+const NO_FROM: &str = "operation, missing from field: missing value";
+
 impl Operation {
-    fn apply(&self, object: &mut Value, copied: &mut usize) -> Result<(), Error> {
+    fn apply(&self, document: &mut Node, copied: &mut usize) -> Result<(), Error> {
         match self.op.as_str() {
-            "add" => add(object, self.path.or_fail("add", "path", MISSING)?, self.given()),
-            "remove" => self.remove(object),
-            "replace" => self.replace(object),
-            "move" => self.relocate(object),
-            "copy" => self.copy(object, copied),
-            "test" => self.test(object),
+            "add" => self.add(document),
+            "remove" => self.remove(document),
+            "replace" => self.replace(document),
+            "move" => self.relocate(document),
+            "copy" => self.copy(document, copied),
+            "test" => self.test(document),
             other => Err(Error::DoesNotApply(format!("Unexpected kind: {other}"))),
         }
     }
 
-    /// No value is null, to the library.
-    fn given(&self) -> Value {
-        self.value.clone().unwrap_or_default()
+    fn add(&self, document: &mut Node) -> Result<(), Error> {
+        let path = self.path.or_fail("add", "path", MISSING)?;
+        let Some((holder, key)) = place(document, path) else {
+            return Err(fails("add", &format!("doc is missing path: \"{path}\": {MISSING}")));
+        };
+        put(holder, key, self.value.clone().into()).map_err(|why| error_in("add", "path", path, &why))
     }
 
-    fn remove(&self, object: &mut Value) -> Result<(), Error> {
+    fn remove(&self, document: &mut Node) -> Result<(), Error> {
         let path = self.path.or_fail("remove", "path", MISSING)?;
-        let Some((holder, key)) = holder(object, path) else {
-            return Err(fails("remove", &format!("doc is missing path: \"{path}\": missing value")));
+        let Some((holder, key)) = place(document, path) else {
+            return Err(fails("remove", &format!("doc is missing path: \"{path}\": {MISSING}")));
         };
-        take(holder, &key).map_err(|why| error_in("remove", "path", path, &why))
+        take(holder, &key).map(drop).map_err(|why| error_in("remove", "path", path, &why))
     }
 
-    fn replace(&self, object: &mut Value) -> Result<(), Error> {
+    fn replace(&self, document: &mut Node) -> Result<(), Error> {
         let path = self.path.or_fail("replace", "path", NO_PATH)?;
+        let mut value = Node::from(self.value.clone());
         if path.is_empty() {
-            return match self.given() {
-                whole @ (Value::Object(_) | Value::Array(_)) => {
-                    *object = whole;
-                    Ok(())
-                }
+            if value.members().is_none() && value.items().is_none() {
                 // The library wraps an error that is none.
-                _ => Err(Error::DoesNotApply(
-                    "replace operation value must be object or array: %!w(<nil>)".into(),
-                )),
-            };
-        }
-        let missing =
-            |what: &str| Err(fails("replace", &format!("doc is missing {what}: {path}: missing value")));
-        match holder(object, path) {
-            // The library looks the member up and takes "not there" for a null one.
-            Some((Value::Object(members), key)) => {
-                members.insert(key, self.given());
-                Ok(())
+                let why = "replace operation value must be object or array: %!w(<nil>)";
+                return Err(Error::DoesNotApply(why.into()));
             }
-            Some((Value::Array(items), key)) => match index(&key, items.len()) {
-                Ok(at) => {
-                    items[at] = self.given();
-                    Ok(())
-                }
-                Err(_) => missing("key"),
-            },
-            _ => missing("path"),
+            *document = value;
+            return Ok(());
         }
+        let missing = |what: &str| fails("replace", &format!("doc is missing {what}: {path}: {MISSING}"));
+        match place(document, path).ok_or_else(|| missing("path"))? {
+            // The library looks the member up and takes "not there" for a null one.
+            (Node::Members(members), last) => _ = members.insert(last, value),
+            (parent, last) => *parent.item(&last).map_err(|_| missing("key"))? = value,
+        }
+        Ok(())
     }
 
-    fn relocate(&self, object: &mut Value) -> Result<(), Error> {
+    fn relocate(&self, document: &mut Node) -> Result<(), Error> {
         let from = self.from.or_fail("move", "from", NO_FROM)?;
-        let Some((holder_of_source, key)) = holder(object, from) else {
-            return Err(fails("move", &format!("doc is missing from path: {from}: missing value")));
+        let Some((source, key)) = place(document, from) else {
+            return Err(fails("move", &format!("doc is missing from path: {from}: {MISSING}")));
         };
-        let in_source = |why: String| error_in("move", "path", &key, &why);
-        let value = look(holder_of_source, &key).map_err(in_source)?.cloned().unwrap_or_default();
-        take(holder_of_source, &key).map_err(in_source)?;
+        let moved = take(source, &key).map_err(|why| error_in("move", "path", &key, &why))?;
         let path = self.path.or_fail("move", "path", NO_PATH)?;
-        let Some((holder, key)) = holder(object, path) else {
-            return Err(fails("move", &format!("doc is missing destination path: {path}: missing value")));
+        let Some((holder, key)) = place(document, path) else {
+            return Err(fails("move", &format!("doc is missing destination path: {path}: {MISSING}")));
         };
-        put(holder, key, value).map_err(|why| error_in("move", "path", path, &why))
+        put(holder, key, moved).map_err(|why| error_in("move", "path", path, &why))
     }
 
-    fn copy(&self, object: &mut Value, copied: &mut usize) -> Result<(), Error> {
+    fn copy(&self, document: &mut Node, copied: &mut usize) -> Result<(), Error> {
         let from = self.from.or_fail("copy", "from", NO_FROM)?;
-        let Some((source, key)) = holder(object, from) else {
-            return Err(fails("copy", &format!("doc is missing from path: {from}: missing value")));
+        let Some((source, key)) = place(document, from) else {
+            return Err(fails("copy", &format!("doc is missing from path: {from}: {MISSING}")));
         };
+        // A member that is not there is null.
         let found = look(source, &key).map_err(|why| error_in("copy", "from", from, &why))?;
-        // What is not there is null.
-        let value = found.cloned().unwrap_or_default();
+        let copy = Value::from(found.map(|found| found.clone()).unwrap_or_default());
         let path = self.path.or_fail("copy", "path", MISSING)?;
-        let Some((holder, key)) = holder(object, path) else {
-            return Err(fails("copy", &format!("doc is missing destination path: {path}: missing value")));
+        let Some((holder, key)) = place(document, path) else {
+            return Err(fails("copy", &format!("doc is missing destination path: {path}: {MISSING}")));
         };
-        *copied += size(&value);
+        *copied += size(&copy);
         if *copied > MAX_COPIED {
             return Err(fails("copy", "the copied values exceed the limit of 3 MiB"));
         }
-        put(holder, key, value)
+        put(holder, key, copy.into())
             .map_err(|why| Error::DoesNotApply(format!("error while adding value during copy: {why}")))
     }
 
-    fn test(&self, object: &mut Value) -> Result<(), Error> {
+    fn test(&self, document: &mut Node) -> Result<(), Error> {
         let path = self.path.or_fail("test", "path", NO_PATH)?;
-        let expected = self.value.as_ref().unwrap_or(&crate::value::NULL);
+        let mut expected = Node::from(self.value.clone());
+        let mut none = Node::Null;
         let found = if path.is_empty() {
-            &*object
+            document
         } else {
-            let Some((holder, key)) = holder(object, path) else {
-                return Err(fails("test", &format!("is missing path: {path}: missing value")));
+            let Some((holder, key)) = place(document, path) else {
+                return Err(fails("test", &format!("is missing path: {path}: {MISSING}")));
             };
             // A missing member of an object counts as null.
-            look(holder, &key)
-                .map_err(|why| error_in("test", "path", path, &why))?
-                .unwrap_or(&crate::value::NULL)
+            let found = look(holder, &key).map_err(|why| error_in("test", "path", path, &why))?;
+            found.unwrap_or(&mut none)
         };
-        if same(found, expected) {
+        if found.equals(&mut expected) {
             Ok(())
         } else {
             Err(Error::TestFailed(format!("testing value {path} failed: test failed")))
         }
-    }
-}
-
-/// Equality by value: 1 and 1.0 are the same number.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same(value, other)))
-        }
-        (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => a.as_f64() == b.as_f64(),
-        _ => a == b,
     }
 }
 
@@ -372,82 +308,48 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// The parent's path and the last token; `None` for the whole document.
-fn split(path: &str) -> Option<(&str, &str)> {
-    path.rsplit_once('/')
-}
-
 fn unescape(token: &str) -> String {
     if token.contains('~') { token.replace("~1", "/").replace("~0", "~") } else { token.to_owned() }
 }
 
-/// An item's place below `length`; negative indexes count from the end.
-fn index(token: &str, length: usize) -> Result<usize, String> {
-    let at = number(token)?;
-    let from_end = if at < 0 { i64::try_from(length).unwrap_or(i64::MAX) } else { 0 };
-    usize::try_from(at + from_end)
-        .ok()
-        .filter(|&at| at < length)
-        .ok_or_else(|| format!("Unable to access invalid index: {at}: invalid index detected"))
-}
-
-/// A number in Go's words where it is none.
-fn number(token: &str) -> Result<i64, String> {
-    let digits = token.strip_prefix(['-', '+']).unwrap_or(token);
-    let why = match token.parse() {
-        Ok(number) => return Ok(number),
-        Err(_) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            "value out of range"
-        }
-        Err(_) => "invalid syntax",
-    };
-    Err(format!("strconv.Atoi: parsing {}: {why}", crate::field::quote(token)))
-}
-
-/// The tokens of a path: what stands before the first slash counts for nothing.
-fn tokens(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').skip(1)
-}
-
-/// What holds the last token of `path`, and that token; `None` where nothing
-/// can, or the path has no slash.
-fn holder<'a>(object: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
-    let (parent, last) = split(path)?;
-    let mut at = object;
-    for token in tokens(parent) {
+/// What holds the end of `path`, which is taken apart down to there, and the
+/// last token; `None` where nothing can. What stands before the first slash
+/// counts for nothing, and a path without one leads nowhere.
+fn place<'a>(document: &'a mut Node, path: &str) -> Option<(&'a mut Node, String)> {
+    let mut tokens: Vec<&str> = path.split('/').skip(1).collect();
+    let last = tokens.pop()?;
+    let mut at = document;
+    for token in tokens {
         at = match at {
-            Value::Object(members) => members.get_mut(&unescape(token))?,
-            Value::Array(items) => {
-                index(&unescape(token), items.len()).ok().and_then(|at| items.get_mut(at))?
-            }
-            _ => return None,
-        };
+            Node::Members(members) => members.get_mut(&unescape(token)),
+            at => at.item(&unescape(token)).ok(),
+        }
+        .and_then(|next| next.take_apart().then_some(next))?;
     }
-    matches!(at, Value::Object(_) | Value::Array(_)).then(|| (at, unescape(last)))
+    Some((at, unescape(last)))
 }
 
 /// A member that is not there is none; an item that is not there is an error.
-fn look<'a>(holder: &'a Value, key: &str) -> Result<Option<&'a Value>, String> {
+fn look<'a>(holder: &'a mut Node, key: &str) -> Result<Option<&'a mut Node>, String> {
     match holder {
-        Value::Array(items) => index(key, items.len()).map(|at| Some(&items[at])),
-        holder => Ok(holder.as_object().and_then(|members| members.get(key))),
+        Node::Members(members) => Ok(members.get_mut(key)),
+        holder => holder.item(key).map(Some),
     }
 }
 
-fn take(holder: &mut Value, key: &str) -> Result<(), String> {
+fn take(holder: &mut Node, key: &str) -> Result<Node, String> {
     match holder {
-        Value::Array(items) => index(key, items.len()).map(|at| drop(items.remove(at))),
-        Value::Object(members) if members.contains(key) => {
-            members.remove(key);
-            Ok(())
-        }
-        _ => Err(format!("Unable to remove nonexistent key: {key}: {MISSING}")),
+        Node::Items(items) => index(key, items.len()).map(|at| items.remove(at)),
+        holder => holder
+            .members()
+            .and_then(|members| members.remove(key))
+            .ok_or_else(|| format!("Unable to remove nonexistent key: {key}: {MISSING}")),
     }
 }
 
-fn put(holder: &mut Value, key: String, value: Value) -> Result<(), String> {
+fn put(holder: &mut Node, key: String, value: Node) -> Result<(), String> {
     match holder {
-        Value::Array(items) => {
+        Node::Items(items) => {
             let at = match key.as_str() {
                 "-" => items.len(),
                 token => {
@@ -458,16 +360,9 @@ fn put(holder: &mut Value, key: String, value: Value) -> Result<(), String> {
             };
             items.insert(at, value);
         }
-        holder => holder.set(key, value),
+        holder => _ = holder.members().map(|members| members.insert(key, value)),
     }
     Ok(())
-}
-
-fn add(object: &mut Value, path: &str, value: Value) -> Result<(), Error> {
-    let Some((holder, key)) = holder(object, path) else {
-        return Err(fails("add", &format!("doc is missing path: \"{path}\": missing value")));
-    };
-    put(holder, key, value).map_err(|why| error_in("add", "path", path, &why))
 }
 
 #[cfg(test)]
@@ -476,7 +371,9 @@ mod tests {
     use crate::value;
 
     fn patched(object: Value, patch: &str) -> Result<Value, Error> {
-        Patch::parse(patch.as_bytes())?.apply(object)
+        let patch = Patch::parse(patch.as_bytes())?;
+        patch.problems()?;
+        patch.apply(object)
     }
 
     #[test]
@@ -509,13 +406,18 @@ mod tests {
                 value!({"a": [1, 2], "m": {"x/y": 1, "t~": "v", "a": [1, 2]}}),
             ),
             (
-                r#"[{"op":"test","path":"/a/-1","value":2.0},{"op":"test","path":"/none","value":null}]"#,
+                r#"[{"op":"test","path":"/a/-1","value":2},{"op":"test","path":"/none","value":null}]"#,
+                object(),
+            ),
+            (
+                r#"[{"op":"test","path":"/m","value":{"t~":"v","x/y":1}},{"op":"test","path":"/none"}]"#,
                 object(),
             ),
             (r#"[{"op":"replace","path":"","value":{"z":1}}]"#, value!({"z": 1})),
+            (r#"[{"op":"replace","path":"","value":[1]}]"#, value!([1])),
             (
-                r#"[{"op":"copy","from":"/none","path":"/b"},{"op":"remove","path":"/m"}]"#,
-                value!({"a": [1, 2], "b": null}),
+                r#"[{"op":"copy","from":"/none","path":"/a/-1"}]"#,
+                value!({"a": [1, 2, null], "m": {"x/y": 1, "t~": "v"}}),
             ),
             (r#"[{"op":"add","path":"/x"}]"#, value!({"a": [1, 2], "m": {"x/y": 1, "t~": "v"}, "x": null})),
             (
@@ -543,6 +445,15 @@ mod tests {
             r#"[{"op":"move","path":"/b"}]"#,
             r#"[{"op":"add","path":"a","value":1}]"#,
             r#"[{"op":"remove"}]"#,
+            r#"[{"op":"remove","path":""}]"#,
+            r#"[{"op":"add","path":"","value":{}}]"#,
+            r#"[{"op":"copy","from":"","path":"/b"}]"#,
+            r#"[{"op":"copy","from":"/a/2","path":"/b"}]"#,
+            r#"[{"op":"replace","path":"","value":"x"}]"#,
+            r#"[{"op":"replace","path":""}]"#,
+            // Compared as they are written.
+            r#"[{"op":"test","path":"/a/0","value":1.0}]"#,
+            r#"[{"op":"test","path":"/a","value":[1]}]"#,
         ] {
             let status = patched(value!({"a": [1, 2]}), patch).expect_err(patch).status();
             assert_eq!(
@@ -623,15 +534,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reached_into() {
-        let patch = r#"[{"op":"add","path":"/a/0/b","value":1},{"op":"move","from":"/x~1y/z","path":"/q"}]"#;
-        let patch = Patch::parse(patch.as_bytes()).expect("a patch");
-        assert_eq!(patch.reached(), value!({"a": {"0": {}}, "x/y": {}}));
-        let patch = r#"[{"op":"add","path":"/a/b/c","value":1},{"op":"replace","path":"/a/b","value":{}}]"#;
-        let patch = Patch::parse(patch.as_bytes()).expect("a patch");
-        assert_eq!(patch.reached(), value!({"a": {}}));
-        let twice = Patch::parse(br#"[{"op":"add","op":"test","path":"/a","value":1}]"#).expect("a patch");
-        assert_eq!(twice.problems(), [r#"json patch duplicate field "[0].op""#]);
+    fn what_is_reached_into_is_written_by_name() {
+        let object =
+            || value!({"b": {"z": {"d": 1, "c": 2}, "y": [{"f": 1, "e": 2}]}, "a": {"h": 1, "g": 2}});
+        for (patch, expected) in [
+            ("[]", r#"{"a":{"h":1,"g":2},"b":{"z":{"d":1,"c":2},"y":[{"f":1,"e":2}]}}"#),
+            (
+                r#"[{"op":"add","path":"/b/y/0/x","value":{"m":2,"n":1}}]"#,
+                r#"{"a":{"h":1,"g":2},"b":{"y":[{"e":2,"f":1,"x":{"m":2,"n":1}}],"z":{"d":1,"c":2}}}"#,
+            ),
+            // What is moved stays as it is, and what is copied is whole again.
+            (
+                r#"[{"op":"add","path":"/a/i","value":0},{"op":"move","from":"/a","path":"/c"}]"#,
+                r#"{"b":{"z":{"d":1,"c":2},"y":[{"f":1,"e":2}]},"c":{"g":2,"h":1,"i":0}}"#,
+            ),
+            (
+                r#"[{"op":"test","path":"/b/z","value":{"c":2,"d":1}}]"#,
+                r#"{"a":{"h":1,"g":2},"b":{"y":[{"f":1,"e":2}],"z":{"c":2,"d":1}}}"#,
+            ),
+        ] {
+            let made = patched(object(), patch).expect(patch);
+            assert_eq!(crate::json::to_string(&made), expected, "{patch}");
+        }
     }
 
     #[test]
@@ -655,6 +579,18 @@ mod tests {
             ("[{", 400, "invalid JSON patch"),
         ] {
             let status = patched(value!({}), patch).expect_err(patch).status();
+            assert_eq!((status.code, status.message.as_str()), (code, message));
+        }
+        let twice = Patch::parse(br#"[{"op":"add","op":"test","path":"/a","value":1}]"#).expect("a patch");
+        assert_eq!(twice.problems().expect("problems"), [r#"json patch duplicate field "[0].op""#]);
+        // Without field validation the library's own words are left.
+        for (patch, code, message) in [
+            ("{}", 400, "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
+            ("[1]", 400, "json: cannot unmarshal number into Go value of type jsonpatch.Operation"),
+            (r#"[{"op":1}]"#, 422, "the server rejected our request due to an error in our request"),
+        ] {
+            let read = Patch::parse(patch.as_bytes()).expect(patch);
+            let status = read.apply(value!({})).expect_err(patch).status();
             assert_eq!((status.code, status.message.as_str()), (code, message));
         }
         let long = format!("[{}]", vec![r#"{"op":"remove","path":"/a"}"#; 10_001].join(","));

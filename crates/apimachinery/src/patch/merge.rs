@@ -1,5 +1,8 @@
 //! JSON merge patch, RFC 7386.
 
+use std::collections::BTreeMap;
+
+use super::lazy::Node;
 use super::{Error, go_shape};
 use crate::json::Parsed;
 use crate::{Object, Value};
@@ -18,6 +21,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
 }
 
 /// Changes `target` by `patch`: objects merge, null removes, all else replaces.
+/// What was reached into comes out in the order of names.
 pub fn apply(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
@@ -26,29 +30,39 @@ pub fn apply(target: &mut Value, patch: Value) {
     if !matches!(target, Value::Object(_)) {
         *target = Value::object();
     }
-    let Value::Object(target) = target else { return };
-    for (name, mut change) in patch {
-        let is_object = matches!(target.get(&name), Some(Value::Object(_)));
-        match change {
-            Value::Null => _ = target.remove(&name),
-            Value::Object(_) if is_object => apply(target.entry(name), change),
+    let mut document = Node::from(std::mem::take(target));
+    if let Some(members) = document.members() {
+        merge(members, patch);
+    }
+    *target = document.into();
+}
+
+fn merge(target: &mut BTreeMap<String, Node>, patch: Object) {
+    for (name, change) in patch {
+        if change.is_null() {
+            target.remove(name.as_ref());
+            continue;
+        }
+        match (target.get_mut(name.as_ref()).and_then(Node::members), change) {
+            (Some(members), Value::Object(change)) => merge(members, change),
             // What replaces no object is rid of the nulls in it; what replaces one is not.
-            _ => {
-                if !is_object {
-                    prune_nulls(&mut change);
-                }
-                target.insert(name, change);
+            (Some(_), change) => _ = target.insert(name.into_owned(), change.into()),
+            (None, mut change) => {
+                prune_nulls(&mut change);
+                target.insert(name.into_owned(), change.into());
             }
         }
     }
 }
 
-/// Removes members that are null, wherever they are; items of lists stay.
+/// Removes members that are null, wherever they are; items of lists stay. All
+/// members come out in the order of names.
 fn prune_nulls(value: &mut Value) {
     match value {
         Value::Object(object) => {
             object.raw_mut().retain(|(_, member)| !member.is_null());
             object.raw_mut().iter_mut().for_each(|(_, member)| prune_nulls(member));
+            object.sort();
         }
         Value::Array(items) => items.iter_mut().for_each(prune_nulls),
         _ => {}

@@ -5,6 +5,7 @@
 //! defaulted or validated.
 
 pub mod json;
+mod lazy;
 pub mod merge;
 pub mod strategic;
 

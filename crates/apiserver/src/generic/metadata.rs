@@ -166,3 +166,26 @@ fn rules(resource: &Resource) -> validation::meta::Rules {
             && resource.strategy.knows_finalizers(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn repeated_owners_are_told_by_when_they_are_seen() {
+        for (mutated, told) in [(false, ""), (true, " after mutating admission happens")] {
+            let owner = |name: &str, uid: &str| value!({"name": name, "uid": uid});
+            let owners = vec![owner("a", "1"), owner("b", "2"), owner("a", "1"), owner("c", "1")];
+            let mut object = value!({"metadata": {"ownerReferences": owners}});
+            let mut warnings = Vec::new();
+            deduplicate_owners(&mut object, mutated, &mut warnings);
+            let kept = [owner("a", "1"), owner("b", "2"), owner("c", "1")];
+            assert_eq!(object["metadata"]["ownerReferences"].items(), kept);
+            let start =
+                format!(".metadata.ownerReferences contains duplicate entries{told}; API server dedups");
+            assert!(warnings[0].starts_with(&start) && warnings[0].ends_with("observed: 1"), "{warnings:?}");
+        }
+    }
+}

@@ -15,7 +15,7 @@ use super::configuration::Configuration;
 use super::update::{Made, check_name};
 use super::{Caller, FieldValidation, Outcome, Target, WriteOptions, metadata};
 use crate::ApiServer;
-use crate::input::{self, Expected};
+use crate::input::{self, Expected, Names};
 
 /// A patch that was read once. What is wrong with it, unless it is no JSON, is
 /// told when it is needed: an object that is not there is told first.
@@ -64,29 +64,10 @@ impl Patch {
     ) -> Result<Value, Status> {
         let is_custom = expected.schema.is_none();
         let mut problems = Vec::new();
-        let mut patched = match self {
-            Patch::Json(patch) => {
-                problems.extend_from_slice(patch.problems());
-                patch.apply(live.clone()).map_err(refused)?
-            }
-            Patch::Merge(Parsed { value, problems: found }) => {
-                problems.extend_from_slice(found);
-                let mut patched = live.clone();
-                patch::merge::apply(&mut patched, value.clone());
-                patched
-            }
-            Patch::Strategic(Parsed { value, problems: found }) => match expected.schema {
-                Some(schema) => {
-                    problems.extend_from_slice(found);
-                    patch::strategic::apply(facts::types(), schema, live.clone(), value.clone())
-                        .map_err(refused)?
-                }
-                None => return Err(Status::unsupported_media_type()),
-            },
-            // Merged by its owners' sets, see `Configuration`.
-            Patch::Apply(_) => return Err(Status::unsupported_media_type()),
-            Patch::Unreadable(status) => return Err(status.clone()),
-        };
+        if validation != FieldValidation::Ignore {
+            problems.extend_from_slice(self.problems()?);
+        }
+        let mut patched = self.merged(live, expected)?;
         let strictness = match validation {
             FieldValidation::Ignore => Strictness::Ignore,
             _ => Strictness::Report,
@@ -94,8 +75,13 @@ impl Patch {
         match expected.schema {
             Some(schema) => {
                 if !matches!(self, Patch::Strategic(_)) {
-                    input::check_patched(&patched, expected)
+                    let names = input::check_patched(&patched, expected)
                         .map_err(|why| self.invalid(live, &why, is_custom))?;
+                    if names == Names::Internal {
+                        let (read, unknown) = input::read_internally(patched);
+                        patched = read;
+                        problems.extend(unknown);
+                    }
                 } else if let Some(why) = schema::why_not(facts::types(), schema, &patched) {
                     return Err(self.invalid(live, &why, is_custom));
                 } else {
@@ -126,6 +112,35 @@ impl Patch {
         Ok(patched)
     }
 
+    /// What is odd about the patch itself: members told twice, or unknown ones.
+    fn problems(&self) -> Result<&[String], Status> {
+        match self {
+            Patch::Json(patch) => patch.problems().map_err(refused),
+            Patch::Merge(Parsed { problems, .. }) | Patch::Strategic(Parsed { problems, .. }) => Ok(problems),
+            Patch::Apply(_) | Patch::Unreadable(_) => Ok(&[]),
+        }
+    }
+
+    /// The object with the patch, not decoded yet.
+    fn merged(&self, live: &Value, expected: &Expected<'_>) -> Result<Value, Status> {
+        match self {
+            Patch::Json(patch) => patch.apply(live.clone()).map_err(refused),
+            Patch::Merge(Parsed { value, .. }) => {
+                let mut patched = live.clone();
+                patch::merge::apply(&mut patched, value.clone());
+                Ok(patched)
+            }
+            Patch::Strategic(Parsed { value, .. }) => match expected.schema {
+                Some(schema) => patch::strategic::apply(facts::types(), schema, live.clone(), value.clone())
+                    .map_err(refused),
+                None => Err(Status::unsupported_media_type()),
+            },
+            // Merged by its owners' sets, see `Configuration`.
+            Patch::Apply(_) => Err(Status::unsupported_media_type()),
+            Patch::Unreadable(status) => Err(status.clone()),
+        }
+    }
+
     /// 422 for a patch after which the object is none of its kind.
     fn invalid(&self, live: &Value, why: &str, is_custom: bool) -> Status {
         let text = |mut patched: Value| {
@@ -136,15 +151,10 @@ impl Patch {
             json::to_string(&patched)
         };
         let shown = match self {
-            Patch::Json(patch) => {
-                let mut patched = patch.apply(live.clone()).unwrap_or_default();
-                sort_touched(&mut patched, &patch.reached());
-                text(patched)
-            }
+            Patch::Json(patch) => text(patch.apply(live.clone()).unwrap_or_default()),
             Patch::Merge(patch) => {
                 let mut patched = live.clone();
                 patch::merge::apply(&mut patched, patch.value.clone());
-                sort_touched(&mut patched, &patch.value);
                 text(patched)
             }
             Patch::Strategic(patch) => go::plain(&patch.value),
@@ -158,25 +168,6 @@ impl Patch {
 
 fn refused(error: patch::Error) -> Status {
     error.status()
-}
-
-/// Orders members as Go does where a patch took an object apart: by name,
-/// down to what the patch reaches.
-fn sort_touched(patched: &mut Value, patch: &Value) {
-    if let Value::Array(items) = patched {
-        for (at, below) in patch.members() {
-            if let Some(item) = at.parse().ok().and_then(|at: usize| items.get_mut(at)) {
-                sort_touched(item, below);
-            }
-        }
-    }
-    let Value::Object(object) = patched else { return };
-    object.sort();
-    for (name, member) in object.iter_mut() {
-        if patch[name].as_object().is_some() {
-            sort_touched(member, &patch[name]);
-        }
-    }
 }
 
 impl ApiServer {

@@ -25,7 +25,7 @@ fn check(input: &[u8]) -> String {
         Ok(patch) => patch,
         Err(error) => return error.to_string(),
     };
-    let _ = patch.reached();
+    let _ = patch.problems();
     match patch.apply(pod().1) {
         Ok(_) => "applied".into(),
         Err(error) => error.to_string(),
