@@ -69,9 +69,6 @@ impl ApiServer {
             Some(options) => Ok(options),
             None => write_options(&query, kind, is_apply),
         };
-        if let Some(deprecation) = &target.version().deprecation {
-            warnings.push(deprecation.to_string());
-        }
         if let Some(handler) = handler(&target) {
             let options = options_of("CreateOptions", false)?;
             let selection = self.selection_of(&target, &query, verb)?;
@@ -119,13 +116,16 @@ impl ApiServer {
             }
             "delete" => {
                 let options = sent_delete_options(&query, input)?;
+                if options.ignore_read_error && !target.resource.strategy.deletes_unreadable() {
+                    return Err(Status::internal(NO_UNSAFE_DELETER));
+                }
                 warn_of_deletion(&target, &options, warnings);
                 self.delete(&target, &caller, &options, warnings).await
             }
             "deletecollection" => {
+                let selection = self.selection(&target, &query)?;
                 let options = sent_delete_options(&query, input)?;
                 check_collection(&options)?;
-                let selection = self.selection(&target, &query)?;
                 warn_of_deletion(&target, &options, warnings);
                 self.delete_collection(&target, &caller, &selection, &options, warnings).await
             }
@@ -240,6 +240,11 @@ impl ApiServer {
         warnings.append(&mut answer.warnings);
         Ok(Outcome::Tree { code: answer.code, value: answer.object })
     }
+}
+
+/// Says that the version of a request is on its way out.
+pub(crate) fn warn_of_version(target: &Target, warnings: &mut Vec<String>) {
+    warnings.extend(target.version().deprecation.iter().map(ToString::to_string));
 }
 
 fn warn_of_deletion(target: &Target, options: &DeleteOptions, warnings: &mut Vec<String>) {
@@ -390,6 +395,10 @@ fn read_delete_options(tree: Option<&Value>, query: &Query) -> Result<DeleteOpti
     Ok(options)
 }
 
+/// What is said of kinds whose objects cannot be deleted without being read.
+const NO_UNSAFE_DELETER: &str =
+    "no unsafe deleter provided, can not honor ignoreStoreReadErrorWithClusterBreakingPotential";
+
 /// The option to delete what cannot be read.
 const IGNORE_READ_ERROR: &str = "ignoreStoreReadErrorWithClusterBreakingPotential";
 
@@ -430,9 +439,10 @@ fn decode_delete_options(input: Input) -> Result<Value, Status> {
                 )));
             }
             if !matches!(&*meta.kind, "" | "DeleteOptions") {
+                let version = if meta.api_version.is_empty() { "meta.k8s.io/v1" } else { &meta.api_version };
                 return Err(Status::bad_request(format!(
-                    "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
-                    meta.kind, meta.api_version
+                    "no kind {:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"",
+                    meta.kind
                 )));
             }
             schema::decode_json(types, schema, &bytes, Strictness::Ignore)

@@ -501,6 +501,7 @@ impl ApiServer {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        dispatch::warn_of_version(&target, warnings);
         let mut input = crate::input::Input::Nothing;
         let mut patch = None;
         if matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection") {
@@ -508,6 +509,8 @@ impl ApiServer {
             let bytes = read_body(body).await?;
             match kind {
                 Some(kind) => patch = Some((kind, PatchBody::Bytes(bytes))),
+                // No body is of no type.
+                None if bytes.is_empty() && verb.starts_with("delete") => {}
                 None => input = negotiate::input(&head.headers, bytes, has_protobuf)?,
             }
         }

@@ -238,6 +238,11 @@ pub trait Strategy: Send + Sync + 'static {
         false
     }
 
+    /// An object that cannot be read may be deleted by who says so.
+    fn deletes_unreadable(&self) -> bool {
+        true
+    }
+
     /// After this time the object deletes itself.
     fn time_to_live(&self, _object: &Value) -> Option<Duration> {
         None

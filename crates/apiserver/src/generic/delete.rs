@@ -9,7 +9,8 @@ use store::{Entry, Key};
 use super::commit::{CommitError, Draft, Published, Was, tree_of};
 use super::{Attempt, Caller, Outcome, Selection, Target};
 use crate::{
-    Admission, ApiServer, Context, DeleteOptions, FirstDeletion, Grace, Notes, Operation, Orphaning, Strategy,
+    Admission, ApiServer, Context, DeleteOptions, FirstDeletion, Grace, Notes, Operation, Orphaning, Storage,
+    Strategy,
 };
 
 const TRIES: usize = 64;
@@ -121,6 +122,11 @@ impl ApiServer {
                 if !strategy.returns_deleted() {
                     return Ok(Outcome::Tree { code: 200, value: deleted(target, &old).to_value() });
                 }
+                // Where there is no grace, what is stored goes as it is.
+                if !options.dry_run && strategy.grace(&context, &old, options) == Grace::Unsupported {
+                    let object = Published { revision, ..Published::of(resource, entry) };
+                    return Ok(Outcome::Object { code: 200, object });
+                }
                 let Draft { bytes, splice, .. } = Draft::of(resource, &mut object).map_err(refused)?;
                 let object = Published { resource: resource.clone(), bytes, splice, revision };
                 Ok(Outcome::Object { code: 200, object })
@@ -215,9 +221,13 @@ fn check_preconditions(
     old: &Value,
     revision: u64,
 ) -> Result<(), Status> {
-    // Upstream names the kind here where other refusals name the resource.
+    // Upstream names the kind here where other refusals name the resource, and
+    // that of the stored version.
     let kind = apimachinery::status::GroupResource {
-        group: &target.resource.group,
+        group: match &target.resource.storage {
+            Storage::Stored { api_version, .. } => api_version.split_once('/').map_or("", |(group, _)| group),
+            Storage::Virtual(_) => &target.resource.group,
+        },
         resource: &target.resource.kind,
     };
     let uid = meta::uid(old);
@@ -380,7 +390,7 @@ fn shortened(old: &Value, options: &DeleteOptions) -> Shortened {
 /// was asked for; whether they changed.
 fn set_propagation(strategy: &dyn Strategy, object: &mut Value, options: &DeleteOptions) -> bool {
     if strategy.orphaning() == Orphaning::Unsupported {
-        return false;
+        return set_collected(object, false, false);
     }
     let has = |name: &str| meta::finalizers(object).any(|finalizer| finalizer == name);
     let (orphan, foreground) = match options.propagation {

@@ -314,3 +314,19 @@ async fn yaml_and_protobuf_go_in_and_out() {
         .await;
     assert!(proto.text.starts_with("k8s"));
 }
+
+#[tokio::test]
+async fn a_deletion_without_a_body_is_of_no_type() {
+    let server = Tested::new();
+    server.ask("POST", MAPS, r#"{"metadata":{"name":"a"}}"#).await;
+    let gone = server.ask_as("DELETE", &format!("{MAPS}/a"), &[("content-type", "text/plain")], "").await;
+    assert_eq!(gone.code, 200, "{}", gone.text);
+    let odd = server.ask("DELETE", &format!("{MAPS}?labelSelector=a"), r#"{"kind":"Foo"}"#).await;
+    assert_eq!(
+        (odd.code, odd.body["message"].text()),
+        (
+            400,
+            "no kind \"Foo\" is registered for version \"meta.k8s.io/v1\" in scheme \"pkg/runtime/scheme.go:111\""
+        )
+    );
+}

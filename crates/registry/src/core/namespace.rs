@@ -96,6 +96,10 @@ impl Strategy for Namespace {
         true
     }
 
+    fn deletes_unreadable(&self) -> bool {
+        false
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::config::namespace(object, now)
     }

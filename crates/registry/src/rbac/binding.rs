@@ -13,6 +13,10 @@ use crate::rules::required;
 pub struct Binding;
 
 impl Strategy for Binding {
+    fn deletes_unreadable(&self) -> bool {
+        false
+    }
+
     /// Users and groups are of RBAC's group, service accounts of the core.
     fn default(&self, _: &str, object: &mut Value) {
         for subject in items(object, "subjects") {

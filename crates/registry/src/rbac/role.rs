@@ -12,6 +12,10 @@ use crate::rules::selector;
 pub struct Role;
 
 impl Strategy for Role {
+    fn deletes_unreadable(&self) -> bool {
+        false
+    }
+
     fn name_rule(&self) -> NameRule {
         validation::path_segment_name
     }
