@@ -57,7 +57,8 @@ pub fn apply(
     if given != expected {
         return Err(Status::bad_request(format!("invalid object type: {given}")));
     }
-    if !config["metadata"]["managedFields"].is_null() {
+    // What is no list is told of as what it is.
+    if config["metadata"]["managedFields"].as_array().is_some() {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let Some(shape) = versions.shape(write.api_version) else {

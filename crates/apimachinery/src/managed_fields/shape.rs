@@ -187,9 +187,11 @@ fn of_type(types: &Types, ty: Type) -> Shape<'_> {
         Type::String | Type::Bytes | Type::Duration => Shape::Scalar(Scalar::String),
         Type::Bool => Shape::Scalar(Scalar::Bool),
         Type::Int32 | Type::Int64 | Type::Float => Shape::Scalar(Scalar::Number),
-        Type::Time | Type::MicroTime | Type::Quantity | Type::IntOrString => Shape::Scalar(Scalar::Any),
+        Type::Time | Type::MicroTime | Type::Quantity => Shape::Scalar(Scalar::Any),
         Type::RawExtension => Shape::Whole,
-        Type::FieldsV1 | Type::Json | Type::Any | Type::SchemaOr(..) => Shape::Deduced,
+        Type::FieldsV1 | Type::Json | Type::Any | Type::IntOrString | Type::SchemaOr(..) => Shape::Deduced,
+        // Nothing is said of its members.
+        Type::Struct(id) if types.get(id).fields.is_empty() => Shape::Deduced,
         Type::Struct(id) => {
             Shape::Struct(types, id, if types.get(id).atomic { Atomic::Yes } else { Atomic::No })
         }

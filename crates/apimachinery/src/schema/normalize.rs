@@ -202,7 +202,7 @@ impl Walker<'_> {
             (Type::Any, _) => crate::json::sort_deep(value),
             (Type::Struct(id), Value::Object(object)) => self.structure(id, object),
             (Type::List(item), Value::Array(items)) => self.list(*item, item_type(go_type), items),
-            (Type::Map(item), Value::Object(object)) => self.map(*item, object),
+            (Type::Map(item), Value::Object(object)) => self.map(*item, item_type(go_type), object),
             (Type::Int32, Value::Int(number)) if i32::try_from(*number).is_ok() => {}
             (Type::Int32 | Type::Int64, Value::Float(number))
                 if number.fract() == 0.0 && number.abs() < 9e15 =>
@@ -282,13 +282,13 @@ impl Walker<'_> {
         }
     }
 
-    fn map(&mut self, item: Type, object: &mut Object) {
+    fn map(&mut self, item: Type, go_type: &'static str, object: &mut Object) {
         for (name, value) in object.raw_mut() {
             // Texts need no path; only what holds more does.
             let scalar = matches!((item, &*value), (Type::String, Value::String(_)));
             if !scalar {
                 self.context.enter(Step::Key(Key::Owned(name.to_string())));
-                self.value(item, "", value);
+                self.value(item, go_type, value);
                 self.context.leave();
             }
             if value.is_null() || matches!(item, Type::List(_) | Type::Map(_)) {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::changes::{default_rolling_update, default_template, keep_in};
 use crate::core::pod::gated::drop_from_template;
+use crate::rules::same;
 
 /// Deployment.
 pub struct Deployment;
@@ -23,6 +24,12 @@ impl Strategy for Deployment {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    /// Annotations count, too: they are copied to the replica sets.
+    fn changes_generation(&self, object: &Value, old: &Value) -> bool {
+        let annotations = |object: &Value| object["metadata"]["annotations"].clone();
+        !same(&object["spec"], &old["spec"]) || !same(&annotations(object), &annotations(old))
     }
 
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
@@ -79,6 +86,22 @@ mod tests {
             let mut object = value!({"spec": {"strategy": strategy}});
             Deployment.default("v1", &mut object);
             assert_eq!(object["spec"]["strategy"], expected);
+        }
+    }
+
+    #[test]
+    fn annotations_count_as_generations() {
+        let old = value!({"metadata": {"annotations": {"a": "b"}}, "spec": {"replicas": 1}});
+        for (object, expected) in [
+            (old.clone(), false),
+            (
+                value!({"metadata": {"labels": {"a": "b"}, "annotations": {"a": "b"}}, "spec": {"replicas": 1}}),
+                false,
+            ),
+            (value!({"metadata": {"annotations": {"a": "c"}}, "spec": {"replicas": 1}}), true),
+            (value!({"metadata": {"annotations": {"a": "b"}}, "spec": {"replicas": 2}}), true),
+        ] {
+            assert_eq!(Deployment.changes_generation(&object, &old), expected, "{object:?}");
         }
     }
 }

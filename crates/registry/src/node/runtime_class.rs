@@ -32,10 +32,14 @@ impl Strategy for RuntimeClass {
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
         let mut errors = written(object);
-        if object["handler"] != old["handler"] {
-            errors.invalid(&Path::Root.child("handler"), Value::Null, "field is immutable");
+        if object["handler"] == old["handler"] {
+            declared(object, &mut errors);
+            return errors;
         }
-        declared(object, &mut errors);
+        // The generated rules stop at the change, so that the written one tells of the form.
+        let (handler, place) = (object["handler"].text(), Path::Root.child("handler"));
+        errors.check(&place, handler, dns1123_label(handler));
+        errors.invalid(&place, Value::Null, "field is immutable");
         errors
     }
 

@@ -159,8 +159,9 @@ ResourceClaimTemplateSpec +meta Spec:<ResourceClaimSpec
 ResourceClaimSpec Devices:<DeviceClaim
 DeviceClaim Requests:[DeviceRequest Constraints:[DeviceConstraint Config:[DeviceClaimConfiguration
 DeviceRequest Name:s Exactly:*ExactDeviceRequest FirstAvailable:[DeviceSubRequest
-ExactDeviceRequest DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i AdminAccess:* Tolerations:[DeviceToleration Capacity:* DerivedAttributes:*
-DeviceSubRequest Name:s DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i Tolerations:[DeviceToleration Capacity:* DerivedAttributes:*
+ExactDeviceRequest DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i AdminAccess:* Tolerations:[DeviceToleration Capacity:*CapacityRequirements DerivedAttributes:*
+DeviceSubRequest Name:s DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:i Tolerations:[DeviceToleration Capacity:*CapacityRequirements DerivedAttributes:*
+CapacityRequirements Requests:*
 DeviceSelector CEL=cel:*CELDeviceSelector
 CELDeviceSelector Expression:s
 DeviceToleration Key:s Operator:s Value:s Effect:s TolerationSeconds:*

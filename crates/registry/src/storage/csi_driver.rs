@@ -10,9 +10,6 @@ use crate::rules::same;
 const LEAST_TOKEN: i64 = 600;
 const MOST_TOKEN: i64 = 1 << 32;
 const LEAST_PERIOD: i64 = 10;
-/// Fields that may change; their changes are counted.
-const MUTABLE: [&str; 4] =
-    ["tokenRequests", "requiresRepublish", "seLinuxMount", "nodeAllocatableUpdatePeriodSeconds"];
 
 /// CSIDriver.
 pub struct CsiDriver;
@@ -31,7 +28,7 @@ impl Strategy for CsiDriver {
 
     /// Changes are counted, though a new driver has no generation.
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
-        if MUTABLE.iter().any(|field| !same(&object["spec"][*field], &old["spec"][*field])) {
+        if !same(&object["spec"], &old["spec"]) {
             object.entry("metadata").set("generation", meta::generation(old) + 1);
         }
     }
