@@ -164,10 +164,10 @@ impl DaemonSets {
             return Ok(());
         }
         let namespace = set.metadata.namespace.clone().unwrap_or_default();
-        let mut updated = DaemonSet { status: Some(status), ..set.clone() };
-        updated.metadata.resource_version = None;
+        let updated = DaemonSet { status: Some(status), ..set.clone() };
         match Api::<DaemonSet>::namespaced(self.transport.clone(), namespace).update_status(&updated).await {
-            Err(error) if error.is_not_found() => Ok(()),
+            // The informer is about to show what came between.
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
             other => other.map(drop),
         }
     }

@@ -1,5 +1,6 @@
 //! Carries out the plan of a Deployment.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use apimachinery::{Value, value};
@@ -49,8 +50,10 @@ impl Reconciler<ObjectKey> for Deployments {
         };
         let mut creation = Creation::None;
         let mut result = Ok(());
+        // As it is after what is done here: its status is written with the rest of it.
+        let mut latest = Cow::Borrowed(&deployment.0);
         for action in plan(&observed) {
-            result = self.carry_out(key, &deployment.0, &sets, &action).await;
+            result = self.carry_out(key, &mut latest, &sets, &action).await;
             if let Action::CreateSet(set) = &action {
                 creation = match &result {
                     Ok(()) => Creation::Created(set.metadata.name.clone().unwrap_or_default()),
@@ -61,8 +64,8 @@ impl Reconciler<ObjectKey> for Deployments {
                 break;
             }
         }
-        let (status, again) = status(&observed, &creation);
-        self.write_status(key, &deployment.0, status).await?;
+        let (status, again) = status(&Observed { deployment: &latest, ..observed }, &creation);
+        self.write_status(key, &latest, status).await?;
         result.map(|()| again.map_or(Outcome::Done, Outcome::Again))
     }
 }
@@ -98,11 +101,12 @@ impl Deployments {
     async fn carry_out(
         &self,
         key: &ObjectKey,
-        deployment: &Deployment,
+        latest: &mut Cow<'_, Deployment>,
         sets: &[Arc<Whole<ReplicaSet>>],
         action: &Action,
     ) -> Result<(), Error> {
         let api = self.sets_api(key);
+        let deployment = &**latest;
         let about = Reference::to(deployment);
         match action {
             Action::CreateSet(set) => match api.create(set).await {
@@ -155,7 +159,8 @@ impl Deployments {
                 let annotations = updated.metadata.annotations.get_or_insert_default();
                 annotations.insert(super::plan::REVISION.to_owned(), revision.clone());
                 let api = Api::<Deployment>::namespaced(self.transport.clone(), key.namespace.clone());
-                api.update(&updated).await.map(drop)
+                *latest = Cow::Owned(api.update(&updated).await?);
+                Ok(())
             }
             Action::DeleteSet { set, uid } => match api.delete(set, DeleteOptions::uid(uid.clone())).await {
                 Err(error) if error.is_not_found() => Ok(()),
@@ -196,13 +201,12 @@ impl Deployments {
         if !differs(deployment, &status) {
             return Ok(());
         }
-        // Without its revision: the actions before may have moved it, and the
-        // status is this controller's alone.
-        let mut updated = Deployment { status: Some(status), ..deployment.clone() };
-        updated.metadata.resource_version = None;
+        // Annotations come with a status: nobody's may be lost by it.
+        let updated = Deployment { status: Some(status), ..deployment.clone() };
         let api = Api::<Deployment>::namespaced(self.transport.clone(), key.namespace.clone());
         match api.update_status(&updated).await {
-            Err(error) if error.is_not_found() => Ok(()),
+            // The informer is about to show what came between.
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
             other => other.map(drop),
         }
     }

@@ -299,12 +299,11 @@ impl Autoscalers {
         if autoscaler.status.as_ref() == Some(&plan.status) {
             return Ok(());
         }
-        // Without its revision: the status is this controller's alone.
-        let mut updated = HorizontalPodAutoscaler { status: Some(plan.status), ..autoscaler.clone() };
-        updated.metadata.resource_version = None;
+        let updated = HorizontalPodAutoscaler { status: Some(plan.status), ..autoscaler.clone() };
         let api = Api::<HorizontalPodAutoscaler>::namespaced(self.transport.clone(), key.namespace.clone());
         match api.update_status(&updated).await {
-            Err(error) if error.is_not_found() => Ok(()),
+            // The informer is about to show what came between.
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
             other => other.map(drop),
         }
     }
