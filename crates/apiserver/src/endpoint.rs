@@ -232,7 +232,8 @@ pub(crate) fn of_proxy(
             Ok(Endpoint::Address { address, port, tls, path })
         }
         "pods" => {
-            let pod = view.get("", "pods", &target.namespace, name).ok_or_else(|| target.not_found())?.tree();
+            let pod = view.get("", "pods", &target.namespace, name);
+            let pod = pod.ok_or_else(|| Status::not_stored(target.resource.group_resource(), name))?.tree();
             let address = proxyable(pod["status"]["podIP"].text())?;
             let port = pod_port(&pod, port, tls)
                 .ok_or_else(|| Status::bad_request(format!("pod {name} has no port {port:?}")))?;
@@ -289,7 +290,7 @@ fn service_endpoint(
     let is_pod = |endpoint: &Value| is_a_pod(view, &target.namespace, endpoint);
     match resolve(view, &target.namespace, name, asked, random, is_pod) {
         Ok((address, port)) => Ok(Endpoint::Address { address, port, tls, path }),
-        Err(Unresolved::NoService) => Err(target.not_found()),
+        Err(Unresolved::NoService) => Err(Status::not_stored(target.resource.group_resource(), name)),
         Err(Unresolved::Unready(why)) => Err(Status::service_unavailable(why)),
     }
 }

@@ -61,7 +61,7 @@ fn servers_are_reached_through_the_api() {
     assert!(ask(&[], "/api/v1/namespaces/default").contains("\"kind\": \"Namespace\""));
 
     let pod = "/api/v1/namespaces/default/pods/server/proxy";
-    let service = "/api/v1/namespaces/default/services/server/proxy";
+    let service = "/api/v1/namespaces/default/services/server:http/proxy";
     eventually("the service has an endpoint", PATIENCE, || {
         let page = ask(&[], &format!("{service}/asked"));
         if page.starts_with("GET /asked") { Ok(()) } else { Err(page) }
@@ -79,7 +79,10 @@ fn servers_are_reached_through_the_api() {
     for (path, code, told) in [
         ("pods/server:81", "503", "error trying to reach service: dial tcp"),
         ("services/server:81", "503", "no service port 81 found for service"),
-        ("services/none", "404", "services \\\"none\\\" not found"),
+        // Without a port it is one without a name, and a service is looked up by number alone.
+        ("services/server", "503", "no endpoints available for service"),
+        ("services/none", "503", "no endpoints available for service"),
+        ("services/none:80", "404", "services \\\"none\\\" not found"),
     ] {
         let said = ask(&["-w", "%{http_code}"], &format!("/api/v1/namespaces/default/{path}/proxy/"));
         assert!(said.contains(told) && said.ends_with(code), "{path}: {said}");
