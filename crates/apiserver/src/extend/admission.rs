@@ -247,9 +247,12 @@ impl Reinvocation {
         round.again.append(&mut round.ran);
     }
 
-    /// `plugin` is done with `object`.
+    /// `plugin` is done with `object`, which is kept where somebody may look again.
     pub fn ends(&mut self, plugin: &'static str, object: &Value) {
-        self.plugins.entry(plugin).or_default().left = Some(object.clone());
+        let round = self.plugins.get_mut(plugin);
+        if let Some(round) = round.filter(|round| !round.ran.is_empty()) {
+            round.left = Some(object.clone());
+        }
     }
 
     /// Begins the second round, where there must be one.
