@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use crate::body::Body;
 use crate::endpoint::{self, Endpoint};
 use crate::extend::node::node_address;
-use crate::generic::Target;
+use crate::generic::{Options, Target};
 use crate::links::Prefix;
 use crate::pipeline::Head;
 use crate::query::Query;
@@ -205,7 +205,7 @@ impl ApiServer {
             subresource: &target.subresource,
             user,
             old: None,
-            options: &apimachinery::value::NULL,
+            options: Options::NONE,
             dry_run: false,
             view,
             random: &*self.edge.random,

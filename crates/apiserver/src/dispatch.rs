@@ -11,8 +11,8 @@ use bytes::Bytes;
 use client::{DeleteOptions, PatchKind, Preconditions, Propagation};
 
 use crate::generic::{
-    Attempt, Caller, FieldValidation, Outcome, Patch, Selection, Sent, Target, WriteOptions, match_namespace,
-    revision_number,
+    Attempt, Caller, FieldValidation, Options, Outcome, Patch, Selection, Sent, Target, WriteOptions,
+    match_namespace, revision_number,
 };
 use crate::input::{self, Expected, Input};
 use crate::query::Query;
@@ -212,7 +212,7 @@ impl ApiServer {
                 self.own_body(&target, &caller, &options, &expected, &mut body);
             }
         }
-        let attempt = Attempt::new(self, &target, &caller, options.dry_run, options.tree("CreateOptions"));
+        let attempt = Attempt::new(self, &target, &caller, Options::of_write(&options));
         if takes_body {
             let admission = attempt.admission(Operation::Create, &target.name, None);
             let mut notes = Notes::default();

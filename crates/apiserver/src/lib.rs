@@ -59,7 +59,7 @@ pub use extend::node::{NodeConnector, NodeStream, node_address};
 pub use extend::strategy::{
     Arrange, Context, DeleteOptions, FirstDeletion, Grace, NameRule, Orphaning, Plain, Strategy,
 };
-pub use generic::{Modify, Owner};
+pub use generic::{Modify, Options, Owner};
 pub use header::{Header, HeaderIndexer};
 pub use local::LocalTransport;
 pub use metrics::Metrics;

@@ -32,7 +32,7 @@ pub(crate) fn request(admission: &Admission<'_>, matched: &Version) -> Value {
     request.set("operation", admission.operation.as_str());
     request.set("userInfo", user(admission));
     request.set("dryRun", admission.dry_run);
-    request.set("options", admission.options.clone());
+    request.set("options", admission.options());
     request
 }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use edge::Random;
 use jiff::Timestamp;
 
-use crate::generic::{default_in_storage, shape_of};
+use crate::generic::{Options, default_in_storage, shape_of};
 use crate::{Companion, Definition, Storage, UserInfo, Version, View};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,7 @@ pub struct Admission<'a> {
     /// The object as stored before, in the stored version; None for a create.
     /// Of a connect: None.
     pub old: Option<&'a Value>,
-    /// CreateOptions, UpdateOptions or DeleteOptions as a tree. Of a connect: null.
-    pub options: &'a Value,
+    pub options: Options<'a>,
     pub dry_run: bool,
     pub view: &'a View,
     pub random: &'a dyn Random,
@@ -65,6 +64,11 @@ impl Admission<'_> {
     /// Whether this is about resource `resource` of `group` itself (no subresource).
     pub fn is_of(&self, group: &str, resource: &str) -> bool {
         self.subresource.is_empty() && self.definition.group == group && self.definition.resource == resource
+    }
+
+    /// CreateOptions, UpdateOptions or DeleteOptions as a tree. Of a connect: null.
+    pub fn options(&self) -> Value {
+        self.options.tree(self.operation)
     }
 
     /// The refusal of a plugin in upstream's words: `pods "x" is forbidden: why`.

@@ -3,7 +3,7 @@
 use apimachinery::Value;
 use jiff::Timestamp;
 
-use super::{Caller, Target};
+use super::{Caller, Options, Target};
 use crate::{Admission, ApiServer, Context, Operation, View};
 
 /// What every step of one try sees. A write that others overtook makes a new one.
@@ -11,22 +11,14 @@ pub(crate) struct Attempt<'a> {
     server: &'a ApiServer,
     pub target: &'a Target,
     pub caller: &'a Caller,
-    pub dry_run: bool,
-    /// CreateOptions, UpdateOptions or DeleteOptions.
-    options: Value,
+    options: Options<'a>,
     pub view: View,
     pub now: Timestamp,
 }
 
 impl<'a> Attempt<'a> {
-    pub fn new(
-        server: &'a ApiServer,
-        target: &'a Target,
-        caller: &'a Caller,
-        dry_run: bool,
-        options: Value,
-    ) -> Self {
-        Self { server, target, caller, dry_run, options, view: server.view(), now: server.edge.clock.now() }
+    pub fn new(server: &'a ApiServer, target: &'a Target, caller: &'a Caller, options: Options<'a>) -> Self {
+        Self { server, target, caller, options, view: server.view(), now: server.edge.clock.now() }
     }
 
     /// The write as admission sees it. `name` may be "" where none is made yet.
@@ -49,8 +41,8 @@ impl<'a> Attempt<'a> {
             subresource: &self.target.subresource,
             user: &self.caller.user,
             old,
-            options: &self.options,
-            dry_run: self.dry_run,
+            options: self.options,
+            dry_run: self.options.dry_run(),
             view: &self.view,
             random: &*self.server.edge.random,
             now: self.now,
@@ -67,7 +59,7 @@ impl<'a> Attempt<'a> {
             subresource: &self.target.subresource,
             user: &self.caller.user,
             now: self.now,
-            dry_run: self.dry_run,
+            dry_run: self.options.dry_run(),
             view: &self.view,
             random: &*self.server.edge.random,
         }

@@ -5,7 +5,7 @@ use apimachinery::{Status, Value, meta, name};
 
 use super::commit::{CommitError, Draft, Published, Was};
 use super::update::{Made, parse_revision};
-use super::{Attempt, Caller, Outcome, Target, WriteOptions, metadata};
+use super::{Attempt, Caller, Options, Outcome, Target, WriteOptions, metadata};
 use crate::input::{self, Input};
 use crate::{Admission, ApiServer, Notes, Operation};
 
@@ -133,7 +133,7 @@ impl ApiServer {
         options: &WriteOptions,
         warnings: &mut Vec<String>,
     ) -> Result<Published, CommitError> {
-        let attempt = Attempt::new(self, target, caller, options.dry_run, options.tree("CreateOptions"));
+        let attempt = Attempt::new(self, target, caller, Options::of_write(options));
         let mut notes = Notes::default();
         let prepared = self.prepare_new(&attempt, object, by_update, &mut notes, warnings).await;
         warnings.append(&mut notes.warnings);

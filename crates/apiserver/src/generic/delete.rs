@@ -1,13 +1,13 @@
 //! delete and deletecollection: preconditions, grace, finalizers, propagation.
 
 use apimachinery::status::Details;
-use apimachinery::{Status, Value, meta, time, value};
+use apimachinery::{Status, Value, meta, time};
 use client::{Preconditions, Propagation};
 use jiff::{SignedDuration, Timestamp};
 use store::{Entry, Key};
 
 use super::commit::{CommitError, Draft, Published, Was, tree_of};
-use super::{Attempt, Caller, Outcome, Selection, Target};
+use super::{Attempt, Caller, Options, Outcome, Selection, Target};
 use crate::{
     Admission, ApiServer, Context, DeleteOptions, FirstDeletion, Grace, Notes, Operation, Orphaning, Storage,
     Strategy,
@@ -50,7 +50,7 @@ impl ApiServer {
     ) -> Result<Outcome, Status> {
         let key = target.key(&target.name);
         for _ in 0..TRIES {
-            let attempt = Attempt::new(self, target, caller, options.dry_run, tree(options));
+            let attempt = Attempt::new(self, target, caller, Options::of_delete(options));
             let Some(entry) = attempt.view.snapshot().get(&key).cloned() else {
                 return Err(target.not_found());
             };
@@ -85,12 +85,11 @@ impl ApiServer {
         let mut nothing = Value::Null;
         self.mutate(&admission, resource, &mut nothing, &mut notes).await.map_err(refused)?;
         let strategy = resource.strategy.as_ref();
-        let mut of_this = admission.options.clone();
-        if strategy.first_deletion() != FirstDeletion::Deletes {
-            // From here on the deletion is of this very object.
-            of_this.set_at(&["preconditions", "uid"], meta::uid(&old));
-        }
-        let admission = Admission { options: &of_this, ..admission };
+        // Where it marks first, the deletion is of this very object from here on.
+        let admission = match strategy.first_deletion() {
+            FirstDeletion::Deletes => admission,
+            _ => Admission { options: admission.options.of_this(meta::uid(&old)), ..admission },
+        };
         self.validate(&admission, &Value::Null, &mut notes).await.map_err(refused)?;
         warnings.append(&mut notes.warnings);
         let context = attempt.context(&target.name);
@@ -160,29 +159,6 @@ impl ApiServer {
         }
         Ok(Outcome::List(listed))
     }
-}
-
-/// DeleteOptions as admission sees them.
-fn tree(options: &DeleteOptions) -> Value {
-    let mut tree = value!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"});
-    if let Some(seconds) = options.grace_period_seconds {
-        tree.set("gracePeriodSeconds", seconds);
-    }
-    let Preconditions { uid, resource_version } = &options.preconditions;
-    for (member, text) in [("uid", uid), ("resourceVersion", resource_version)] {
-        if let Some(text) = text {
-            tree.set_at(&["preconditions", member], text);
-        }
-    }
-    match (options.orphan_dependents, options.propagation) {
-        (Some(orphans), _) => tree.set("orphanDependents", orphans),
-        (None, Some(propagation)) => tree.set("propagationPolicy", propagation.as_str()),
-        (None, None) => {}
-    }
-    if options.dry_run {
-        tree.set("dryRun", value!(["All"]));
-    }
-    tree
 }
 
 /// The HTTP status where the object stays for now: who asked for its dependents

@@ -9,6 +9,7 @@ mod list;
 mod lookback;
 mod metadata;
 mod modify;
+mod options;
 mod ownership;
 mod patch;
 mod read;
@@ -18,6 +19,7 @@ mod update;
 mod watch;
 
 pub use modify::{Modify, Owner};
+pub use options::Options;
 
 pub(crate) use attempt::Attempt;
 pub(crate) use commit::{Published, is_old, write_json};
@@ -32,7 +34,7 @@ pub(crate) use watch::{Change, Item, Watching};
 
 use std::sync::Arc;
 
-use apimachinery::{Status, Value, value};
+use apimachinery::{Status, Value};
 
 use crate::catalogue::Resource;
 use crate::input::Expected;
@@ -156,21 +158,6 @@ pub(crate) enum Outcome {
 }
 
 impl WriteOptions {
-    /// As admission sees them: `kind` is that of the operation.
-    pub fn tree(&self, kind: &str) -> Value {
-        let mut tree = value!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
-        if self.dry_run {
-            tree.set("dryRun", value!(["All"]));
-        }
-        if !self.field_manager.is_empty() {
-            tree.set("fieldManager", &self.field_manager);
-        }
-        if self.asks_validation {
-            tree.set("fieldValidation", self.validation.as_str());
-        }
-        tree
-    }
-
     /// The owner of what is written: the manager asked for, or the program's name.
     pub fn manager<'a>(&'a self, agent: &'a str) -> std::borrow::Cow<'a, str> {
         if !self.field_manager.is_empty() {

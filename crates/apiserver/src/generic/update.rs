@@ -7,7 +7,7 @@ use apimachinery::{Status, Value, meta, schema};
 use store::Entry;
 
 use super::commit::{CommitError, Draft, Published, Was, set_revision, tree_of};
-use super::{Attempt, Caller, Outcome, Target, WriteOptions, metadata, ownership};
+use super::{Attempt, Caller, Options, Outcome, Target, WriteOptions, metadata, ownership};
 use crate::input::{self, Input};
 use crate::{Action, ApiServer, Context, Notes, Operation, Storage, Strategy, SubresourceKind, View};
 
@@ -68,7 +68,7 @@ impl ApiServer {
         let resource = &target.resource;
         let key = target.key(&target.name);
         for _ in 0..TRIES {
-            let attempt = Attempt::new(self, target, caller, options.dry_run, options.tree("UpdateOptions"));
+            let attempt = Attempt::new(self, target, caller, Options::of_write(options));
             let mut said = Vec::new();
             let Some(entry) = attempt.view.snapshot().get(&key).cloned() else {
                 if !may_create {
