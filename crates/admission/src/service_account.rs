@@ -192,17 +192,21 @@ impl AdmissionPlugin for ServiceAccount {
             return Ok(());
         }
         if is_mirror(object) {
-            return check(admission, object);
+            return check_mirror(admission, object);
         }
         name_account(object);
         let account = find(admission, object)?;
         let suffix = name::generate("", |bound| admission.random.below(bound));
         equip(object, &account, &suffix);
-        check(admission, object)
+        check(admission, object, &account)
     }
 
     fn validate(&self, admission: &Admission<'_>, object: &Value, _: &mut Notes) -> Result<(), Status> {
-        if grows(admission) { check_growth(admission, object) } else { check(admission, object) }
+        if is_mirror(object) && !grows(admission) {
+            return check_mirror(admission, object);
+        }
+        let account = find(admission, object)?;
+        if grows(admission) { check_growth(object, &account) } else { check(admission, object, &account) }
     }
 }
 
@@ -218,27 +222,24 @@ fn is_mirror(pod: &Value) -> bool {
     !pod["metadata"]["annotations"][MIRROR].is_null()
 }
 
-/// Run once it is made, and again after what others made of it.
-fn check(admission: &Admission<'_>, pod: &Value) -> Result<(), Status> {
-    if is_mirror(pod) {
-        return refuse_mirror(pod).map_or(Ok(()), |why| Err(admission.forbid(pod, why)));
-    }
-    let account = find(admission, pod)?;
-    if enforces_mountable(&account)
-        && let Some(why) = unlisted_secret(pod, &account)
-    {
-        return Err(admission.forbid(pod, why));
-    }
-    Ok(())
+fn check_mirror(admission: &Admission<'_>, pod: &Value) -> Result<(), Status> {
+    refuse_mirror(pod).map_or(Ok(()), |why| Err(admission.forbid(pod, why)))
 }
 
-fn check_growth(admission: &Admission<'_>, pod: &Value) -> Result<(), Status> {
-    let account = find(admission, pod)?;
-    if !enforces_mountable(&account) {
+/// Run once it is made, and again after what others made of it.
+fn check(admission: &Admission<'_>, pod: &Value, account: &Value) -> Result<(), Status> {
+    if !enforces_mountable(account) {
+        return Ok(());
+    }
+    unlisted_secret(pod, account).map_or(Ok(()), |why| Err(admission.forbid(pod, why)))
+}
+
+fn check_growth(pod: &Value, account: &Value) -> Result<(), Status> {
+    if !enforces_mountable(account) {
         return Ok(());
     }
     // Upstream gives this error no code.
-    unlisted_in_environment(pod, &account, &EPHEMERAL).map_or(Ok(()), |why| Err(Status::unknown(why)))
+    unlisted_in_environment(pod, account, &EPHEMERAL).map_or(Ok(()), |why| Err(Status::unknown(why)))
 }
 
 fn find(admission: &Admission<'_>, pod: &Value) -> Result<Value, Status> {
