@@ -22,15 +22,8 @@ pub(crate) struct Route {
 /// Reads a path; None where it is of no resource. An escaped slash parts as a
 /// plain one does, but behind a proxy, whose path stays as it was written.
 pub(crate) fn parse(path: &str) -> Option<Route> {
-    let written: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-    let before = match *written.first()? {
-        "api" => 2,
-        "apis" => 3,
-        _ => return None,
-    };
-    let proxy = [before + 2, before + 4].into_iter().find(|&at| written.get(at) == Some(&"proxy"));
-    let (named, behind) = written.split_at(proxy.map_or(written.len(), |at| at + 1));
-    let named = decode(&named.join("/"), false).into_owned();
+    let (named, behind) = apart(path.strip_prefix('/')?);
+    let named = decode(named, false);
     let mut parts: Vec<&str> = named.split('/').collect();
     // A trailing slash names nothing more.
     while parts.last() == Some(&"") {
@@ -74,10 +67,23 @@ pub(crate) fn parse(path: &str) -> Option<Route> {
         route.name = (*name).to_owned();
         if let [subresource, more @ ..] = more {
             route.subresource = (*subresource).to_owned();
-            route.rest = more.iter().chain(behind).flat_map(|part| ["/", part]).collect();
+            route.rest = more.iter().flat_map(|part| ["/", part]).chain([behind]).collect();
         }
     }
     Some(route)
+}
+
+/// A path up to the subresource `proxy`, and what lies behind that.
+fn apart(path: &str) -> (&str, &str) {
+    let resource = if path.starts_with("apis/") { 3 } else { 2 };
+    let mut end = 0;
+    for (at, part) in path.split('/').enumerate() {
+        end += part.len() + usize::from(at > 0);
+        if part == "proxy" && (at == resource + 2 || at == resource + 4) {
+            return path.split_at(end);
+        }
+    }
+    (path, "")
 }
 
 /// What is said of a path that has a verb and nothing behind it; None for others.

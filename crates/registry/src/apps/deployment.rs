@@ -28,8 +28,8 @@ impl Strategy for Deployment {
 
     /// Annotations count, too: they are copied to the replica sets.
     fn changes_generation(&self, object: &Value, old: &Value) -> bool {
-        let annotations = |object: &Value| object["metadata"]["annotations"].clone();
-        !same(&object["spec"], &old["spec"]) || !same(&annotations(object), &annotations(old))
+        !same(&object["spec"], &old["spec"])
+            || !same(&object["metadata"]["annotations"], &old["metadata"]["annotations"])
     }
 
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
