@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use apimachinery::status::GroupResource;
 use apimachinery::{Status, Value};
-use apiserver::{Action, Admission, AdmissionPlugin, Authorizer, Notes, Operation, UserInfo, Verdict, View};
+use apiserver::{Action, Admission, AdmissionPlugin, Authorizer, Notes, Operation, UserInfo, View, decide};
 
 /// The group of roles and bindings.
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -72,7 +72,7 @@ impl RbacEscalation {
             field_selector: "",
             label_selector: "",
         };
-        may(&self.authorizers, &action, admission)
+        decide(&self.authorizers, &action, admission.view).is_allowed()
     }
 
     fn check_role(&self, admission: &Admission<'_>, role: &Value) -> Result<(), Status> {
@@ -137,22 +137,6 @@ fn ends_alone(old: &Value, new: &Value) -> bool {
         rest
     };
     rest(old) == rest(new)
-}
-
-/// Whether the authorizers, in their order, allow `action`.
-pub(crate) fn may(
-    authorizers: &[Arc<dyn Authorizer>],
-    action: &Action<'_>,
-    admission: &Admission<'_>,
-) -> bool {
-    for authorizer in authorizers {
-        match authorizer.authorize(action, admission.view).verdict {
-            Verdict::Allow => return true,
-            Verdict::Deny => return false,
-            Verdict::NoOpinion => {}
-        }
-    }
-    false
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ impl PatchBody {
 pub(crate) fn local_options(options: &client::WriteOptions) -> WriteOptions {
     WriteOptions {
         dry_run: options.dry_run,
+        is_patch: false,
         field_manager: options.field_manager.clone().unwrap_or_default(),
         validation: match options.field_validation {
             Some("Strict") => FieldValidation::Strict,
@@ -286,14 +287,20 @@ fn write_options(query: &Query, kind: &str, is_apply: bool) -> Result<WriteOptio
         "Ignore" => FieldValidation::Ignore,
         "Strict" => FieldValidation::Strict,
         other => {
-            errors.not_supported(&path("fieldValidation"), other, &["", "Ignore", "Strict", "Warn"]);
+            errors.text_not_supported(&path("fieldValidation"), other, &["", "Ignore", "Strict", "Warn"]);
             FieldValidation::Warn
         }
     };
     if !errors.is_empty() {
         return Err(Status::invalid(GroupKind { group: "meta.k8s.io", kind }, "", &errors));
     }
-    Ok(WriteOptions { dry_run, field_manager: manager, validation, asks_validation: !asked.is_empty() })
+    Ok(WriteOptions {
+        dry_run,
+        is_patch: kind == "PatchOptions",
+        field_manager: manager,
+        validation,
+        asks_validation: !asked.is_empty(),
+    })
 }
 
 fn check_dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Errors) -> bool {

@@ -9,14 +9,13 @@
 
 use std::sync::Arc;
 
-use apimachinery::{Status, validation};
+use apimachinery::Status;
 use http::HeaderValue;
 
+use crate::extend::identity::service_account;
 use crate::pipeline::{Head, with_group};
 use crate::route::Route;
 use crate::{Action, ApiServer, UserInfo, View};
-
-const NODE_OF_TOKEN: &str = "authentication.kubernetes.io/node-name";
 
 /// What the headers ask for.
 struct Wanted {
@@ -114,14 +113,6 @@ fn told(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// A service account's namespace and name, where they can be such.
-fn account(name: &str) -> Option<(&str, &str)> {
-    let (namespace, account) = name.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-    let valid =
-        validation::dns1123_label(namespace).is_empty() && validation::dns1123_subdomain(account).is_empty();
-    valid.then_some((namespace, account))
-}
-
 /// The narrow ways to be whom the headers name, in the order in which they are
 /// tried.
 fn narrow_ways<'a>(wanted: &'a Wanted, user: &UserInfo) -> Vec<(&'static str, Vec<Right<'a>>)> {
@@ -130,15 +121,14 @@ fn narrow_ways<'a>(wanted: &'a Wanted, user: &UserInfo) -> Vec<(&'static str, Ve
     if let Some(node) = wanted.name.strip_prefix("system:node:") {
         let mut ways = Vec::new();
         if is_name_alone {
-            let own = user.extra.get(NODE_OF_TOKEN).is_some_and(|nodes| *nodes == [node]);
-            if own && account(&user.name).is_some() {
+            if user.node_of_account() == Some(node) {
                 ways.push(("associated-node", vec![(GROUP, "nodes", "", "", "*")]));
             }
             ways.push(("arbitrary-node", vec![(GROUP, "nodes", "", "", node)]));
         }
         return ways;
     }
-    if let Some((namespace, name)) = account(&wanted.name) {
+    if let Some((namespace, name)) = service_account(&wanted.name) {
         return match is_name_alone {
             true => vec![("serviceaccount", vec![(GROUP, "serviceaccounts", "", namespace, name)])],
             false => Vec::new(),
@@ -155,7 +145,7 @@ fn narrow_ways<'a>(wanted: &'a Wanted, user: &UserInfo) -> Vec<(&'static str, Ve
 
 /// The rights of old.
 fn wide_rights(wanted: &Wanted) -> Vec<Right<'_>> {
-    let mut rights = vec![match account(&wanted.name) {
+    let mut rights = vec![match service_account(&wanted.name) {
         Some((namespace, name)) => ("", "serviceaccounts", "", namespace, name),
         None => ("", "users", "", "", wanted.name.as_str()),
     }];
@@ -182,7 +172,7 @@ fn made(wanted: &Wanted, is_node: bool) -> Arc<UserInfo> {
         ..UserInfo::default()
     };
     if wanted.groups.is_empty() {
-        if let Some((namespace, _)) = account(&wanted.name) {
+        if let Some((namespace, _)) = service_account(&wanted.name) {
             made.groups =
                 vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
         } else if is_node {
@@ -227,6 +217,7 @@ fn nobody(uid: &str, groups: &[String], extra: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extend::identity::NODE_OF_TOKEN;
 
     fn ways(name: &str, groups: &[&str], by: &UserInfo) -> Vec<String> {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();

@@ -46,7 +46,7 @@ pub use endpoint::{Unresolved, service_address};
 pub use extend::admission::{
     Admission, AdmissionPlugin, Notes, Operation, Plugin, Reinvocation, RemotePlugin,
 };
-pub use extend::authorization::{Action, Authorizer, Decision, Verdict};
+pub use extend::authorization::{Action, Authorizer, Decision, Verdict, decide};
 pub use extend::companion::{Change, Companion, OWN_MANAGER};
 pub use extend::conversion::Conversion;
 pub use extend::definition::{

@@ -371,7 +371,7 @@ impl ApiServer {
         if decision.verdict == Verdict::Allow {
             return Ok(());
         }
-        let mut why = refusal(action);
+        let mut why = action.refusal();
         if !decision.reason.is_empty() {
             why = format!("{why}: {}", decision.reason);
         }
@@ -807,26 +807,4 @@ pub(crate) fn with_group(user: &mut Arc<UserInfo>, group: &str) {
     if !user.is_in(group) {
         Arc::make_mut(user).groups.push(group.to_owned());
     }
-}
-
-/// `User "x" cannot get resource "pods" in API group "" in the namespace "y"`.
-fn refusal(action: &Action<'_>) -> String {
-    use apimachinery::field::quote;
-    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let user = quote(&action.user.name);
-    if !action.is_resource {
-        return safe(&format!("User {user} cannot {} path {}", action.verb, quote(action.path)));
-    }
-    let resource = if action.subresource.is_empty() {
-        action.resource.to_owned()
-    } else {
-        format!("{}/{}", action.resource, action.subresource)
-    };
-    let (verb, group, resource) = (action.verb, quote(action.group), quote(&resource));
-    let place = if action.namespace.is_empty() {
-        "at the cluster scope".to_owned()
-    } else {
-        format!("in the namespace {}", quote(action.namespace))
-    };
-    safe(&format!("User {user} cannot {verb} resource {resource} in API group {group} {place}"))
 }

@@ -11,7 +11,7 @@ use store::SharedStore;
 use crate::catalogue::{Catalogue, SharedCatalogue};
 use crate::metrics::Metrics;
 use crate::view::Derivations;
-use crate::{Action, Authenticator, Authorizer, Decision, NodeConnector, Plugin, Verdict, View};
+use crate::{Action, Authenticator, Authorizer, Decision, NodeConnector, Plugin, View};
 
 /// The API server. One for each store and process; shared by all connections
 /// and in-process transports.
@@ -118,21 +118,7 @@ impl ApiServer {
 
     /// Whether the user may do this, by all authorizers in order.
     pub fn authorize(&self, action: &Action<'_>, view: &View) -> Decision {
-        let mut reasons = Vec::new();
-        let mut errors = Vec::new();
-        for authorizer in &self.authorizers {
-            let decision = authorizer.authorize(action, view);
-            if decision.verdict != Verdict::NoOpinion {
-                return decision;
-            }
-            if !decision.reason.is_empty() {
-                reasons.push(decision.reason);
-            }
-            if !decision.error.is_empty() {
-                errors.push(decision.error);
-            }
-        }
-        Decision { verdict: Verdict::NoOpinion, reason: reasons.join(", "), error: errors.join(", ") }
+        crate::decide(&self.authorizers, action, view)
     }
 
     /// From now on pods' logs and commands, and proxies, go out through `connector`.

@@ -3,12 +3,11 @@
 
 use apimachinery::field::quote;
 use apimachinery::{Status, Value, meta};
-use apiserver::{Action, Operation};
+use apiserver::{Action, Operation, decide};
 
 use super::pods::missing;
 use super::{Asked, USER_PREFIX};
 use crate::certificate;
-use crate::rbac_escalation::may;
 use crate::service_account::MIRROR;
 
 /// Whether the kubelet was given the right to `verb` something for a service account.
@@ -28,7 +27,7 @@ fn is_granted(asked: Asked<'_>, verb: &str, resource: &str, name: &str) -> bool 
         field_selector: "",
         label_selector: "",
     };
-    may(asked.authorizers, &action, admission)
+    decide(asked.authorizers, &action, admission.view).is_allowed()
 }
 
 pub(super) fn token(asked: Asked<'_>) -> Result<(), Status> {

@@ -1,5 +1,9 @@
 //! What a user may do.
 
+use std::sync::Arc;
+
+use apimachinery::field::quote;
+
 use crate::{UserInfo, View};
 
 /// What is asked for (authorizer.Attributes).
@@ -24,6 +28,29 @@ pub struct Action<'a> {
     pub label_selector: &'a str,
 }
 
+impl Action<'_> {
+    /// `User "x" cannot get resource "pods" in API group "" in the namespace "y"`.
+    pub fn refusal(&self) -> String {
+        let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let user = quote(&self.user.name);
+        if !self.is_resource {
+            return safe(&format!("User {user} cannot {} path {}", self.verb, quote(self.path)));
+        }
+        let resource = if self.subresource.is_empty() {
+            self.resource.to_owned()
+        } else {
+            format!("{}/{}", self.resource, self.subresource)
+        };
+        let (verb, group, resource) = (self.verb, quote(self.group), quote(&resource));
+        let place = if self.namespace.is_empty() {
+            "at the cluster scope".to_owned()
+        } else {
+            format!("in the namespace {}", quote(self.namespace))
+        };
+        safe(&format!("User {user} cannot {verb} resource {resource} in API group {group} {place}"))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Allow,
@@ -42,6 +69,10 @@ pub struct Decision {
 }
 
 impl Decision {
+    pub fn is_allowed(&self) -> bool {
+        self.verdict == Verdict::Allow
+    }
+
     pub fn allow(reason: impl Into<String>) -> Self {
         Self { verdict: Verdict::Allow, reason: reason.into(), error: String::new() }
     }
@@ -60,4 +91,20 @@ impl Decision {
 /// reasons. Pure: reads through the view alone.
 pub trait Authorizer: Send + Sync + 'static {
     fn authorize(&self, action: &Action<'_>, view: &View) -> Decision;
+}
+
+/// Whether the user may do this, by all authorizers in order.
+pub fn decide(authorizers: &[Arc<dyn Authorizer>], action: &Action<'_>, view: &View) -> Decision {
+    let mut reasons = Vec::new();
+    let mut errors = Vec::new();
+    for authorizer in authorizers {
+        let decision = authorizer.authorize(action, view);
+        if decision.verdict != Verdict::NoOpinion {
+            return decision;
+        }
+        reasons.extend((!decision.reason.is_empty()).then_some(decision.reason));
+        errors.extend((!decision.error.is_empty()).then_some(decision.error));
+    }
+    let error = if errors.len() > 1 { format!("[{}]", errors.join(", ")) } else { errors.concat() };
+    Decision { verdict: Verdict::NoOpinion, reason: reasons.join("\n"), error }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 pub use rustls::pki_types::CertificateDer;
 
+use apimachinery::validation;
+
 use crate::View;
 
 /// An authenticated user (authentication.k8s.io UserInfo).
@@ -16,7 +18,27 @@ pub struct UserInfo {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+/// What a token bound to a pod says of the pod's node (KEP-4193).
+pub(crate) const NODE_OF_TOKEN: &str = "authentication.kubernetes.io/node-name";
+
+/// A service account's namespace and name, where a user's name can be such.
+pub(crate) fn service_account(user: &str) -> Option<(&str, &str)> {
+    let (namespace, account) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    let valid =
+        validation::dns1123_label(namespace).is_empty() && validation::dns1123_subdomain(account).is_empty();
+    valid.then_some((namespace, account))
+}
+
 impl UserInfo {
+    /// The node of the pod that the token of this service account is bound to.
+    pub fn node_of_account(&self) -> Option<&str> {
+        service_account(&self.name)?;
+        match self.extra.get(NODE_OF_TOKEN)?.as_slice() {
+            [node] => Some(node),
+            _ => None,
+        }
+    }
+
     pub fn new(name: impl Into<String>, groups: &[&str]) -> Self {
         Self {
             name: name.into(),

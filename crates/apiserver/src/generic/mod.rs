@@ -115,6 +115,8 @@ pub(crate) struct Caller {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WriteOptions {
     pub dry_run: bool,
+    /// A PATCH and no PUT: another verb to ask rights for.
+    pub is_patch: bool,
     pub field_manager: String,
     pub validation: FieldValidation,
     /// Whether the client asked for that validation.

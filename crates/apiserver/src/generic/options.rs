@@ -47,6 +47,17 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// The verb of the request, as rights name it.
+    pub(crate) fn verb(self, operation: Operation) -> &'static str {
+        match (operation, self.0) {
+            (Operation::Create, _) => "create",
+            (Operation::Update, Sort::Write(WriteOptions { is_patch: true, .. })) => "patch",
+            (Operation::Update, _) => "update",
+            (Operation::Delete, _) => "delete",
+            (Operation::Connect, _) => "connect",
+        }
+    }
+
     /// As they are written in meta/v1 for this operation; null of a connection.
     pub(crate) fn tree(self, operation: Operation) -> Value {
         let mut tree = match self.0 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Status, Value, fields, labels, value};
-use apiserver::{Action, Answer, Authorizer, Call, Decision, Handler, UserInfo, Verdict, View};
+use apiserver::{Action, Answer, Authorizer, Call, Decision, Handler, UserInfo, Verdict, View, decide};
 use async_trait::async_trait;
 
 use super::{described_user, invalid};
@@ -26,21 +26,6 @@ pub struct AccessReview {
     pub about: About,
     /// In the order in which requests ask them.
     pub authorizers: Arc<[Arc<dyn Authorizer>]>,
-}
-
-/// Asks authorizers in order; what the first with an opinion says counts.
-pub fn decide(authorizers: &[Arc<dyn Authorizer>], action: &Action<'_>, view: &View) -> Decision {
-    let mut reasons = Vec::new();
-    let mut errors = Vec::new();
-    for authorizer in authorizers {
-        let decision = authorizer.authorize(action, view);
-        if decision.verdict != Verdict::NoOpinion {
-            return decision;
-        }
-        reasons.extend((!decision.reason.is_empty()).then_some(decision.reason));
-        errors.extend((!decision.error.is_empty()).then_some(decision.error));
-    }
-    Decision { verdict: Verdict::NoOpinion, reason: reasons.join("\n"), error: errors.join("\n") }
 }
 
 #[async_trait]
@@ -105,13 +90,34 @@ fn decide_spec(authorizers: &[Arc<dyn Authorizer>], user: &UserInfo, spec: &Valu
 
 /// What of the attributes' selectors cannot be read, and so does not count.
 fn unreadable(attributes: &Value) -> impl Iterator<Item = String> {
-    let raw = |field: &str| attributes[field]["rawSelector"].as_str();
-    let wrong = [
-        ("fieldSelector", raw("fieldSelector").is_some_and(|text| fields::Selector::parse(text).is_err())),
-        ("labelSelector", raw("labelSelector").is_some_and(|text| labels::Selector::parse(text).is_err())),
-    ];
-    let told = |field| format!("spec.resourceAttributes.{field} ignored due to parse error");
-    wrong.into_iter().filter(|(_, wrong)| *wrong).map(move |(field, _)| told(field))
+    let raw = |field: &str| attributes[field]["rawSelector"].as_str().filter(|text| !text.is_empty());
+    let ignored = |field: &str, parses: fn(&str) -> bool, counts: fn(&Value) -> bool| match raw(field) {
+        Some(text) => (!parses(text)).then_some("ignored"),
+        None => {
+            let all = attributes[field]["requirements"].items();
+            let counted = all.iter().filter(|requirement| counts(requirement)).count();
+            match counted {
+                _ if counted == all.len() => None,
+                0 => Some("ignored"),
+                _ => Some("partially ignored"),
+            }
+        }
+    };
+    let of_fields = ignored("fieldSelector", |text| fields::Selector::parse(text).is_ok(), is_of_fields);
+    let of_labels = ignored("labelSelector", |text| labels::Selector::parse(text).is_ok(), is_of_labels);
+    [("fieldSelector", of_fields), ("labelSelector", of_labels)].into_iter().filter_map(|(field, ignored)| {
+        Some(format!("spec.resourceAttributes.{field} {} due to parse error", ignored?))
+    })
+}
+
+/// Whether a requirement of fields can be asked: one value, there or not.
+fn is_of_fields(requirement: &Value) -> bool {
+    matches!(requirement["operator"].text(), "In" | "NotIn") && requirement["values"].items().len() == 1
+}
+
+/// Whether a requirement of labels can be asked.
+fn is_of_labels(requirement: &Value) -> bool {
+    labels::Selector::of_label_selector(&value!({"matchExpressions": vec![requirement.clone()]})).is_ok()
 }
 
 /// A selector of the attributes as a request would write it.
