@@ -169,11 +169,11 @@ impl Errors {
         Self { errors, warnings: self.warnings }
     }
 
-    fn add(&mut self, kind: Kind, path: &Path<'_>, value: Option<&Value>, detail: &str) {
+    fn add(&mut self, kind: Kind, path: &Path<'_>, value: Option<Told>, detail: &str) {
         let mut body = kind.words().to_owned();
         if let Some(value) = value {
             body.push_str(": ");
-            body.push_str(&go_value(value));
+            body.push_str(&value.0);
         }
         if !detail.is_empty() {
             body.push_str(": ");
@@ -183,8 +183,8 @@ impl Errors {
     }
 
     /// `Invalid value: "x": detail`.
-    pub fn invalid(&mut self, path: &Path<'_>, value: impl Into<Value>, detail: &str) {
-        self.add(Kind::Invalid, path, Some(&value.into()), detail);
+    pub fn invalid(&mut self, path: &Path<'_>, value: impl Into<Told>, detail: &str) {
+        self.add(Kind::Invalid, path, Some(value.into()), detail);
     }
 
     /// `Required value: detail`.
@@ -198,13 +198,13 @@ impl Errors {
     }
 
     /// `Duplicate value: "x"`.
-    pub fn duplicate(&mut self, path: &Path<'_>, value: impl Into<Value>) {
-        self.add(Kind::Duplicate, path, Some(&value.into()), "");
+    pub fn duplicate(&mut self, path: &Path<'_>, value: impl Into<Told>) {
+        self.add(Kind::Duplicate, path, Some(value.into()), "");
     }
 
     /// `Duplicate value: "x": detail`.
-    pub fn duplicate_because(&mut self, path: &Path<'_>, value: impl Into<Value>, detail: &str) {
-        self.add(Kind::Duplicate, path, Some(&value.into()), detail);
+    pub fn duplicate_because(&mut self, path: &Path<'_>, value: impl Into<Told>, detail: &str) {
+        self.add(Kind::Duplicate, path, Some(value.into()), detail);
     }
 
     /// `Internal error: detail`.
@@ -213,25 +213,29 @@ impl Errors {
     }
 
     /// `Invalid value: "x": detail`, of a wrong type.
-    pub fn type_invalid(&mut self, path: &Path<'_>, value: impl Into<Value>, detail: &str) {
-        self.add(Kind::TypeInvalid, path, Some(&value.into()), detail);
+    pub fn type_invalid(&mut self, path: &Path<'_>, value: impl Into<Told>, detail: &str) {
+        self.add(Kind::TypeInvalid, path, Some(value.into()), detail);
     }
 
     /// `Not found: "x"`.
-    pub fn not_found(&mut self, path: &Path<'_>, value: impl Into<Value>) {
-        self.add(Kind::NotFound, path, Some(&value.into()), "");
+    pub fn not_found(&mut self, path: &Path<'_>, value: impl Into<Told>) {
+        self.add(Kind::NotFound, path, Some(value.into()), "");
     }
 
     /// `Unsupported value: "x": supported values: "a", "b"`; `supported` in
     /// the order to be written (upstream sorts).
+    ///
+    /// For fields with a type of their own, as enumerations have: Go writes
+    /// their values as JSON, with `<`, `>` and `&` escaped.
     pub fn not_supported(&mut self, path: &Path<'_>, value: impl Into<Value>, supported: &[&str]) {
-        let quoted: Vec<String> = supported.iter().map(|name| quote(name)).collect();
-        let detail = if quoted.is_empty() {
-            String::new()
-        } else {
-            format!("supported values: {}", quoted.join(", "))
-        };
-        self.add(Kind::NotSupported, path, Some(&value.into()), &detail);
+        let value = Told(crate::json::to_string(&value.into()));
+        self.add(Kind::NotSupported, path, Some(value), &choice(supported));
+    }
+
+    /// [`not_supported`](Self::not_supported) for a field of type `string`,
+    /// whose value Go writes by `%q`.
+    pub fn text_not_supported(&mut self, path: &Path<'_>, value: &str, supported: &[&str]) {
+        self.add(Kind::NotSupported, path, Some(value.into()), &choice(supported));
     }
 
     /// `Too long: may not be more than N bytes`.
@@ -245,7 +249,7 @@ impl Errors {
         self.add(
             Kind::TooMany,
             path,
-            Some(&Value::Int(actual as i64)),
+            Some(Value::Int(actual as i64).into()),
             &format!("must have at most {most} {}", if most == 1 { "item" } else { "items" }),
         );
     }
@@ -266,6 +270,34 @@ impl fmt::Display for Errors {
             many => write!(f, "[{}]", many.join(", ")),
         }
     }
+}
+
+/// A value as field.Error writes it.
+pub struct Told(String);
+
+/// Text of a field with a type of its own, or behind a pointer: Go writes it
+/// as JSON, where plain text is written by `%q`.
+pub struct Named<'a>(pub &'a str);
+
+impl<T: Into<Value>> From<T> for Told {
+    fn from(value: T) -> Self {
+        Self(go_value(&value.into()))
+    }
+}
+
+impl From<Named<'_>> for Told {
+    fn from(Named(text): Named<'_>) -> Self {
+        Self(crate::json::to_string(&text.into()))
+    }
+}
+
+/// The values that a field supports, as errors tell them.
+fn choice(supported: &[&str]) -> String {
+    if supported.is_empty() {
+        return String::new();
+    }
+    let quoted: Vec<String> = supported.iter().map(|name| quote(name)).collect();
+    format!("supported values: {}", quoted.join(", "))
 }
 
 /// A value as field.Error writes it: text quoted, numbers plain, structures as JSON.
@@ -322,6 +354,26 @@ mod tests {
         errors.required(&path, "");
         assert_eq!(errors.clone().distinct().len(), 2);
         assert_eq!(errors.distinct().iter().next().map(|error| error.field.as_str()), Some("spec"));
+    }
+
+    #[test]
+    fn text_with_a_type_of_its_own_is_written_as_json() {
+        let path = Path::Root.child("f");
+        let mut errors = Errors::new();
+        errors.invalid(&path, "a<b\u{1}", "");
+        errors.invalid(&path, Named("a<b\u{1}"), "");
+        errors.not_supported(&path, "<", &["<"]);
+        errors.text_not_supported(&path, "<", &["<"]);
+        let told: Vec<&str> = errors.iter().map(|error| error.body.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                r#"Invalid value: "a<b\x01""#,
+                r#"Invalid value: "a\u003cb\u0001""#,
+                r#"Unsupported value: "\u003c": supported values: "<""#,
+                r#"Unsupported value: "<": supported values: "<""#,
+            ]
+        );
     }
 
     #[test]

@@ -9,12 +9,12 @@ pub mod meta;
 mod values;
 
 pub use values::{
-    MUST_BE_IP, cidr, env_var_name, http_header_name, in_range, ip, non_negative, parse_cidr_sloppy,
-    parse_ip_sloppy, percent, port_name, port_number,
+    env_var_name, http_header_name, in_range, non_negative, parse_cidr_sloppy, parse_ip_sloppy, percent,
+    port_name, port_number,
 };
 
 use crate::Value;
-use crate::field::{Errors, Path};
+use crate::field::{Errors, Named, Path};
 
 /// What an immutable field says when it changes.
 pub const IMMUTABLE: &str = "field is immutable";
@@ -301,6 +301,13 @@ pub fn c_identifier(value: &str) -> Vec<String> {
 }
 
 impl Errors {
+    /// [`check`](Self::check) of text with a type of its own.
+    pub fn check_named(&mut self, path: &Path<'_>, value: &str, wrong: Vec<String>) {
+        for text in wrong {
+            self.invalid(path, Named(value), &text);
+        }
+    }
+
     /// An `Invalid value` error for each text of a rule.
     pub fn check(&mut self, path: &Path<'_>, value: &str, wrong: Vec<String>) {
         for text in wrong {
@@ -319,6 +326,14 @@ impl Errors {
     pub fn one_of(&mut self, path: &Path<'_>, value: &str, supported: &[&str]) {
         if !supported.contains(&value) {
             self.not_supported(path, value, supported);
+        }
+    }
+
+    /// [`one_of`](Self::one_of) for a field of type `string`, whose value is
+    /// written otherwise.
+    pub fn one_of_texts(&mut self, path: &Path<'_>, value: &str, supported: &[&str]) {
+        if !supported.contains(&value) {
+            self.text_not_supported(path, value, supported);
         }
     }
 }

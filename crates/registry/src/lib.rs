@@ -4,7 +4,6 @@
 //! Definitions come from the facts (`api`), strategies from one file a kind.
 //! This crate routes no request and opens no store.
 
-mod addresses;
 mod changes;
 mod conditions;
 pub mod core;

@@ -4,9 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::explain;
 
-/// What a value that is no address says.
-pub const MUST_BE_IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-
 /// 1 to 65535.
 pub fn port_number(port: i64) -> Vec<String> {
     in_range(port, 1, 65535)
@@ -81,20 +78,6 @@ pub fn http_header_name(value: &str) -> Vec<String> {
         "[-A-Za-z0-9]+",
         &["X-Header-Name"],
     )]
-}
-
-/// An address as [`parse_ip_sloppy`] reads it.
-pub fn ip(value: &str) -> Vec<String> {
-    if parse_ip_sloppy(value).is_some() { Vec::new() } else { vec![MUST_BE_IP.into()] }
-}
-
-/// A range of addresses as [`parse_cidr_sloppy`] reads it.
-pub fn cidr(value: &str) -> Vec<String> {
-    if parse_cidr_sloppy(value).is_some() {
-        Vec::new()
-    } else {
-        vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".into()]
-    }
 }
 
 /// Reads an address as Kubernetes always did: IPv4 octets may have leading

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::labels::Selector;
 use apimachinery::validation::{IMMUTABLE, dns1123_label};
 use apimachinery::{Value, value};
@@ -173,7 +173,7 @@ pub fn stateful_set(object: &Value, is_new: bool) -> Errors {
     match spec["podManagementPolicy"].text() {
         "OrderedReady" | "Parallel" => {}
         "" => errors.required(&policy, ""),
-        other => errors.invalid(&policy, other, "must be 'OrderedReady' or 'Parallel'"),
+        other => errors.invalid(&policy, Named(other), "must be 'OrderedReady' or 'Parallel'"),
     }
     stateful_set_strategy(&spec["updateStrategy"], &path.child("updateStrategy"), &mut errors);
     let (retention, field) =

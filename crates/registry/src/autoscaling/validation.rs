@@ -2,7 +2,7 @@
 //! rules first, then those that upstream generates (bounds of the replicas).
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::{dns1123_label, path_segment_name};
 
 use crate::names::required_segment;
@@ -205,7 +205,7 @@ fn target(field: &str, target: &Value, path: &Path<'_>, errors: &mut Errors) {
         errors.required(&place, "must specify a metric target type");
     }
     if !matches!(kind, "Utilization" | "Value" | "AverageValue") {
-        errors.invalid(&place, kind, "must be either Utilization, Value, or AverageValue");
+        errors.invalid(&place, Named(kind), "must be either Utilization, Value, or AverageValue");
     }
     for amount in ["value", "averageValue"] {
         let value = &target[amount];

@@ -147,7 +147,7 @@ fn validate_status(object: &Value, old: &Value, now: jiff::Timestamp) -> Errors 
         let here = list.child(&index);
         let kind = condition["type"].text();
         if !ENDS.contains(&kind) {
-            errors.not_supported(&here.child("type"), kind, &ENDS);
+            errors.text_not_supported(&here.child("type"), kind, &ENDS);
             continue;
         }
         known += 1;

@@ -85,7 +85,7 @@ fn validate(subsets: &Value, errors: &mut Errors) {
 
 fn validate_address(address: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (ip, field) = (address["ip"].text(), path.child("ip"));
-    valid_ip(&field, ip, errors);
+    valid_ip(&field, ip, &[], errors);
     let host = address["hostname"].text();
     if !host.is_empty() {
         errors.check(&path.child("hostname"), host, dns1123_label(host));

@@ -1,6 +1,6 @@
 //! LimitRange.
 
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::quantity::Quantity;
 use apimachinery::{Object, Value, meta, validation};
 use apiserver::{Context, Strategy, Version};
@@ -79,10 +79,14 @@ fn validate(limits: &Value, errors: &mut Errors) {
         qualified(&here.child("type"), kind, errors);
         let well_formed = validation::qualified_name(kind).is_empty();
         if well_formed && !kind.contains('/') && !TYPES.contains(&kind) {
-            errors.invalid(&here.child("type"), kind, "must be a standard limit type or fully qualified");
+            errors.invalid(
+                &here.child("type"),
+                Named(kind),
+                "must be a standard limit type or fully qualified",
+            );
         }
         if limits[..at].iter().any(|before| before["type"].text() == kind) {
-            errors.duplicate(&here.child("type"), kind);
+            errors.duplicate(&here.child("type"), Named(kind));
         }
         names(limit, "max", &here, errors);
         names(limit, "min", &here, errors);

@@ -1,6 +1,6 @@
 //! Namespace: stays until its content is gone and `spec.finalizers` is empty.
 
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::{Value, meta, validation, value};
 use apiserver::{Context, FirstDeletion, NameRule, Orphaning, Strategy, Version};
 use jiff::Timestamp;
@@ -71,7 +71,7 @@ impl Strategy for Namespace {
             ("Active", "may only be 'Active' if `deletionTimestamp` is empty")
         };
         if phase != right {
-            errors.invalid(&Path::Root.child("status").child("Phase"), phase, why);
+            errors.invalid(&Path::Root.child("status").child("Phase"), Named(phase), why);
         }
         errors
     }

@@ -1,7 +1,7 @@
 //! ResourceQuota.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
@@ -124,7 +124,7 @@ fn conflicts(names: &[&str], scopes: &Value, path: &Path<'_>, errors: &mut Error
 fn selector(requirement: &Value, spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (scope, operator) = (requirement["scopeName"].text(), requirement["operator"].text());
     if !SCOPES.contains(&scope) {
-        errors.invalid(&path.child("scopeName"), scope, "unsupported scope");
+        errors.invalid(&path.child("scopeName"), Named(scope), "unsupported scope");
     }
     let told = || internal::of("ScopeSelector", &spec["scopeSelector"]);
     inapplicable(scope, &spec["hard"], told, path, errors);
@@ -134,7 +134,7 @@ fn selector(requirement: &Value, spec: &Value, path: &Path<'_>, errors: &mut Err
         let why = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, \
                    ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, \
                    ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
-        errors.invalid(&field, operator, why);
+        errors.invalid(&field, Named(operator), why);
     }
     let values = &requirement["values"];
     match operator {
@@ -147,7 +147,7 @@ fn selector(requirement: &Value, spec: &Value, path: &Path<'_>, errors: &mut Err
             errors.invalid(&path.child("values"), values.clone(), why);
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-        other => errors.invalid(&field, other, "not a valid selector operator"),
+        other => errors.invalid(&field, Named(other), "not a valid selector operator"),
     }
 }
 

@@ -9,8 +9,8 @@ use apimachinery::field::{Errors, Path};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
-use crate::addresses::ip_warnings;
 use crate::changes::{default_struct, items};
+use crate::rules::addresses::warn_of_ip;
 use crate::rules::same;
 
 /// EndpointSlice.
@@ -60,9 +60,9 @@ impl Strategy for EndpointSlice {
         for (at, endpoint) in object["endpoints"].items().iter().enumerate() {
             let here = endpoints.index(at);
             let list = here.child("addresses");
-            let addresses = endpoint["addresses"].items().iter().enumerate();
-            warnings
-                .extend(addresses.filter_map(|(at, address)| ip_warnings(&list.index(at), address.text())));
+            for (at, address) in endpoint["addresses"].items().iter().enumerate() {
+                warn_of_ip(&list.index(at), address.text(), &mut warnings);
+            }
         }
         warnings
     }

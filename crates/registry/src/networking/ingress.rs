@@ -7,7 +7,7 @@ use apimachinery::field::{Errors, Path, quote};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
-use crate::addresses::ip_warnings;
+use crate::rules::addresses::warn_of_ip;
 
 /// What named the class before there was a field.
 const CLASS: &str = "kubernetes.io/ingress.class";
@@ -44,12 +44,11 @@ impl Strategy for Ingress {
             let path = Path::Root.child("status");
             let balancer = path.child("loadBalancer");
             let list = balancer.child("ingress");
-            return object["status"]["loadBalancer"]["ingress"]
-                .items()
-                .iter()
-                .enumerate()
-                .filter_map(|(at, point)| ip_warnings(&list.index(at).child("ip"), point["ip"].text()))
-                .collect();
+            let mut warnings = Vec::new();
+            for (at, point) in object["status"]["loadBalancer"]["ingress"].items().iter().enumerate() {
+                warn_of_ip(&list.index(at).child("ip"), point["ip"].text(), &mut warnings);
+            }
+            return warnings;
         }
         let told = !object["metadata"]["annotations"][CLASS].is_null();
         if old.is_none() && told && object["spec"]["ingressClassName"].is_null() {

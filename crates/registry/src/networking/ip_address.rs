@@ -6,14 +6,14 @@ use apimachinery::validation::{dns1123_subdomain, path_segment_name};
 use apiserver::{Context, NameRule, Strategy, Version};
 use jiff::Timestamp;
 
-use crate::addresses::strict_ip;
+use crate::rules::addresses::canonical_ip;
 
 /// IPAddress.
 pub struct IpAddress;
 
 impl Strategy for IpAddress {
     fn name_rule(&self) -> NameRule {
-        strict_ip
+        canonical_ip
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::{cidr, parse_cidr_sloppy, port_name, port_number};
+use apimachinery::validation::{parse_cidr_sloppy, port_name, port_number};
 use apimachinery::{Value, value};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
-use crate::addresses::{cidr_warnings, strictly_holds};
+use crate::rules::addresses::{strictly_holds, valid_cidr, warn_of_cidr};
 use crate::rules::selector;
 
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
@@ -48,10 +48,10 @@ impl Strategy for NetworkPolicy {
     fn warnings(&self, _: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
         let mut warnings = Vec::new();
         each_block(object, &mut |block, path| {
-            warnings.extend(cidr_warnings(&path.child("cidr"), block["cidr"].text()));
+            warn_of_cidr(&path.child("cidr"), block["cidr"].text(), &mut warnings);
             let except = path.child("except");
             for (at, range) in block["except"].items().iter().enumerate() {
-                warnings.extend(cidr_warnings(&except.index(at), range.text()));
+                warn_of_cidr(&except.index(at), range.text(), &mut warnings);
             }
         });
         warnings
@@ -63,7 +63,7 @@ impl Strategy for NetworkPolicy {
 }
 
 /// Calls `visit` with every range of a policy and its path.
-fn each_block(object: &Value, visit: &mut dyn FnMut(&Value, &Path<'_>)) {
+fn each_block<'a>(object: &'a Value, visit: &mut dyn FnMut(&'a Value, &Path<'_>)) {
     let spec = Path::Root.child("spec");
     for (direction, peers) in DIRECTIONS {
         let rules = spec.child(direction);
@@ -82,11 +82,11 @@ fn each_block(object: &Value, visit: &mut dyn FnMut(&Value, &Path<'_>)) {
 
 /// Ranges that `old` had anywhere are not looked at again.
 fn validate(object: &Value, old: Option<&Value>) -> Errors {
-    let mut known: Vec<String> = Vec::new();
+    let mut known: Vec<&str> = Vec::new();
     if let Some(old) = old {
         each_block(old, &mut |block, _| {
-            known.push(block["cidr"].text().to_owned());
-            known.extend(block["except"].items().iter().map(|range| range.text().to_owned()));
+            known.push(block["cidr"].text());
+            known.extend(block["except"].items().iter().map(Value::text));
         });
     }
     let mut errors = Errors::new();
@@ -159,7 +159,7 @@ fn port(port: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn peer(peer: &Value, known: &[String], path: &Path<'_>, errors: &mut Errors) {
+fn peer(peer: &Value, known: &[&str], path: &Path<'_>, errors: &mut Errors) {
     let mut peers = 0;
     for field in ["podSelector", "namespaceSelector"] {
         if !peer[field].is_null() {
@@ -179,11 +179,9 @@ fn peer(peer: &Value, known: &[String], path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn ip_block(block: &Value, known: &[String], path: &Path<'_>, errors: &mut Errors) {
+fn ip_block(block: &Value, known: &[&str], path: &Path<'_>, errors: &mut Errors) {
     let range = |text: &str, path: &Path<'_>, errors: &mut Errors| -> Option<(IpAddr, u8)> {
-        if !known.iter().any(|known| known == text) {
-            errors.check(path, text, cidr(text));
-        }
+        valid_cidr(path, text, known, errors);
         parse_cidr_sloppy(text)
     };
     let whole = block["cidr"].text();

@@ -6,7 +6,7 @@ use apimachinery::{Value, value};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
-use crate::addresses::strict_cidr;
+use crate::rules::addresses::canonical_cidr;
 
 /// ServiceCIDR.
 pub struct ServiceCidr;
@@ -49,7 +49,7 @@ fn ranges(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         return;
     }
     for (at, range) in list.iter().enumerate() {
-        strict_cidr(&path.index(at), range.text(), errors);
+        errors.check(&path.index(at), range.text(), canonical_cidr(range.text()));
     }
     let families: Vec<bool> =
         list.iter().filter_map(|range| Some(parse_cidr_sloppy(range.text())?.0.is_ipv4())).collect();

@@ -65,9 +65,9 @@ impl Strategy for Binding {
 fn written(object: &Value, namespaced: bool) -> Errors {
     let mut errors = Errors::new();
     let (reference, path) = (&object["roleRef"], Path::Root.child("roleRef"));
-    errors.one_of(&path.child("apiGroup"), reference["apiGroup"].text(), &[auth::rbac::GROUP]);
+    errors.one_of_texts(&path.child("apiGroup"), reference["apiGroup"].text(), &[auth::rbac::GROUP]);
     let kinds: &[&str] = if namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
-    errors.one_of(&path.child("kind"), reference["kind"].text(), kinds);
+    errors.one_of_texts(&path.child("kind"), reference["kind"].text(), kinds);
     let name = reference["name"].text();
     errors.check(&path.child("name"), name, path_segment_name(name));
     let subjects = Path::Root.child("subjects");
@@ -101,14 +101,14 @@ fn subject(subject: &Value, path: &Path<'_>, namespaced: bool, errors: &mut Erro
                 errors.check(&path.child("name"), name, dns1123_subdomain(name));
             }
             if !group.is_empty() {
-                errors.not_supported(&path.child("apiGroup"), group, &[""]);
+                errors.text_not_supported(&path.child("apiGroup"), group, &[""]);
             }
             if !namespaced && subject["namespace"].text().is_empty() {
                 errors.required(&path.child("namespace"), "");
             }
         }
-        "User" | "Group" => errors.one_of(&path.child("apiGroup"), group, &[auth::rbac::GROUP]),
-        _ => errors.not_supported(&path.child("kind"), kind, &["ServiceAccount", "User", "Group"]),
+        "User" | "Group" => errors.one_of_texts(&path.child("apiGroup"), group, &[auth::rbac::GROUP]),
+        _ => errors.text_not_supported(&path.child("kind"), kind, &["ServiceAccount", "User", "Group"]),
     }
 }
 

@@ -177,6 +177,7 @@ PodFailurePolicyOnPodConditions Type:s Status:s
 PersistentVolumeClaim +meta Spec:<PersistentVolumeClaimSpec Status:<PersistentVolumeClaimStatus
 PersistentVolumeClaimStatus Phase:s AccessModes:[ Capacity:* Conditions:[ AllocatedResources:* AllocatedResourceStatuses:* CurrentVolumeAttributesClassName:* ModifyVolumeStatus:* HealthStatus:*
 SuccessPolicyRule SucceededIndexes:* SucceededCount:*
+UncountedTerminatedPods Succeeded:[ Failed:[
 ";
 
 /// Members of ObjectMeta that templates have, in the order of its tags; it is

@@ -1,7 +1,7 @@
 //! Names and amounts of resources (ResourceList, ResourceRequirements).
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::quantity::Quantity;
 use apimachinery::validation::{dns1123_label, qualified_name};
 
@@ -86,9 +86,9 @@ pub fn name(path: &Path<'_>, name: &str, errors: &mut Errors) -> bool {
     let standard = name.contains('/') || STANDARD.contains(&name) || is_huge_pages_of_any_kind(name);
     let fine = wrong.is_empty() && standard;
     if wrong.is_empty() && !standard {
-        errors.invalid(path, name, "must be a standard resource type or fully qualified");
+        errors.invalid(path, Named(name), "must be a standard resource type or fully qualified");
     }
-    errors.check(path, name, wrong);
+    errors.check_named(path, name, wrong);
     fine
 }
 
@@ -98,10 +98,10 @@ pub fn container_name(path: &Path<'_>, text: &str, errors: &mut Errors) {
     if !text.contains('/') {
         let standard = matches!(text, "cpu" | "memory" | "ephemeral-storage") || is_huge_pages(text);
         if !standard {
-            errors.invalid(path, text, "must be a standard resource for containers");
+            errors.invalid(path, Named(text), "must be a standard resource for containers");
         }
     } else if !is_native(text) && !is_extended(text) {
-        errors.invalid(path, text, "doesn't follow extended resource name standard");
+        errors.invalid(path, Named(text), "doesn't follow extended resource name standard");
     }
 }
 
@@ -121,7 +121,7 @@ pub fn at_pod_level(name: &str) -> bool {
 pub fn quota_name(path: &Path<'_>, text: &str, errors: &mut Errors) {
     name(path, text, errors);
     if !text.contains('/') && !is_quota_name(text) {
-        errors.invalid(path, text, "must be a standard resource for quota");
+        errors.invalid(path, Named(text), "must be a standard resource for quota");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Label selectors (meta/v1 LabelSelector).
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::labels::Selector;
 use apimachinery::validation::{label_key, label_value, meta};
 
@@ -18,7 +18,7 @@ fn requirement(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
     values_fit(path, requirement, errors);
     let operator = requirement["operator"].text();
     if !OPERATORS.contains(&operator) {
-        errors.invalid(&path.child("operator"), operator, "not a valid selector operator");
+        errors.invalid(&path.child("operator"), Named(operator), "not a valid selector operator");
     }
     key_and_values(path, requirement, errors);
 }

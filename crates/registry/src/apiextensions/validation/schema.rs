@@ -273,7 +273,7 @@ impl Walk {
         let errors = &mut self.schema_errors;
         let kind = schema["type"].text();
         if !kind.is_empty() && !TYPES.contains(&kind) {
-            errors.not_supported(&path.child("type"), kind, &TYPES);
+            errors.text_not_supported(&path.child("type"), kind, &TYPES);
         }
         if !schema["default"].is_null()
             && let Err(reason) = &scope.allows_defaults
@@ -373,7 +373,7 @@ impl Walk {
             needs(LIST_TYPE, "array");
         }
         if !map_type.is_null() && !matches!(map_type.text(), "atomic" | "granular") {
-            errors.not_supported(&path.child(MAP_TYPE), map_type.text(), &["atomic", "granular"]);
+            errors.text_not_supported(&path.child(MAP_TYPE), map_type.text(), &["atomic", "granular"]);
         }
         if list_type.text() == "set" && kind == "array" && schema["items"].as_object().is_some() {
             const WHY: &str = "must be atomic as item of a list with x-kubernetes-list-type=set";
@@ -391,7 +391,7 @@ impl Walk {
             }
         }
         if !list_type.is_null() && !matches!(list_type.text(), "atomic" | "set" | "map") {
-            errors.not_supported(&path.child(LIST_TYPE), list_type.text(), &["atomic", "set", "map"]);
+            errors.text_not_supported(&path.child(LIST_TYPE), list_type.text(), &["atomic", "set", "map"]);
         }
     }
 

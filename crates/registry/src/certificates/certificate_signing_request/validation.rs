@@ -1,7 +1,7 @@
 //! What a CertificateSigningRequest must say, and who may change what of its
 //! status. What an older object had wrong may stay wrong.
 
-use apimachinery::field::{Errors, Path, quote};
+use apimachinery::field::{Errors, Named, Path, quote};
 use apimachinery::{Value, value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -164,7 +164,7 @@ fn usages(spec: &Value, old: Option<&Value>, path: &Path<'_>, errors: &mut Error
     }
     if !repeats(&before) {
         for (at, usage) in new.iter().enumerate().filter(|(at, usage)| new[..*at].contains(usage)) {
-            errors.duplicate(&path.index(at), usage.as_str());
+            errors.duplicate(&path.index(at), Named(usage));
         }
     }
 }
@@ -191,7 +191,7 @@ fn conditions(object: &Value, old: Option<&Value>, path: &Path<'_>, errors: &mut
             status => errors.one_of(&here.child("status"), status, known),
         }
         if seen.contains(&kind) && !had_twice {
-            errors.duplicate(&here.child("type"), kind);
+            errors.duplicate(&here.child("type"), Named(kind));
         }
         seen.push(kind);
     }

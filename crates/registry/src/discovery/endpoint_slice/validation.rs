@@ -4,9 +4,10 @@
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{
-    dns1123_label, dns1123_subdomain, ip, label_value, meta, parse_ip_sloppy, qualified_name,
+    dns1123_label, dns1123_subdomain, label_value, meta, parse_ip_sloppy, qualified_name,
 };
 
+use crate::rules::addresses::{canonical_ip, ip};
 use crate::rules::non_special_ip;
 
 const TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
@@ -99,7 +100,7 @@ fn address(text: &str, kind: &str, list: &Path<'_>, path: &Path<'_>, errors: &mu
         "FQDN" => return domain(text, path, errors),
         _ => return,
     };
-    let wrong = ip(text);
+    let wrong = if wanted { ip(text) } else { canonical_ip(text) };
     if !wrong.is_empty() {
         errors.check(path, text, wrong);
         return;

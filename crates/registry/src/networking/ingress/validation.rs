@@ -3,10 +3,11 @@
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{
-    dns1123_label, dns1123_subdomain, ip, parse_ip_sloppy, port_name, port_number, wildcard_dns1123_subdomain,
+    dns1123_label, dns1123_subdomain, parse_ip_sloppy, port_name, port_number, wildcard_dns1123_subdomain,
 };
 
 use crate::names::required_segment;
+use crate::rules::addresses::valid_ip;
 use crate::rules::required;
 
 const PATH_TYPES: [&str; 3] = ["Exact", "ImplementationSpecific", "Prefix"];
@@ -48,14 +49,15 @@ pub(super) fn validate_status(object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     let points = |object: &'_ Value| object["status"]["loadBalancer"]["ingress"].items().to_vec();
     let before = points(old);
+    let before: Vec<&str> = before.iter().map(|point| point["ip"].text()).collect();
     let status = Path::Root.child("status");
     let balancer = status.child("loadBalancer");
     let list = balancer.child("ingress");
     for (at, point) in points(object).iter().enumerate() {
         let here = list.index(at);
         let address = point["ip"].text();
-        if !address.is_empty() && !before.iter().any(|old| old["ip"].text() == address) {
-            errors.check(&here.child("ip"), address, ip(address));
+        if !address.is_empty() {
+            valid_ip(&here.child("ip"), address, &before, &mut errors);
         }
         let name = point["hostname"].text();
         if !name.is_empty() {
