@@ -29,40 +29,51 @@ pub fn keep_in(new: &mut Value, old: &Value, parent: &'static str, field: &'stat
     }
 }
 
-/// Drops what lies at `path` (`*` is each item or member), as upstream does
-/// with fields of a feature that is off, unless the object had it before.
+/// Whether anything lies at `path`; `*` is each item or member.
+pub fn has(at: &Value, path: &[&str]) -> bool {
+    match path {
+        [] => !at.is_null(),
+        ["*", rest @ ..] => match at {
+            Value::Array(items) => items.iter().any(|item| has(item, rest)),
+            other => other.members().any(|(_, member)| has(member, rest)),
+        },
+        [name, rest @ ..] => has(&at[*name], rest),
+    }
+}
+
+/// Drops what lies at `path`; `*` is each item or member.
+pub fn drop_at(at: &mut Value, path: &[&str]) {
+    match (path, at) {
+        (["*", rest @ ..], Value::Array(items)) => {
+            items.iter_mut().for_each(|item| drop_at(item, rest));
+        }
+        (["*", rest @ ..], Value::Object(members)) => {
+            members.raw_mut().iter_mut().for_each(|(_, member)| drop_at(member, rest));
+        }
+        ([last], at) => {
+            at.remove(last);
+        }
+        ([name, rest @ ..], at) => {
+            if let Some(below) = at.get_mut(name) {
+                drop_at(below, rest);
+            }
+        }
+        ([], _) => {}
+    }
+}
+
+/// Drops what lies at `path`, as upstream does with fields of a feature that is
+/// off, unless the object had it before.
 pub fn drop_unless_used(object: &mut Value, old: &Value, path: &[&str]) {
-    fn has(at: &Value, path: &[&str]) -> bool {
-        match path {
-            [] => !at.is_null(),
-            ["*", rest @ ..] => match at {
-                Value::Array(items) => items.iter().any(|item| has(item, rest)),
-                other => other.members().any(|(_, member)| has(member, rest)),
-            },
-            [name, rest @ ..] => has(&at[*name], rest),
-        }
-    }
-    fn drop_at(at: &mut Value, path: &[&str]) {
-        match (path, at) {
-            (["*", rest @ ..], Value::Array(items)) => {
-                items.iter_mut().for_each(|item| drop_at(item, rest));
-            }
-            (["*", rest @ ..], Value::Object(members)) => {
-                members.raw_mut().iter_mut().for_each(|(_, member)| drop_at(member, rest));
-            }
-            ([last], at) => {
-                at.remove(last);
-            }
-            ([name, rest @ ..], at) => {
-                if let Some(below) = at.get_mut(name) {
-                    drop_at(below, rest);
-                }
-            }
-            ([], _) => {}
-        }
-    }
     if !has(old, path) {
         drop_at(object, path);
+    }
+}
+
+/// Puts the members of a map in the order of their names, as Go writes maps.
+pub fn sort(map: &mut Value) {
+    if let Some(map) = map.as_object_mut() {
+        map.sort();
     }
 }
 

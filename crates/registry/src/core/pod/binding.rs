@@ -48,7 +48,7 @@ fn check_target(target: &Value) -> Errors {
     let path = Path::Root.child("target");
     let kind = target["kind"].text();
     if !matches!(kind, "" | "Node") {
-        errors.not_supported(&path.child("kind"), kind, &["Node", "<empty>"]);
+        errors.text_not_supported(&path.child("kind"), kind, &["Node", "<empty>"]);
     }
     let name = target["name"].text();
     if name.is_empty() {

@@ -6,12 +6,11 @@
 
 use apimachinery::quantity::Quantity;
 use apimachinery::schema::round_up;
-use apimachinery::{Object, Value, value};
+use apimachinery::{Value, value};
 
-use crate::changes::items;
+use crate::changes::{items, sort};
 
 use super::image;
-use super::requests;
 
 /// Lists of containers in a pod spec.
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
@@ -34,8 +33,6 @@ pub fn pod(pod: &mut Value) {
             request_limits(container);
         }
     }
-    limit_huge_pages(spec);
-    request_for_pod(spec);
     pod_spec(spec);
 }
 
@@ -135,63 +132,6 @@ fn request_limits(container: &mut Value) {
         requests.set(name, limit);
     }
     sort(requests);
-}
-
-/// Huge pages that containers limit and the pod does not, where it limits or
-/// requests anything as a whole: what the containers limit together.
-fn limit_huge_pages(spec: &mut Value) {
-    let own = &spec["resources"];
-    if ["requests", "limits"].iter().all(|field| own[*field].members().next().is_none()) {
-        return;
-    }
-    let missing: Vec<_> = requests::over_containers(spec, "limits")
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("hugepages-") && own["limits"][name.as_str()].is_null())
-        .collect();
-    if missing.is_empty() {
-        return;
-    }
-    let limits = spec.entry("resources").entry("limits");
-    for (name, amount) in missing {
-        limits.set(name, amount.to_string());
-    }
-    sort(limits);
-}
-
-/// Requests of the pod as a whole, where limits of it are set: what its
-/// containers request together, else the limit.
-fn request_for_pod(spec: &mut Value) {
-    if spec["resources"]["limits"].members().next().is_none() {
-        return;
-    }
-    let mut requests = spec["resources"]["requests"].as_object().cloned().unwrap_or_default();
-    for (name, quantity) in requests::of_containers(spec) {
-        let overcommitted = !name.starts_with("hugepages-");
-        if overcommitted && at_pod_level(&name) && !requests.contains(&name) {
-            requests.insert(name, quantity.to_string());
-        }
-    }
-    for (name, limit) in spec["resources"]["limits"].members() {
-        if at_pod_level(name) && !requests.contains(name) {
-            requests.insert(name.to_owned(), limit.clone());
-        }
-    }
-    if !requests.is_empty() {
-        let mut requests = Value::Object(requests);
-        sort(&mut requests);
-        spec.entry("resources").set("requests", requests);
-    }
-}
-
-/// Resources that may be set for a pod as a whole (KEP-2837).
-fn at_pod_level(name: &str) -> bool {
-    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
-}
-
-fn sort(map: &mut Value) {
-    if let Some(map) = map.as_object_mut() {
-        Object::sort(map);
-    }
 }
 
 /// The quality of service class by requests and limits (v1 PodQOSClass).
@@ -348,33 +288,6 @@ mod tests {
         let mut made = value!({"spec": {"containers": [], "serviceAccount": "app"}});
         pod(&mut made);
         assert_eq!(made["spec"]["serviceAccountName"].text(), "app");
-    }
-
-    #[test]
-    fn a_pod_limit_takes_what_containers_request() {
-        let mut made = value!({"spec": {
-            "resources": {"limits": {"cpu": "2", "memory": "1Gi"}},
-            "containers": [
-                {"name": "a", "image": "a:1", "resources": {"requests": {"cpu": "500m"}}},
-                {"name": "b", "image": "a:1", "resources": {"requests": {"cpu": "250m"}}}
-            ]
-        }});
-        pod(&mut made);
-        assert_eq!(made["spec"]["resources"]["requests"], value!({"cpu": "750m", "memory": "1Gi"}));
-    }
-
-    #[test]
-    fn huge_pages_of_containers_are_the_pods() {
-        let pages = value!({"limits": {"hugepages-2Mi": "2Mi", "memory": "1Gi"}});
-        let mut made = value!({"spec": {
-            "resources": {"limits": {"memory": "4Gi"}},
-            "containers": [
-                {"name": "a", "image": "a:1", "resources": pages.clone()},
-                {"name": "b", "image": "a:1", "resources": pages}
-            ]
-        }});
-        pod(&mut made);
-        assert_eq!(made["spec"]["resources"]["limits"], value!({"hugepages-2Mi": "4Mi", "memory": "4Gi"}));
     }
 
     #[test]

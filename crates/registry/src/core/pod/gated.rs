@@ -3,26 +3,64 @@
 
 use apimachinery::Value;
 
-/// Where the fields lie in a pod's spec; `*` is each item of a list, `/` each
-/// of the three lists of containers.
-const OFF: &[&[&str]] = &[
-    &["/", "volumeMounts", "*", "bindMountOptions"],
-    &["/", "livenessProbe", "httpGet", "protocol"],
-    &["/", "readinessProbe", "httpGet", "protocol"],
-    &["/", "startupProbe", "httpGet", "protocol"],
-    &["/", "livenessProbe", "grpc", "mode"],
-    &["/", "readinessProbe", "grpc", "mode"],
-    &["/", "startupProbe", "grpc", "mode"],
-    &["volumes", "*", "emptyDir", "mode"],
-    &["volumes", "*", "configMap", "defaultUser"],
-    &["volumes", "*", "configMap", "items", "*", "user"],
-    &["volumes", "*", "secret", "defaultUser"],
-    &["volumes", "*", "secret", "items", "*", "user"],
-    &["volumes", "*", "downwardAPI", "defaultUser"],
-    &["volumes", "*", "downwardAPI", "items", "*", "user"],
-    &["volumes", "*", "projected", "defaultUser"],
-    &["evictionResponders"],
-    &["schedulingGroup"],
+use crate::changes::{drop_at, has};
+
+/// Where the fields of a feature lie; `*` is each item of a list, `/` each of
+/// the three lists of containers.
+type Feature = &'static [&'static [&'static str]];
+
+/// The fields in a pod's spec that are off.
+const OFF: &[Feature] = &[
+    // VolumeBindMountOptions
+    &[&["/", "volumeMounts", "*", "bindMountOptions"]],
+    // H2CContainerProbe
+    &[
+        &["/", "livenessProbe", "httpGet", "protocol"],
+        &["/", "readinessProbe", "httpGet", "protocol"],
+        &["/", "startupProbe", "httpGet", "protocol"],
+    ],
+    // GRPCContainerProbeTLS
+    &[
+        &["/", "livenessProbe", "grpc", "mode"],
+        &["/", "readinessProbe", "grpc", "mode"],
+        &["/", "startupProbe", "grpc", "mode"],
+    ],
+    // EmptyDirVolumeMode
+    &[&["volumes", "*", "emptyDir", "mode"]],
+    // AtomicWriteVolumeUserFields
+    &[
+        &["volumes", "*", "configMap", "defaultUser"],
+        &["volumes", "*", "configMap", "items", "*", "user"],
+        &["volumes", "*", "secret", "defaultUser"],
+        &["volumes", "*", "secret", "items", "*", "user"],
+        &["volumes", "*", "downwardAPI", "defaultUser"],
+        &["volumes", "*", "downwardAPI", "items", "*", "user"],
+        &["volumes", "*", "projected", "defaultUser"],
+        &["volumes", "*", "projected", "sources", "*", "configMap", "items", "*", "user"],
+        &["volumes", "*", "projected", "sources", "*", "secret", "items", "*", "user"],
+        &["volumes", "*", "projected", "sources", "*", "downwardAPI", "items", "*", "user"],
+        &["volumes", "*", "projected", "sources", "*", "serviceAccountToken", "user"],
+        &["volumes", "*", "projected", "sources", "*", "clusterTrustBundle", "user"],
+        &["volumes", "*", "projected", "sources", "*", "podCertificate", "user"],
+    ],
+    // EvictionRequestAPI
+    &[&["evictionResponders"]],
+    // GenericWorkload
+    &[&["schedulingGroup"]],
+];
+
+/// Those in its status.
+const OFF_IN_STATUS: &[Feature] = &[
+    // ImageVolumeWithDigest
+    &[
+        &["containerStatuses", "*", "volumeMounts", "*", "volumeStatus"],
+        &["initContainerStatuses", "*", "volumeMounts", "*", "volumeStatus"],
+        &["ephemeralContainerStatuses", "*", "volumeMounts", "*", "volumeStatus"],
+    ],
+    // DRANodeAllocatableResources
+    &[&["nodeAllocatableResourceClaimStatuses"]],
+    // CSIVolumeHealth
+    &[&["volumeHealth"]],
 ];
 
 const STOP_SIGNAL: &[&str] = &["/", "lifecycle", "stopSignal"];
@@ -35,13 +73,31 @@ pub fn drop_from(spec: &mut Value, old: &Value) {
     if spec.as_object().is_none() {
         return;
     }
-    for path in OFF {
-        if uses(spec, path) && !uses(old, path) {
-            remove(spec, path);
+    drop(OFF, spec, old);
+    if !places(STOP_SIGNAL).iter().any(|path| has(old, path)) {
+        drop_stop_signals(spec);
+    }
+}
+
+/// As [`drop_from`], of a pod's status.
+pub fn drop_from_status(status: &mut Value, old: &Value) {
+    drop(OFF_IN_STATUS, status, old);
+}
+
+fn drop(features: &[Feature], value: &mut Value, old: &Value) {
+    for feature in features {
+        let paths: Vec<Vec<&str>> = feature.iter().flat_map(|path| places(path)).collect();
+        if !paths.iter().any(|path| has(old, path)) {
+            paths.iter().for_each(|path| drop_at(value, path));
         }
     }
-    if uses(spec, STOP_SIGNAL) && !uses(old, STOP_SIGNAL) {
-        drop_stop_signals(spec);
+}
+
+/// The paths that a path with `/` stands for.
+fn places(path: &[&'static str]) -> Vec<Vec<&'static str>> {
+    match path {
+        ["/", rest @ ..] => CONTAINERS.iter().map(|list| [&[*list, "*"], rest].concat()).collect(),
+        path => vec![path.to_vec()],
     }
 }
 
@@ -71,37 +127,6 @@ pub fn drop_from_template(object: &mut Value, old: Option<&Value>) {
     }
 }
 
-fn uses(value: &Value, path: &[&str]) -> bool {
-    match path {
-        [] => !value.is_null(),
-        ["*", rest @ ..] => value.items().iter().any(|item| uses(item, rest)),
-        ["/", rest @ ..] => {
-            CONTAINERS.iter().any(|list| value[*list].items().iter().any(|container| uses(container, rest)))
-        }
-        [field, rest @ ..] => uses(&value[*field], rest),
-    }
-}
-
-fn remove(value: &mut Value, path: &[&str]) {
-    match path {
-        [] => {}
-        [field] => {
-            value.remove(field);
-        }
-        ["*", rest @ ..] => value.items_mut().iter_mut().for_each(|item| remove(item, rest)),
-        ["/", rest @ ..] => {
-            for list in CONTAINERS {
-                crate::changes::items(value, list).iter_mut().for_each(|container| remove(container, rest));
-            }
-        }
-        [field, rest @ ..] => {
-            if let Some(inner) = value.get_mut(field) {
-                remove(inner, rest);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use apimachinery::value;
@@ -122,5 +147,13 @@ mod tests {
         let mut changed = with();
         drop_from(&mut changed, &with());
         assert_eq!(changed, with());
+        let user = value!({"volumes": [{"name": "v", "secret": {"secretName": "s", "defaultUser": 7}}]});
+        let other = value!({"volumes": [{"name": "w", "configMap": {"name": "c", "defaultUser": 7}}]});
+        let mut kept = user.clone();
+        drop_from(&mut kept, &other);
+        assert_eq!(kept, user, "one feature, whichever of its fields is in use");
+        let mut status = value!({"volumeHealth": [{"name": "v"}], "phase": "Running"});
+        drop_from_status(&mut status, &Value::Null);
+        assert_eq!(status, value!({"phase": "Running"}));
     }
 }

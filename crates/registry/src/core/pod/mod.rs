@@ -7,6 +7,7 @@ pub mod eviction;
 pub mod gated;
 mod image;
 mod label_keys;
+mod pod_level;
 pub mod requests;
 pub mod validation;
 
@@ -53,16 +54,22 @@ impl Strategy for Pod {
             gated::drop_from(spec, &Value::Null);
         }
         label_keys::merge(object);
+        app_armor::from_annotations(object);
+        if let Some(spec) = object.get_mut("spec") {
+            pod_level::complete(spec);
+        }
         let now = apimachinery::time::format(context.now);
         let status = defaults::first_status(&object["spec"], &now);
         object.set("status", status);
-        app_armor::from_annotations(object);
     }
 
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         keep(object, old, "status");
-        keep_in(object, old, "spec", "ephemeralContainers");
         if let Some(spec) = object.get_mut("spec") {
+            // Who does not know the resources of pods does not mean to drop them.
+            if spec["resources"].is_null() {
+                keep(spec, &old["spec"], "resources");
+            }
             gated::drop_from(spec, &old["spec"]);
         }
     }
@@ -98,6 +105,9 @@ impl Strategy for Pod {
         }
         share_addresses(object);
         keep_observed_generations(object, old);
+        if let Some(status) = object.get_mut("status") {
+            gated::drop_from_status(status, &old["status"]);
+        }
     }
 
     fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
@@ -216,8 +226,10 @@ impl Strategy for Resize {
         if !object["spec"]["resources"].is_null() {
             keep(&mut spec, &object["spec"], "resources");
         }
+        pod_level::complete(&mut spec);
         object.set("spec", spec);
         keep(object, old, "status");
+        crate::changes::keep_metadata(object, old);
     }
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {

@@ -1,7 +1,7 @@
 //! Affinity to nodes and to other pods.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain, label_key, label_value};
 
 use super::scheduling::{label_keys, selected_twice};
@@ -86,7 +86,7 @@ fn by_label(path: &Path<'_>, requirement: &Value, checked: Values, errors: &mut 
                 errors.required(&field, why);
             }
         }
-        other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
+        other => errors.invalid(&path.child("operator"), Named(other), "not a valid selector operator"),
     }
     let key = requirement["key"].text();
     errors.check(&path.child("key"), key, label_key(key));
@@ -107,7 +107,7 @@ fn by_field(path: &Path<'_>, requirement: &Value, errors: &mut Errors) {
                 errors.required(&path.child("values"), why);
             }
         }
-        other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
+        other => errors.invalid(&path.child("operator"), Named(other), "not a valid selector operator"),
     }
     match requirement["key"].text() {
         "metadata.name" => {

@@ -1,7 +1,7 @@
 //! Containers: regular, init and ephemeral.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::dns1123_label;
 
 use super::spec::{Around, enumerated};
@@ -10,6 +10,7 @@ use crate::rules::resources;
 
 const RESTART_POLICIES: [&str; 3] = ["Always", "Never", "OnFailure"];
 pub(super) const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
+const RULES_NEED_A_POLICY: &str = "must specify restartPolicy when restart rules are used";
 const SIDECARS_ONLY: &str = "may not be set for init containers without restartPolicy=Always";
 
 /// The containers proper: at least one.
@@ -42,7 +43,11 @@ pub(super) fn init(around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
     for (at, container) in around.spec["initContainers"].items().iter().enumerate() {
         let here = path.index(at);
         any(around, container, &here, errors);
-        restart_policy(container, &here, errors);
+        if !container["restartPolicy"].is_null() {
+            restart_policy(container, &here, errors);
+        } else if !container["restartPolicyRules"].items().is_empty() {
+            errors.required(&here.child("restartPolicy"), RULES_NEED_A_POLICY);
+        }
         let name = container["name"].text();
         if names.contains(&name) {
             errors.duplicate(&here.child("name"), name);
@@ -57,6 +62,14 @@ pub(super) fn init(around: &Around<'_>, path: &Path<'_>, errors: &mut Errors) {
         for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
             if !container[field].is_null() {
                 errors.forbidden(&here.child(field), SIDECARS_ONLY);
+            }
+        }
+        let policies = here.child("resizePolicy");
+        for (at, policy) in container["resizePolicy"].items().iter().enumerate() {
+            if policy["restartPolicy"].text() == "RestartContainer" {
+                let field = policies.index(at);
+                let why = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+                errors.invalid(&field.child("restartPolicy"), "RestartContainer", why);
             }
         }
     }
@@ -106,7 +119,7 @@ fn restart_policy(container: &Value, path: &Path<'_>, errors: &mut Errors) {
     if let Some(policy) = container["restartPolicy"].as_str() {
         errors.one_of(&field, policy, &RESTART_POLICIES);
     } else if !rules.is_empty() {
-        errors.required(&field, "must specify restartPolicy when restart rules are used");
+        errors.required(&field, RULES_NEED_A_POLICY);
     }
     let list = path.child("restartPolicyRules");
     if rules.len() > MOST_RULES {
@@ -134,7 +147,7 @@ fn resize_policy(around: &Around<'_>, container: &Value, path: &Path<'_>, errors
         let here = path.index(at);
         let name = policy["resourceName"].text();
         if names.contains(&name) {
-            errors.duplicate(&here, name);
+            errors.duplicate(&here, Named(name));
         }
         names.push(name);
         match name {
@@ -147,7 +160,7 @@ fn resize_policy(around: &Around<'_>, container: &Value, path: &Path<'_>, errors
             restart => errors.one_of(path, restart, &["NotRequired", "RestartContainer"]),
         }
         if around.spec["restartPolicy"].text() == "Never" && restart != "NotRequired" {
-            errors.invalid(path, restart, "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
+            errors.invalid(path, Named(restart), "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
         }
     }
 }

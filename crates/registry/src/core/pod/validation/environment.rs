@@ -180,7 +180,7 @@ pub(super) fn field_reference(reference: &Value, fields: &[&str], path: &Path<'_
     if !known {
         refuse(format!("field label not supported: {field}"), errors);
     } else if !fields.contains(&if field == "spec.host" { "spec.nodeName" } else { field }) {
-        errors.not_supported(&place, field, fields);
+        errors.text_not_supported(&place, field, fields);
     }
 }
 
@@ -201,7 +201,7 @@ pub(super) fn resource_reference(reference: &Value, in_volume: bool, path: &Path
         && !resource.starts_with("requests.hugepages-")
         && !resource.starts_with("limits.hugepages-")
     {
-        errors.not_supported(&path.child("resource"), resource, &RESOURCES);
+        errors.text_not_supported(&path.child("resource"), resource, &RESOURCES);
     }
     divisor(resource, &reference["divisor"], &path.child("divisor"), errors);
 }

@@ -39,8 +39,11 @@ pub use warnings::{
 /// Whose spec it is that is looked at.
 #[derive(Clone, Copy)]
 pub enum Owner<'a> {
-    /// A pod, by its name.
-    Pod(&'a str),
+    Pod {
+        name: &'a str,
+        /// Of a file of its node, of which the API shows a mirror.
+        is_static: bool,
+    },
     Template,
 }
 

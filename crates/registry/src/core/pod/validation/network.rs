@@ -2,9 +2,10 @@
 
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::{dns1123_subdomain, dns1123_subdomain_with_underscore, ip};
+use apimachinery::validation::{dns1123_subdomain, dns1123_subdomain_with_underscore};
 
 use super::Owner;
+use crate::rules::addresses::valid_ip;
 
 /// DNS policies, as messages list them.
 pub(super) const DNS_POLICIES: [&str; 4] = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
@@ -81,7 +82,7 @@ pub(super) fn dns_config(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         );
     }
     for (at, server) in servers.items().iter().enumerate() {
-        errors.check(&field.index(at), server.text(), ip(server.text()));
+        valid_ip(&field.index(at), server.text(), &[], errors);
     }
     let field = path.child("searches");
     if searches.items().len() > MOST_SEARCHES {
@@ -113,7 +114,7 @@ pub(super) fn dns_config(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
 pub(super) fn host_aliases(aliases: &Value, path: &Path<'_>, errors: &mut Errors) {
     for (at, alias) in aliases.items().iter().enumerate() {
         let here = path.index(at);
-        errors.check(&here.child("ip"), alias["ip"].text(), ip(alias["ip"].text()));
+        valid_ip(&here.child("ip"), alias["ip"].text(), &[], errors);
         let names = here.child("hostnames");
         for (nth, name) in alias["hostnames"].items().iter().enumerate() {
             errors.check(&names.index(nth), name.text(), hostname_rule(name.text()));

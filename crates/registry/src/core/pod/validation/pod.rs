@@ -28,7 +28,9 @@ pub(super) fn metadata_and_spec(pod: &Value, errors: &mut Errors) {
     let (spec, path) = (&pod["spec"], Path::Root.child("spec"));
     let metadata = Path::Root.child("metadata");
     annotations::validate(&pod["metadata"]["annotations"], spec, &metadata.child("annotations"), errors);
-    super::spec::spec(spec, Owner::Pod(object_meta::name(pod)), &path, errors);
+    let is_static = !pod["metadata"]["annotations"][annotations::MIRROR].is_null();
+    let owner = Owner::Pod { name: object_meta::name(pod), is_static };
+    super::spec::spec(spec, owner, &path, errors);
     if spec["serviceAccountName"].text().is_empty() {
         tokens_need_an_account(spec, &path, errors);
     }

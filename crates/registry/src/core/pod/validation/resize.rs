@@ -9,8 +9,7 @@ use super::annotations::MIRROR;
 use crate::rules::resources::amount;
 
 const ONLY: &str = "only cpu and memory resources are mutable";
-const ONLY_OF_SIDECARS: &str = "only cpu and memory resources for sidecar containers are mutable";
-const NOT_OF_INIT: &str = "resources for non-sidecar init containers are immutable";
+const ONLY_OF_INIT: &str = "only cpu and memory resources for init or sidecar containers are mutable";
 
 /// Everything of a pod that is resized but its metadata.
 pub fn resize(pod: &Value, old: &Value) -> Errors {
@@ -47,10 +46,8 @@ pub fn resize(pod: &Value, old: &Value) -> Errors {
     for list in ["initContainers", "containers"] {
         let field = path.child(list);
         for (at, (new, old)) in spec[list].items().iter().zip(before[list].items()).enumerate() {
-            if list == "containers" || is_sidecar(old) {
-                let here = field.index(at);
-                nothing_removed(&new["resources"], &old["resources"], &here.child("resources"), &mut errors);
-            }
+            let here = field.index(at);
+            nothing_removed(&new["resources"], &old["resources"], &here.child("resources"), &mut errors);
         }
     }
     for (new, old) in spec["containers"].items().iter().zip(before["containers"].items()) {
@@ -58,13 +55,11 @@ pub fn resize(pod: &Value, old: &Value) -> Errors {
             errors.forbidden(&path, ONLY);
         }
     }
-    for (new, old) in spec["initContainers"].items().iter().zip(before["initContainers"].items()) {
-        if is_sidecar(new) {
-            if without_cpu_and_memory(new, old) != *old {
-                errors.forbidden(&path, ONLY_OF_SIDECARS);
-            }
-        } else if new != old {
-            errors.forbidden(&path, NOT_OF_INIT);
+    let field = path.child("initContainers");
+    let pairs = spec["initContainers"].items().iter().zip(before["initContainers"].items());
+    for (at, (new, old)) in pairs.enumerate() {
+        if without_cpu_and_memory(new, old) != *old {
+            errors.forbidden(&field.index(at), ONLY_OF_INIT);
         }
     }
     if errors.is_empty() && !rest_is_same(spec, before) {
@@ -126,10 +121,6 @@ fn only_cpu_and_memory(new: &Value, old: &Value) -> bool {
     })
 }
 
-fn is_sidecar(container: &Value) -> bool {
-    container["restartPolicy"].text() == "Always"
-}
-
 /// A node that tells of the resources of what runs can change them.
 fn is_supported(pod: &Value) -> bool {
     pod["status"]["containerStatuses"]
@@ -183,7 +174,11 @@ fn rest_is_same(new: &Value, old: &Value) -> bool {
     let apart = |name: &str| matches!(name, "containers" | "initContainers" | "resources");
     let differs =
         |one: &Value, other: &Value| one.members().any(|(name, value)| !apart(name) && other[name] != *value);
-    !differs(new, old) && !differs(old, new)
+    // None and no amounts are not the same.
+    let unset =
+        ["requests", "limits"].iter().all(|field| new["resources"][*field].members().next().is_none());
+    let same_resources = !unset || new["resources"].is_null() == old["resources"].is_null();
+    !differs(new, old) && !differs(old, new) && same_resources
 }
 
 #[cfg(test)]

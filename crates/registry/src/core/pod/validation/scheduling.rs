@@ -2,7 +2,7 @@
 //! spreading, devices.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain, label_key, label_value, qualified_name};
 
 use crate::rules::{internal, selector};
@@ -21,11 +21,11 @@ pub fn tolerations(tolerations: &Value, path: &Path<'_>, errors: &mut Errors) {
         } else if operator != "Exists" {
             let why =
                 "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-            errors.invalid(&place, operator, why);
+            errors.invalid(&place, Named(operator), why);
         }
         if !toleration["tolerationSeconds"].is_null() && effect != "NoExecute" {
             let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
-            errors.invalid(&here.child("effect"), effect, why);
+            errors.invalid(&here.child("effect"), Named(effect), why);
         }
         match operator {
             "" | "Equal" => {
@@ -38,6 +38,7 @@ pub fn tolerations(tolerations: &Value, path: &Path<'_>, errors: &mut Errors) {
                 errors.invalid(&place, value, "value must be empty when `operator` is 'Exists'");
             }
             "Exists" => {}
+            "Lt" | "Gt" => errors.not_supported(&place, operator, &["Equal", "Exists", "Lt", "Gt"]),
             other => errors.not_supported(&place, other, &["Equal", "Exists"]),
         }
         if !effect.is_empty() {

@@ -1,7 +1,7 @@
 //! Security contexts of pods and containers.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::in_range;
 
 use super::windows;
@@ -91,6 +91,8 @@ fn is_sysctl(name: &str) -> bool {
         })
 }
 
+const WITHOUT_HOST_USERS: &str = "when `hostUsers` is false";
+
 /// A pod with a user namespace of its own shares none with the host.
 pub(super) fn host_users(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     if spec["hostUsers"].as_bool() != Some(false) {
@@ -98,7 +100,16 @@ pub(super) fn host_users(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     for (field, name) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
         if spec[field].is_true() {
-            errors.forbidden(&path.child(name), "when `hostUsers` is false");
+            errors.forbidden(&path.child(name), WITHOUT_HOST_USERS);
+        }
+    }
+    // Devices cannot be mapped to other users.
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        let here = path.child(list);
+        for (at, container) in spec[list].items().iter().enumerate() {
+            if !container["volumeDevices"].items().is_empty() {
+                errors.forbidden(&here.index(at).child("volumeDevices"), WITHOUT_HOST_USERS);
+            }
         }
     }
 }
@@ -172,7 +183,7 @@ fn app_armor(path: &Path<'_>, profile: &Value, errors: &mut Errors) {
         },
         "RuntimeDefault" | "Unconfined" => {
             if let Some(name) = local {
-                errors.invalid(&field, name, "can only be set when AppArmor type is Localhost");
+                errors.invalid(&field, Named(name), "can only be set when AppArmor type is Localhost");
             }
         }
         "" => errors.required(&path.child("type"), "type is required when appArmorProfile is set"),

@@ -32,7 +32,14 @@ impl Around<'_> {
 /// A PodSpec at `path`.
 pub(super) fn spec(spec: &Value, owner: Owner<'_>, path: &Path<'_>, errors: &mut Errors) {
     let volumes = volumes::validate(&spec["volumes"], owner, &path.child("volumes"), errors);
-    let claims = scheduling::resource_claims(&spec["resourceClaims"], &path.child("resourceClaims"), errors);
+    let claims = if let Owner::Pod { is_static: true, .. } = owner {
+        for _ in spec["resourceClaims"].items() {
+            errors.forbidden(&Path::Root.key(""), "static pods do not support resource claims");
+        }
+        Vec::new()
+    } else {
+        scheduling::resource_claims(&spec["resourceClaims"], &path.child("resourceClaims"), errors)
+    };
     let grace = spec["terminationGracePeriodSeconds"].as_i64().unwrap_or(DEFAULT_GRACE);
     let around = Around { spec, volumes, claims, grace };
     containers::regular(&around, &path.child("containers"), errors);

@@ -1,14 +1,17 @@
 //! What a pod's status may become.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
-use apimachinery::validation::{dns1123_subdomain, in_range, qualified_name};
+use apimachinery::field::{Errors, Named, Path};
+use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, qualified_name};
 
 use super::annotations;
 use crate::rules::addresses::{is_ipv4, one_of_each_family, valid_ip};
+use crate::rules::resources::amount;
 
 /// Conditions whose names came before the rule for names.
 const SYSTEM_CONDITIONS: [&str; 3] = ["PodScheduled", "Ready", "Initialized"];
+/// The longest message of a device's health, in bytes.
+const LONGEST_MESSAGE: usize = 1024;
 const HEALTH: [&str; 3] = ["Healthy", "Unhealthy", "Unknown"];
 
 /// The lists of container statuses, each with the containers that they tell of.
@@ -27,18 +30,16 @@ pub fn status(pod: &Value, old: &Value) -> Errors {
     annotations::unchanged(own, before, &place, &mut errors);
     annotations::validate(own, &pod["spec"], &place, &mut errors);
     let (status, path) = (&pod["status"], Path::Root.child("status"));
-    // Upstream names the conditions below the metadata.
-    let conditions = metadata.child("conditions");
+    let conditions = path.child("conditions");
     for (at, condition) in status["conditions"].items().iter().enumerate() {
-        let name = condition["type"].text();
+        let (name, here) = (condition["type"].text(), conditions.index(at));
+        observed_generation(condition, &here, &mut errors);
         if !SYSTEM_CONDITIONS.contains(&name) {
-            errors.check(&conditions.index(at).child("Type"), name, qualified_name(name));
+            errors.check(&here.child("Type"), name, qualified_name(name));
         }
     }
-    let nominated = status["nominatedNodeName"].text();
-    if !nominated.is_empty() && status["nominatedNodeName"] != old["status"]["nominatedNodeName"] {
-        errors.check(&path.child("nominatedNodeName"), nominated, dns1123_subdomain(nominated));
-    }
+    nominated_node(pod, old, &path.child("nominatedNodeName"), &mut errors);
+    observed_generation(status, &path, &mut errors);
     let class = &status["qosClass"];
     if class.text() != old["status"]["qosClass"].text() {
         errors.invalid(&path.child("qosClass"), class.text(), "field is immutable");
@@ -47,8 +48,9 @@ pub fn status(pod: &Value, old: &Value) -> Errors {
         transitions(list, containers, pod, old, &path.child(list), &mut errors);
     }
     claims(pod, &path.child("resourceClaimStatuses"), &mut errors);
-    pod_addresses(status, &path, &mut errors);
-    host_addresses(status, &path, &mut errors);
+    extended_resources(pod, &path.child("extendedResourceClaimStatus"), &mut errors);
+    pod_addresses(status, &old["status"], &path, &mut errors);
+    host_addresses(status, &old["status"], &path, &mut errors);
     for (list, _) in LISTS {
         users(pod, list, &path.child(list), &mut errors);
     }
@@ -58,40 +60,89 @@ pub fn status(pod: &Value, old: &Value) -> Errors {
     errors
 }
 
+fn observed_generation(told: &Value, path: &Path<'_>, errors: &mut Errors) {
+    if let Some(negative) = told["observedGeneration"].as_i64().filter(|number| *number < 0) {
+        let why = "must be a non-negative integer";
+        errors.invalid(&path.child("observedGeneration"), negative, why);
+    }
+}
+
+/// A pod that has its node is nominated for no other.
+fn nominated_node(pod: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let nominated = pod["status"]["nominatedNodeName"].text();
+    if nominated.is_empty() || nominated == old["status"]["nominatedNodeName"].text() {
+        return;
+    }
+    errors.check(path, nominated, dns1123_subdomain(nominated));
+    if !old["spec"]["nodeName"].text().is_empty() {
+        errors.forbidden(path, "may not be set on pods that are already bound to a node");
+    }
+}
+
 /// What has ended for good does not run again.
 fn transitions(list: &str, containers: &str, pod: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let policy =
-        if list == "ephemeralContainerStatuses" { "Never" } else { old["spec"]["restartPolicy"].text() };
-    if policy == "Always" {
+    let is_ephemeral = containers == "ephemeralContainers";
+    if !is_ephemeral && all_could_restart(&old["spec"]) {
         return;
     }
     for (at, before) in old["status"][list].items().iter().enumerate() {
         let ended = &before["state"]["terminated"];
-        let name = before["name"].text();
-        let container = old["spec"][containers].items().iter().find(|one| one["name"].text() == name);
-        let may_restart = match container {
-            Some(container) if !container["restartPolicyRules"].items().is_empty() => true,
-            Some(container) if containers == "initContainers" => {
-                container["restartPolicy"].text() == "Always"
-            }
-            Some(container) => match container["restartPolicy"].text() {
-                "Always" => true,
-                "OnFailure" => ended["exitCode"].as_i64().unwrap_or(0) != 0,
-                _ => false,
-            },
-            None => false,
-        };
-        let failed = policy == "OnFailure" && ended["exitCode"].as_i64().unwrap_or(0) != 0;
-        if ended.is_null() || failed || may_restart {
+        if ended.is_null() {
             continue;
         }
-        for now in pod["status"][list].items() {
-            if now["name"].text() == name && now["state"]["terminated"].is_null() {
-                let why = "may not be transitioned to non-terminated state";
-                errors.forbidden(&path.index(at).child("state"), why);
-            }
+        let name = before["name"].text();
+        let runs = pod["status"][list]
+            .items()
+            .iter()
+            .any(|now| now["name"].text() == name && now["state"]["terminated"].is_null());
+        let code = ended["exitCode"].as_i64().unwrap_or(0);
+        let container = old["spec"][containers].items().iter().find(|one| one["name"].text() == name);
+        let may_restart =
+            !is_ephemeral && container.is_some_and(|container| restarts(container, &old["spec"], code));
+        if runs && !may_restart {
+            let why = "may not be transitioned to non-terminated state";
+            errors.forbidden(&path.index(at).child("state"), why);
         }
     }
+}
+
+/// Whether a rule of some container restarts all of them (KEP-5532).
+fn all_could_restart(spec: &Value) -> bool {
+    ["initContainers", "containers"]
+        .iter()
+        .flat_map(|list| spec[*list].items())
+        .flat_map(|container| container["restartPolicyRules"].items())
+        .any(|rule| rule["action"].text() == "RestartAllContainers")
+}
+
+/// Whether a container that ended with `code` runs again (KEP-5307): by the
+/// first of its rules that fits, by its own policy, or by the pod's.
+fn restarts(container: &Value, spec: &Value, code: i64) -> bool {
+    let by_policy = |policy: &str| match policy {
+        "Always" => Some(true),
+        "OnFailure" => Some(code != 0),
+        "Never" => Some(false),
+        _ => None,
+    };
+    let fits = |rule: &Value| {
+        let (codes, listed) = (&rule["exitCodes"], rule["exitCodes"]["values"].items());
+        let is_listed = listed.iter().any(|value| value.as_i64() == Some(code));
+        match codes["operator"].text() {
+            "In" => is_listed,
+            "NotIn" => !is_listed,
+            _ => false,
+        }
+    };
+    if let Some(own) = container["restartPolicy"].as_str() {
+        let rule = container["restartPolicyRules"].items().iter().find(|rule| fits(rule));
+        if rule.is_some_and(|rule| matches!(rule["action"].text(), "Restart" | "RestartAllContainers")) {
+            return true;
+        }
+        if let Some(restarts) = by_policy(own) {
+            return restarts;
+        }
+    }
+    by_policy(spec["restartPolicy"].text()).unwrap_or(true)
 }
 
 /// Claims that the spec knows, once each.
@@ -109,8 +160,58 @@ fn claims(pod: &Value, path: &Path<'_>, errors: &mut Errors) {
             seen.push(name);
         }
         if let Some(made) = claim["resourceClaimName"].as_str() {
-            errors.check(&field, made, dns1123_subdomain(made));
+            errors.check_named(&field, made, dns1123_subdomain(made));
         }
+    }
+}
+
+/// The claim that was made for extended resources, and which requests of which
+/// containers it serves (KEP-5004).
+fn extended_resources(pod: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let told = &pod["status"]["extendedResourceClaimStatus"];
+    if told.is_null() {
+        return;
+    }
+    let (mappings, list) = (told["requestMappings"].items(), path.child("requestMappings"));
+    if mappings.is_empty() {
+        errors.required(&list, "at least one request mapping is required");
+    }
+    const PARTS: [&str; 3] = ["containerName", "resourceName", "requestName"];
+    let mut seen: Vec<[&str; 3]> = Vec::new();
+    for (at, mapping) in mappings.iter().enumerate() {
+        let (key, here) = (PARTS.map(|part| mapping[part].text()), list.index(at));
+        let [name, resource, request] = key;
+        let container = ["containers", "initContainers"]
+            .iter()
+            .flat_map(|list| pod["spec"][*list].items())
+            .find(|container| container["name"].text() == name);
+        match container {
+            None => errors.invalid(
+                &here.child("containerName"),
+                name,
+                "must match the name of an entry in spec.initContainers.name or spec.containers.name",
+            ),
+            Some(container) if container["resources"]["requests"][resource].is_null() => errors.invalid(
+                &here.child("resourceName"),
+                resource,
+                "must match the extended resource name of an entry in spec.initContainers.resources.requests or \
+                 spec.containers.resources.requests",
+            ),
+            Some(_) => {}
+        }
+        errors.check(&path.child("requestName"), request, dns1123_label(request));
+        if seen.contains(&key) {
+            for (part, value) in PARTS.iter().zip(key) {
+                errors.duplicate(&here.child(part), value);
+            }
+        }
+        seen.push(key);
+    }
+    let (claim, field) = (told["resourceClaimName"].text(), path.child("resourceClaimName"));
+    if claim.is_empty() {
+        errors.required(&field, "");
+    } else {
+        errors.check(&field, claim, dns1123_subdomain(claim));
     }
 }
 
@@ -128,66 +229,55 @@ fn families(path: &Path<'_>, list: &Value, texts: &[&str], errors: &mut Errors) 
     one_of_each_family(path, &Value::Array(told), &known, unreadable, "IP", errors);
 }
 
-fn repeated(path: &Path<'_>, texts: &[&str], errors: &mut Errors) {
-    for (at, text) in texts.iter().enumerate() {
-        if texts[..at].contains(text) {
-            errors.duplicate(&path.index(at), apimachinery::value!({"IP": *text}));
-        }
-    }
-}
-
-fn pod_addresses(status: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn pod_addresses(status: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (texts, field) = (addresses(&status["podIPs"]), path.child("podIPs"));
+    let known = addresses(&old["podIPs"]);
     for (at, text) in texts.iter().enumerate() {
-        valid_ip(&field.index(at), text, errors);
+        valid_ip(&field.index(at), text, &known, errors);
     }
     families(&field, &status["podIPs"], &texts, errors);
-    if texts.len() > 1 {
-        repeated(&field, &texts, errors);
-    }
 }
 
-fn host_addresses(status: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn host_addresses(status: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (texts, field) = (addresses(&status["hostIPs"]), path.child("hostIPs"));
     let Some(first) = texts.first() else { return };
     if status["hostIP"].text() != *first {
         errors.invalid(&field.index(0).child("ip"), *first, "must be equal to `hostIP`");
     }
+    let known = addresses(&old["hostIPs"]);
     for (at, text) in texts.iter().enumerate() {
-        valid_ip(&field.index(at), text, errors);
+        valid_ip(&field.index(at), text, &known, errors);
     }
-    if texts.len() > 1 {
-        repeated(&field, &texts, errors);
-        families(&field, &status["hostIPs"], &texts, errors);
-    }
+    families(&field, &status["hostIPs"], &texts, errors);
 }
 
 /// Users as the system of the pod knows them.
 fn users(pod: &Value, list: &str, path: &Path<'_>, errors: &mut Errors) {
-    let windows = pod["spec"]["os"]["name"].text() == "windows";
+    let system = pod["spec"]["os"]["name"].text();
     for (at, container) in pod["status"][list].items().iter().enumerate() {
         let (user, here) = (&container["user"]["linux"], path.index(at));
+        let here = here.child("user");
         let here = here.child("linux");
         if user.is_null() {
             continue;
         }
-        if windows {
+        if system == "windows" {
             errors.forbidden(&here, "cannot be set for a windows pod");
             continue;
         }
-        for field in ["uid", "gid"] {
-            id(&here.child(field), &user[field], errors);
-        }
+        // A runtime may tell of users that no pod could ask for.
+        id(&here.child("uid"), &user["uid"], u32::MAX.into(), errors);
+        id(&here.child("gid"), &user["gid"], i32::MAX.into(), errors);
         let groups = here.child("supplementalGroups");
         for (nth, group) in user["supplementalGroups"].items().iter().enumerate() {
-            id(&groups.index(nth), group, errors);
+            id(&groups.index(nth), group, i32::MAX.into(), errors);
         }
     }
 }
 
-fn id(path: &Path<'_>, value: &Value, errors: &mut Errors) {
+fn id(path: &Path<'_>, value: &Value, most: i64, errors: &mut Errors) {
     let number = value.as_i64().unwrap_or(0);
-    for why in in_range(number, 0, i32::MAX.into()) {
+    for why in in_range(number, 0, most) {
         errors.invalid(path, number, &why);
     }
 }
@@ -210,7 +300,7 @@ fn allocated(pod: &Value, list: &str, containers: &str, path: &Path<'_>, errors:
         for (nth, resource) in resources.iter().enumerate() {
             let here = field.index(nth);
             if let Some(container) = container {
-                known_resource(&container["resources"], resource["name"].text(), &here.child("name"), errors);
+                known_resource(pod, container, resource["name"].text(), &here.child("name"), errors);
             }
             let parts = here.child("resources");
             let mut seen: Vec<&str> = Vec::new();
@@ -220,9 +310,18 @@ fn allocated(pod: &Value, list: &str, containers: &str, path: &Path<'_>, errors:
                 if !HEALTH.contains(&health) {
                     errors.not_supported(&here.child("health"), health, &HEALTH);
                 }
+                match part["message"].as_str() {
+                    Some("") => {
+                        errors.required(&here.child("message"), "must be non-empty if specified");
+                    }
+                    Some(text) if text.len() > LONGEST_MESSAGE => {
+                        errors.too_long(&here.child("message"), LONGEST_MESSAGE);
+                    }
+                    _ => {}
+                }
                 let id = part["resourceID"].text();
                 if seen.contains(&id) {
-                    errors.duplicate(&here.child("resourceID"), id);
+                    errors.duplicate(&here.child("resourceID"), Named(id));
                 } else {
                     seen.push(id);
                 }
@@ -231,10 +330,11 @@ fn allocated(pod: &Value, list: &str, containers: &str, path: &Path<'_>, errors:
     }
 }
 
-fn known_resource(resources: &Value, name: &str, path: &Path<'_>, errors: &mut Errors) {
+fn known_resource(pod: &Value, container: &Value, name: &str, path: &Path<'_>, errors: &mut Errors) {
+    let resources = &container["resources"];
     let Some(claim) = name.strip_prefix("claim:") else {
         if resources["requests"][name].is_null() {
-            errors.invalid(path, name, "must match one of the container's resource requests");
+            errors.invalid(path, Named(name), "must match one of the container's resource requests");
         }
         return;
     };
@@ -242,11 +342,27 @@ fn known_resource(resources: &Value, name: &str, path: &Path<'_>, errors: &mut E
         "" => used["name"].text() == claim,
         request => claim == format!("{}/{request}", used["name"].text()),
     });
-    if !known {
-        let why = "must match one of the container's resource claims in a format 'claim:<claimName>/<request>' or \
-                   'claim:<claimName>' if request is empty";
-        errors.invalid(path, name, why);
+    if !known && !is_extended_request(pod, container, claim) {
+        let why = "must match one of the container's resource claims as 'claim:<claimName>/<requestName>' when \
+                   container.resources.claims[*].request is set or 'claim:<claimName>' when it is empty";
+        errors.invalid(path, Named(name), why);
     }
+}
+
+/// Whether `claim` is `NAME/REQUEST` of the claim that was made for extended
+/// resources, and the request is this container's.
+fn is_extended_request(pod: &Value, container: &Value, claim: &str) -> bool {
+    let told = &pod["status"]["extendedResourceClaimStatus"];
+    let Some((name, request)) = claim.split_once('/') else { return false };
+    !name.is_empty()
+        && !request.is_empty()
+        && told["resourceClaimName"].text() == name
+        && told["requestMappings"].items().iter().any(|mapping| {
+            let asked = &container["resources"]["requests"][mapping["resourceName"].text()];
+            mapping["containerName"] == container["name"]
+                && mapping["requestName"].text() == request
+                && !amount(asked).is_zero()
+        })
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ pub(super) fn validate<'a>(
 
 /// Whether the claim is one that the pod's own ephemeral volume will have.
 fn is_made_for_pod(claim: &str, volumes: &Value, owner: Owner<'_>) -> bool {
-    let Owner::Pod(pod) = owner else { return false };
+    let Owner::Pod { name: pod, .. } = owner else { return false };
     let Some(volume) = claim.strip_prefix(pod).and_then(|rest| rest.strip_prefix('-')) else { return false };
     !pod.is_empty()
         && volumes.items().iter().any(|other| !other["ephemeral"].is_null() && other["name"].text() == volume)
@@ -140,7 +140,7 @@ fn of_one_type(volume: &Value, owner: Owner<'_>, path: &Path<'_>, errors: &mut E
 
 /// The claim of an ephemeral volume is called by pod and volume.
 fn claim_name(volume: &str, owner: Owner<'_>, path: &Path<'_>, errors: &mut Errors) {
-    let Owner::Pod(pod) = owner else { return };
+    let Owner::Pod { name: pod, .. } = owner else { return };
     if pod.is_empty() || volume.is_empty() {
         return;
     }

@@ -2,7 +2,7 @@
 //! not have, and the options of Windows.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::dns1123_subdomain;
 
 const NOT_ON_LINUX: &str = "windows options cannot be set for a linux pod";
@@ -95,15 +95,15 @@ const NOT_IN_USERS: &str = "\"/\\:;|=,+*?<>@[]";
 /// `windowsOptions` of a pod or container.
 pub(super) fn options(options: &Value, path: &Path<'_>, errors: &mut Errors) {
     if let Some(name) = options["gmsaCredentialSpecName"].as_str() {
-        errors.check(&path.child("gmsaCredentialSpecName"), name, dns1123_subdomain(name));
+        errors.check_named(&path.child("gmsaCredentialSpecName"), name, dns1123_subdomain(name));
     }
     if let Some(spec) = options["gmsaCredentialSpec"].as_str() {
         let field = path.child("gmsaCredentialSpec");
         if spec.is_empty() {
-            errors.invalid(&field, spec, "gmsaCredentialSpec cannot be an empty string");
+            errors.invalid(&field, Named(spec), "gmsaCredentialSpec cannot be an empty string");
         } else if spec.len() > MOST_SPEC_BYTES {
             let why = format!("gmsaCredentialSpec size must be under {} KiB", MOST_SPEC_BYTES / 1024);
-            errors.invalid(&field, spec, &why);
+            errors.invalid(&field, Named(spec), &why);
         }
     }
     if let Some(name) = options["runAsUserName"].as_str() {
@@ -114,11 +114,11 @@ pub(super) fn options(options: &Value, path: &Path<'_>, errors: &mut Errors) {
 /// A user of Windows, with or without a domain.
 fn user(path: &Path<'_>, name: &str, errors: &mut Errors) {
     if name.is_empty() {
-        errors.invalid(path, name, "runAsUserName cannot be an empty string");
+        errors.invalid(path, Named(name), "runAsUserName cannot be an empty string");
         return;
     }
     if name.chars().any(|letter| letter <= '\u{1f}' || letter == '\u{7f}') {
-        errors.invalid(path, name, "runAsUserName cannot contain control characters");
+        errors.invalid(path, Named(name), "runAsUserName cannot contain control characters");
         return;
     }
     let parts: Vec<&str> = name.split('\\').collect();
@@ -126,32 +126,40 @@ fn user(path: &Path<'_>, name: &str, errors: &mut Errors) {
         [user] => (None, user),
         [domain, user] => (Some(domain), user),
         _ => {
-            errors.invalid(path, name, "runAsUserName cannot contain more than one backslash");
+            errors.invalid(path, Named(name), "runAsUserName cannot contain more than one backslash");
             return;
         }
     };
     if let Some(domain) = domain {
         if domain.is_empty() {
-            errors.invalid(path, name, "runAsUserName's Domain doesn't match the NetBIOS nor the DNS format");
+            errors.invalid(
+                path,
+                Named(name),
+                "runAsUserName's Domain doesn't match the NetBIOS nor the DNS format",
+            );
         } else if domain.len() >= MOST_DOMAIN_BYTES {
             let why = format!("runAsUserName's Domain length must be under {MOST_DOMAIN_BYTES} characters");
-            errors.invalid(path, name, &why);
+            errors.invalid(path, Named(name), &why);
         } else if !is_net_bios(domain) && !is_dns(domain) {
-            errors.invalid(path, name, "runAsUserName's Domain doesn't match the NetBIOS nor the DNS format");
+            errors.invalid(
+                path,
+                Named(name),
+                "runAsUserName's Domain doesn't match the NetBIOS nor the DNS format",
+            );
         }
     }
     if user.is_empty() {
-        errors.invalid(path, name, "runAsUserName's User cannot be empty");
+        errors.invalid(path, Named(name), "runAsUserName's User cannot be empty");
     } else if user.len() > MOST_USER_BYTES {
         let why = format!("runAsUserName's User length must not be longer than {MOST_USER_BYTES} characters");
-        errors.invalid(path, name, &why);
+        errors.invalid(path, Named(name), &why);
     }
     if !user.is_empty() && user.chars().all(|letter| matches!(letter, '.' | ' ')) {
-        errors.invalid(path, name, "runAsUserName's User cannot contain only periods or spaces");
+        errors.invalid(path, Named(name), "runAsUserName's User cannot contain only periods or spaces");
     }
     if user.chars().any(|letter| NOT_IN_USERS.contains(letter)) {
         let why = "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]";
-        errors.invalid(path, name, why);
+        errors.invalid(path, Named(name), why);
     }
 }
 

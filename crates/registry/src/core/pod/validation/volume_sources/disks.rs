@@ -226,11 +226,11 @@ pub fn azure_disk(source: &Value, path: &Path<'_>, errors: &mut Errors) {
     if kind == "Managed" && !uri.starts_with("/subscriptions/") {
         let form =
             "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}";
-        errors.not_supported(&field, uri, &[form]);
+        errors.text_not_supported(&field, uri, &[form]);
     }
     if kind != "Managed" && !uri.starts_with("https://") {
         let form = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd";
-        errors.not_supported(&field, uri, &[form]);
+        errors.text_not_supported(&field, uri, &[form]);
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn ephemeral(source: &Value, path: &Path<'_>, errors: &mut Errors) {
 
 /// An image; a template may leave the reference open.
 pub(super) fn image(source: &Value, owner: Owner<'_>, path: &Path<'_>, errors: &mut Errors) {
-    if matches!(owner, Owner::Pod(_)) {
+    if matches!(owner, Owner::Pod { .. }) {
         required(&path.child("reference"), &source["reference"], errors);
     }
     enumerated(&path.child("pullPolicy"), &source["pullPolicy"], &PULL_POLICIES, errors);

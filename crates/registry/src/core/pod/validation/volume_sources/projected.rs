@@ -143,7 +143,7 @@ fn trust_bundle_name(name: &str) -> Vec<String> {
 
 fn certificate<'a>(source: &'a Value, path: &Path<'_>, files: &mut Files<'a>, errors: &mut Errors) {
     signer::name(source["signerName"].text(), &path.child("signerName"), errors);
-    errors.one_of(&path.child("keyType"), source["keyType"].text(), &KEY_TYPES);
+    errors.one_of_texts(&path.child("keyType"), source["keyType"].text(), &KEY_TYPES);
     if let Some(seconds) = source["maxExpirationSeconds"].as_i64() {
         let field = path.child("maxExpirationSeconds");
         let least = LEAST_CERTIFICATE_LIFE;
