@@ -208,14 +208,21 @@ fn check_asked(
             quote(asked)
         ))));
     };
-    let Some(range) = ranges.iter().find(|range| range.net().contains(&address)) else {
-        return Err(failed("the provided network does not match the current range"));
-    };
-    if !range.contains(address) {
-        return Err(failed(&format!(
+    let outside = |range: &AddressRange| {
+        failed(&format!(
             "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}",
             range.net()
-        )));
+        ))
+    };
+    let Some(range) = ranges.iter().find(|range| range.net().contains(&address)) else {
+        // As upstream, a dry run asks one range, whichever the address is of.
+        return Err(match ranges.first() {
+            Some(range) if context.dry_run => outside(range),
+            _ => failed("the provided network does not match the current range"),
+        });
+    };
+    if !range.contains(address) {
+        return Err(outside(range));
     }
     if is_taken(context.view, address) {
         return Err(failed("provided IP is already allocated"));

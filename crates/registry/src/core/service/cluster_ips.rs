@@ -4,19 +4,18 @@
 //! Pure.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
-use apimachinery::validation::ip;
+use apimachinery::field::{Errors, Named, Path};
 
 use super::defaults::is_headless;
 use super::families;
-use crate::rules::addresses::is_ipv4;
+use crate::rules::addresses::{is_ipv4, valid_ip};
 
 const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 const POLICIES: [&str; 3] = ["PreferDualStack", "RequireDualStack", "SingleStack"];
 const ONCE: &str = "may not change once set";
 
-/// ValidateServiceClusterIPsRelatedFields.
-pub fn validate(service: &Value, errors: &mut Errors) {
+/// ValidateServiceClusterIPsRelatedFields; addresses of `old` are let be.
+pub fn validate(service: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = &service["spec"];
     if spec["type"].text() == "ExternalName" {
         return;
@@ -39,12 +38,14 @@ pub fn validate(service: &Value, errors: &mut Errors) {
     for (at, family) in families.iter().enumerate() {
         errors.one_of(&field.index(at), family.text(), &FAMILIES);
         if families[..at].contains(family) {
-            errors.duplicate(&field.index(at), family.text());
+            errors.duplicate(&field.index(at), Named(family.text()));
         }
     }
     if let Some(policy) = spec["ipFamilyPolicy"].as_str() {
         errors.one_of(&path.child("ipFamilyPolicy"), policy, &POLICIES);
     }
+    let known: Vec<&str> =
+        old.map_or(&[][..], |old| old["spec"]["clusterIPs"].items()).iter().map(Value::text).collect();
     let before = errors.len();
     for (at, address) in all.items().iter().enumerate() {
         if at == 0 && address.text() == "None" {
@@ -52,7 +53,7 @@ pub fn validate(service: &Value, errors: &mut Errors) {
                 errors.invalid(&list, all.clone(), "'None' must be the first and only value");
             }
         } else {
-            errors.check(&list.index(at), address.text(), ip(address.text()));
+            valid_ip(&list.index(at), address.text(), &known, errors);
         }
     }
     let readable = errors.len() == before;
@@ -151,7 +152,7 @@ mod tests {
             ),
         ] {
             let mut errors = Errors::new();
-            validate(&value!({"spec": spec}), &mut errors);
+            validate(&value!({"spec": spec}), None, &mut errors);
             assert_eq!(fields(&errors), told, "{errors}");
         }
     }

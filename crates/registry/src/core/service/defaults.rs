@@ -166,6 +166,13 @@ pub fn node_ports(service: &Value) -> impl Iterator<Item = i64> {
     service["spec"]["ports"].items().iter().filter_map(|port| port["nodePort"].as_i64()).filter(|&n| n != 0)
 }
 
+/// A Service that is a name elsewhere routes nothing inside.
+pub fn drop_internal_policy(service: &mut Value) {
+    if service["spec"]["type"].text() == "ExternalName" {
+        service.entry("spec").remove("internalTrafficPolicy");
+    }
+}
+
 /// Drops what the new type does not use, unless the update changed it (then
 /// validation says that it may not be set).
 pub fn drop_unused(new: &mut Value, old: &Value) {

@@ -25,7 +25,7 @@ pub fn choose(service: &mut Value, available: &[&'static str], old: Option<&Valu
         return Errors::new();
     }
     let mut errors = Errors::new();
-    cluster_ips::validate(service, &mut errors);
+    cluster_ips::validate(service, old, &mut errors);
     if !errors.is_empty() {
         return errors;
     }

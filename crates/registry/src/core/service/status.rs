@@ -6,8 +6,8 @@ use apimachinery::validation::{dns1123_subdomain, parse_ip_sloppy};
 
 use crate::rules::addresses::valid_ip;
 
-/// Everything of the status.
-pub fn validate(object: &Value) -> Errors {
+/// Everything of the status; addresses of `old` are let be.
+pub fn validate(object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     let status = Path::Root.child("status");
     let path = status.child("loadBalancer");
@@ -17,16 +17,18 @@ pub fn validate(object: &Value) -> Errors {
         errors.forbidden(&entries, "may only be used when `spec.type` is 'LoadBalancer'");
         return errors;
     }
+    let before = old["status"]["loadBalancer"]["ingress"].items();
+    let known: Vec<&str> = before.iter().map(|entry| entry["ip"].text()).collect();
     for (at, entry) in ingress.iter().enumerate() {
-        balancer(entry, &entries.index(at), &mut errors);
+        balancer(entry, &known, &entries.index(at), &mut errors);
     }
     errors
 }
 
-fn balancer(entry: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn balancer(entry: &Value, known: &[&str], path: &Path<'_>, errors: &mut Errors) {
     let (address, host) = (entry["ip"].text(), entry["hostname"].text());
     if !address.is_empty() {
-        valid_ip(&path.child("ip"), address, errors);
+        valid_ip(&path.child("ip"), address, known, errors);
     }
     let field = path.child("ipMode");
     match entry["ipMode"].as_str() {
@@ -56,7 +58,7 @@ mod tests {
     fn balancers_are_at_addresses_or_names() {
         let at = |kind: &str, entry: Value| {
             let object = value!({"spec": {"type": kind}, "status": {"loadBalancer": {"ingress": [entry]}}});
-            validate(&object).iter().map(|error| error.field.clone()).collect::<Vec<_>>()
+            validate(&object, &Value::Null).iter().map(|error| error.field.clone()).collect::<Vec<_>>()
         };
         for (kind, entry, told) in [
             ("LoadBalancer", value!({"ip": "1.2.3.4", "ipMode": "VIP"}), vec![]),

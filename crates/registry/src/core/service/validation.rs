@@ -1,11 +1,11 @@
 //! Validation of Services.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
-use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, ip, meta, qualified_name};
+use apimachinery::field::{Errors, Named, Path};
+use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, meta, qualified_name};
 
 use super::{cluster_ips, defaults};
-use crate::rules::addresses::valid_cidr;
+use crate::rules::addresses::{valid_cidr, valid_ip};
 use crate::rules::{internal, non_special_ip, port};
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
@@ -14,17 +14,16 @@ const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 const MOST_STICKY: i64 = 86_400;
 
 /// How traffic may prefer what is near, as messages list it.
-const DISTRIBUTIONS: [&str; 3] = ["PreferClose", "PreferSameNode", "PreferSameZone"];
-/// The port of the kubelet, which no load balancer may offer.
-const KUBELET_PORT: i64 = 10_250;
+const DISTRIBUTIONS: [&str; 3] = ["PreferClose", "PreferSameZone", "PreferSameNode"];
 const FOR_BALANCERS: &str = "may only be used when `type` is 'LoadBalancer'";
 
 pub(super) const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
 pub(super) const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
 const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
-/// Everything of a Service but its metadata, with the addresses it is given.
-pub fn service(object: &Value) -> Errors {
+/// Everything of a Service but its metadata, with the addresses it is given;
+/// addresses and ranges of `old` are let be.
+pub fn service(object: &Value, old: Option<&Value>) -> Errors {
     let mut errors = Errors::new();
     let annotations = &object["metadata"]["annotations"];
     if let (Some(mode), Some(hints)) =
@@ -53,36 +52,27 @@ pub fn service(object: &Value) -> Errors {
         meta::labels(&spec["selector"], &path.child("selector"), &mut errors);
     }
     affinity(spec, &path, &mut errors);
-    cluster_ips::validate(object, &mut errors);
-    external_ips(spec, &path.child("externalIPs"), &mut errors);
+    cluster_ips::validate(object, old, &mut errors);
+    let old = old.unwrap_or(&Value::Null);
+    external_ips(spec, &old["spec"], &path.child("externalIPs"), &mut errors);
     match kind {
         "" => errors.required(&path.child("type"), ""),
         kind => errors.one_of(&path.child("type"), kind, &TYPES),
     }
     unused_node_ports(object, &ports, &mut errors);
     same_ports(spec, &ports, &mut errors);
-    source_ranges(object, &path, &mut errors);
+    source_ranges(object, old, &path, &mut errors);
     balancer_fields(spec, &path, &mut errors);
     external_policy(object, &path, &mut errors);
     internal_policy(spec, &path.child("internalTrafficPolicy"), &mut errors);
     if let Some(preference) = spec["trafficDistribution"].as_str() {
-        errors.one_of(&path.child("trafficDistribution"), preference, &DISTRIBUTIONS);
+        errors.one_of_texts(&path.child("trafficDistribution"), preference, &DISTRIBUTIONS);
     }
     errors
 }
 
 fn by_type(object: &Value, path: &Path<'_>, errors: &mut Errors) {
     let spec = &object["spec"];
-    if spec["type"].text() == "LoadBalancer" {
-        let ports = path.child("ports");
-        for (at, entry) in spec["ports"].items().iter().enumerate() {
-            if entry["port"].as_i64() == Some(KUBELET_PORT) {
-                let why =
-                    format!("may not expose port {KUBELET_PORT} externally since it is used by kubelet");
-                errors.invalid(&ports.index(at), KUBELET_PORT, &why);
-            }
-        }
-    }
     match spec["type"].text() {
         "LoadBalancer" | "NodePort" if defaults::is_headless(object) => {
             let list = path.child("clusterIPs");
@@ -174,14 +164,14 @@ fn affinity(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn external_ips(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn external_ips(spec: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let known: Vec<&str> = old["externalIPs"].items().iter().map(Value::text).collect();
     for (at, address) in spec["externalIPs"].items().iter().enumerate() {
         let (here, text) = (path.index(at), address.text());
-        let wrong = ip(text);
-        if wrong.is_empty() {
+        let before = errors.len();
+        valid_ip(&here, text, &known, errors);
+        if errors.len() == before {
             non_special_ip(&here, text, errors);
-        } else {
-            errors.check(&here, text, wrong);
         }
     }
 }
@@ -224,7 +214,7 @@ fn same_ports(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
 }
 
 /// Ranges of clients, in the field or, where that is empty, in an annotation.
-fn source_ranges(object: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn source_ranges(object: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
     let spec = &object["spec"];
     let balances = spec["type"].text() == "LoadBalancer";
     let ranges = spec["loadBalancerSourceRanges"].items();
@@ -233,8 +223,10 @@ fn source_ranges(object: &Value, path: &Path<'_>, errors: &mut Errors) {
         if !balances {
             errors.forbidden(&field, FOR_BALANCERS);
         }
+        let before = old["spec"]["loadBalancerSourceRanges"].items();
+        let known: Vec<&str> = before.iter().map(|range| range.text().trim()).collect();
         for (at, range) in ranges.iter().enumerate() {
-            valid_cidr(&field.index(at), range.text().trim(), errors);
+            valid_cidr(&field.index(at), range.text().trim(), &known, errors);
         }
         return;
     }
@@ -244,9 +236,11 @@ fn source_ranges(object: &Value, path: &Path<'_>, errors: &mut Errors) {
     let field = annotations.key(SOURCE_RANGES);
     if !balances {
         errors.forbidden(&field, FOR_BALANCERS);
-    } else if !annotation.trim().is_empty() {
+    } else if !annotation.trim().is_empty()
+        && old["metadata"]["annotations"][SOURCE_RANGES].as_str() != Some(annotation)
+    {
         for range in annotation.trim().split(',') {
-            valid_cidr(&field, range.trim(), errors);
+            valid_cidr(&field, range.trim(), &[], errors);
         }
     }
 }
@@ -280,7 +274,7 @@ fn external_policy(object: &Value, path: &Path<'_>, errors: &mut Errors) {
             policy => errors.one_of(&field, policy, &["Cluster", "Local"]),
         }
     } else if !policy.is_empty() {
-        errors.invalid(&field, policy, "may only be set for externally-accessible services");
+        errors.invalid(&field, Named(policy), "may only be set for externally-accessible services");
     }
     let (port, field) =
         (spec["healthCheckNodePort"].as_i64().unwrap_or(0), path.child("healthCheckNodePort"));
@@ -324,7 +318,7 @@ pub fn update(object: &Value, old: &Value) -> Errors {
     if checked && port(object) != port(old) {
         errors.forbidden(&spec.child("healthCheckNodePort"), "field is immutable");
     }
-    errors.append(service(object));
+    errors.append(service(object, Some(old)));
     errors
 }
 
@@ -340,7 +334,7 @@ mod tests {
         for (name, value) in spec.members() {
             whole.set(name.to_owned(), value.clone());
         }
-        service(&value!({"spec": whole})).iter().map(ToString::to_string).collect()
+        service(&value!({"spec": whole}), None).iter().map(ToString::to_string).collect()
     }
 
     #[test]
