@@ -5,7 +5,7 @@ use apimachinery::{Value, meta};
 use apiserver::{Context, Definition, DeleteOptions, Orphaning, Strategy, Version};
 use jiff::Timestamp;
 
-use crate::changes::{default_template, is_new_generation, name_warnings};
+use crate::changes::{default_template, is_new_generation, name_warnings, sort};
 use crate::core::pod::gated;
 use crate::core::pod::validation::template_warnings;
 
@@ -165,13 +165,12 @@ fn select_own_pods(object: &mut Value) {
             labels.set(label, value.as_str());
         }
     }
-    if let Some(labels) = labels.as_object_mut() {
-        labels.sort();
-    }
+    sort(labels);
     let labels = object["spec"]["template"]["metadata"]["labels"].clone();
     let selector = object.entry_at(&["spec", "selector", "matchLabels"]);
     if selector[CONTROLLER_UID].is_null() {
         selector.set(CONTROLLER_UID, uid);
+        sort(selector);
     }
     share_labels(object, labels);
 }

@@ -5,10 +5,10 @@
 //! was stored before stays writable.
 
 use apimachinery::Value;
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Named, Path};
 
 use super::indexes;
-use crate::rules::{invalid_unquoted, non_negative};
+use crate::rules::{internal, invalid_unquoted, non_negative};
 
 /// A condition that is true.
 fn has(job: &Value, condition: &str) -> bool {
@@ -33,6 +33,8 @@ pub fn job(object: &Value, old: &Value) -> Errors {
     ends(object, old, &path, &mut errors);
     pods_of_finished(object, old, &path, &mut errors);
     indexed(object, old, &path, &mut errors);
+    pods_left(object, old, &path, &mut errors);
+    success(object, &path.child("conditions"), &mut errors);
     changes(object, old, &path, &mut errors);
     errors
 }
@@ -48,7 +50,7 @@ fn uncounted(pods: &Value, path: &Path<'_>, errors: &mut Errors) {
             if uid.is_empty() {
                 errors.invalid(&field.index(at), uid, "must not be empty");
             } else if seen.contains(&uid) {
-                errors.duplicate(&field.index(at), uid);
+                errors.duplicate(&field.index(at), Named(uid));
             }
             seen.push(uid);
         }
@@ -80,7 +82,7 @@ fn ends(object: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
     // Times of the API are of one length and zone: their texts compare as they do.
     let reversed = !started.is_null() && !completed.is_null() && completed.text() < started.text();
     if (new("startTime") || new("completionTime")) && reversed {
-        errors.invalid(&field, completed.clone(), "completionTime cannot be set before startTime");
+        errors.invalid(&field, completed.clone(), "must be equal to or after `startTime`");
     }
     if (changed("Failed") || new("failedIndexes")) && failed && !has(object, "FailureTarget") {
         let why = "cannot set Failed=True condition without the FailureTarget=true condition";
@@ -110,9 +112,18 @@ fn pods_of_finished(object: &Value, old: &Value, path: &Path<'_>, errors: &mut E
     let uncounted = &status["uncountedTerminatedPods"];
     let some = ["succeeded", "failed"].iter().any(|list| !uncounted[*list].items().is_empty());
     if finished && (changed || new("uncountedTerminatedPods")) && some {
-        let why = "uncountedTerminatedPods needs to be empty for finished job";
-        errors.invalid(&path.child("uncountedTerminatedPods"), uncounted.clone(), why);
+        let told = internal::of("UncountedTerminatedPods", uncounted);
+        errors.invalid(&path.child("uncountedTerminatedPods"), told, "must be empty for finished job");
     }
+}
+
+/// Pods that still end or are ready.
+fn pods_left(object: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let status = &object["status"];
+    let finished = is_finished(object);
+    let changed = finished != is_finished(old);
+    let new = |field: &str| !crate::rules::same(&status[field], &old["status"][field]);
+    let number = |field: &str| status[field].as_i64().unwrap_or(0);
     if finished && (changed || new("terminating")) && number("terminating") > 0 {
         let why = "terminating>0 is invalid for finished job";
         errors.invalid(&path.child("terminating"), number("terminating"), why);
@@ -122,30 +133,45 @@ fn pods_of_finished(object: &Value, old: &Value, path: &Path<'_>, errors: &mut E
     }
 }
 
+/// Success is said before completion, and excludes failure (KEP-3998).
+fn success(object: &Value, conditions: &Path<'_>, errors: &mut Errors) {
+    let met = has(object, "SuccessCriteriaMet");
+    if met && has(object, "Failed") {
+        invalid_unquoted(conditions, "cannot set SuccessCriteriaMet=True and Failed=true conditions", errors);
+    }
+    if met && has(object, "FailureTarget") {
+        let why = "cannot set SuccessCriteriaMet=True and FailureTarget=true conditions";
+        invalid_unquoted(conditions, why, errors);
+    }
+    if !object["spec"]["successPolicy"].is_null() && !met && has(object, "Complete") {
+        let why = "cannot set Complete=True for Job with SuccessPolicy unless SuccessCriteriaMet=True";
+        invalid_unquoted(conditions, why, errors);
+    }
+}
+
 fn indexed(object: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
     let (spec, status) = (&object["spec"], &object["status"]);
-    for field in ["completedIndexes", "failedIndexes"] {
-        let text = status[field].text();
-        if status[field] == old["status"][field] {
-            continue;
-        }
-        if let Some(completions) = spec["completions"].as_i64()
+    let is_new = |field: &str| status[field] != old["status"][field];
+    let (done, lost) = (&status["completedIndexes"], &status["failedIndexes"]);
+    let by_index = !spec["backoffLimitPerIndex"].is_null();
+    for (field, list, counts) in [("completedIndexes", done, true), ("failedIndexes", lost, by_index)] {
+        let text = list.text();
+        if is_new(field)
+            && counts
+            && let Some(completions) = spec["completions"].as_i64()
             && let Err(why) = indexes::count(text, completions)
         {
-            errors.invalid(&path.child(field), text, &format!("error parsing {field}: {why}"));
+            errors.invalid(&path.child(field), Named(text), &format!("error parsing {field}: {why}"));
         }
-        let (field, why) = match field {
-            "completedIndexes" if !text.is_empty() && spec["completionMode"].text() != "Indexed" => {
-                (field, "cannot set non-empty completedIndexes when non-indexed completion mode")
-            }
-            "failedIndexes" if !status[field].is_null() && spec["backoffLimitPerIndex"].is_null() => {
-                (field, "cannot set non-null failedIndexes when backoffLimitPerIndex is null")
-            }
-            _ => continue,
-        };
-        errors.invalid(&path.child(field), text, why);
     }
-    let is_new = |field: &str| status[field] != old["status"][field];
+    if is_new("completedIndexes") && !done.text().is_empty() && spec["completionMode"].text() != "Indexed" {
+        let why = "cannot set non-empty completedIndexes when non-indexed completion mode";
+        errors.invalid(&path.child("completedIndexes"), done.text(), why);
+    }
+    if is_new("failedIndexes") && !lost.is_null() && !by_index {
+        let why = "cannot set non-null failedIndexes when backoffLimitPerIndex is null";
+        errors.invalid(&path.child("failedIndexes"), lost.text(), why);
+    }
     if (is_new("completedIndexes") || is_new("failedIndexes"))
         && let (Some(completions), Some(failed)) =
             (spec["completions"].as_i64(), status["failedIndexes"].as_str())
@@ -177,16 +203,26 @@ fn changes(object: &Value, old: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     let (now, before) = (&object["status"]["completionTime"], &old["status"]["completionTime"]);
     if !now.is_null() && !before.is_null() && now != before {
-        errors.invalid(&path.child("completionTime"), now.clone(), "completionTime cannot be mutated");
+        errors.invalid(&path.child("completionTime"), now.clone(), "field is immutable");
     }
     let (now, before) = (&object["status"]["startTime"], &old["status"]["startTime"]);
-    if !before.is_null() && now != before && !spec["suspend"].is_true() {
-        let field = path.child("startTime");
-        if now.is_null() {
-            errors.required(&field, "startTime cannot be removed for unsuspended job");
-        } else {
-            errors.invalid(&field, now.clone(), "startTime cannot be updated for unsuspended job");
-        }
+    let suspended = |job: &Value, status: &str| {
+        let conditions = job["status"]["conditions"].items();
+        conditions.iter().any(|known| known["type"].text() == "Suspended" && known["status"].text() == status)
+    };
+    let resumes = suspended(old, "True") && suspended(object, "False");
+    if !before.is_null() && now != before && !spec["suspend"].is_true() && !resumes {
+        let why = "field is immutable for unsuspended job once set";
+        errors.invalid(&path.child("startTime"), now.clone(), why);
+    }
+    let (met, before) = (has(object, "SuccessCriteriaMet"), has(old, "SuccessCriteriaMet"));
+    if before && !met {
+        let why = "cannot disable the SuccessCriteriaMet=True condition";
+        invalid_unquoted(&path.child("conditions"), why, errors);
+    }
+    if has(old, "Complete") && !before && met {
+        let why = "cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions";
+        invalid_unquoted(&path.child("conditions"), why, errors);
     }
 }
 
@@ -233,6 +269,17 @@ mod tests {
             let errors = job(&with(status), &with(value!({})));
             let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
             assert_eq!(fields, told, "{errors}");
+        }
+    }
+
+    #[test]
+    fn success_excludes_failure_and_stays() {
+        let met = || with(value!({"conditions": is(&["SuccessCriteriaMet"])}));
+        for (kinds, told) in
+            [(vec!["SuccessCriteriaMet"], 0), (vec!["SuccessCriteriaMet", "FailureTarget"], 1), (vec![], 1)]
+        {
+            let errors = job(&with(value!({"conditions": is(&kinds)})), &met());
+            assert_eq!(errors.len(), told, "{errors}");
         }
     }
 
