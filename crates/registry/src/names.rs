@@ -31,7 +31,7 @@ pub fn declared_driver(path: &Path<'_>, name: &str, errors: &mut Errors) {
         errors.required(path, "");
         return;
     }
-    errors.check(path, name, dns1123_subdomain(&name.to_lowercase()));
+    errors.check(path, name, long_name_caseless(name));
     if name.chars().count() > DRIVER_MAX {
         errors.push(Error {
             kind: Kind::TooLong,
@@ -39,6 +39,21 @@ pub fn declared_driver(path: &Path<'_>, name: &str, errors: &mut Errors) {
             body: format!("Too long: may not be more than {DRIVER_MAX} characters"),
         });
     }
+}
+
+/// A subdomain in letters of either case (the format `k8s-long-name-caseless`
+/// of generated rules).
+fn long_name_caseless(name: &str) -> Vec<String> {
+    let wrong = dns1123_subdomain(&name.to_lowercase());
+    let told = |text: String| {
+        text.replacen(
+            "a lowercase RFC 1123 subdomain must consist of lower case",
+            "an RFC 1123 subdomain must consist of",
+            1,
+        )
+        .replacen("'example.com'", "'Example.com'", 1)
+    };
+    wrong.into_iter().map(told).collect()
 }
 
 /// A signer: `example.com/signer-name` (core's ValidateSignerName).

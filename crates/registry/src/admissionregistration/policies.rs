@@ -67,7 +67,9 @@ impl Strategy for Policy {
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
-        policy(object)
+        let mut errors = policy(object);
+        super::not_reserved(object, &mut errors);
+        errors
     }
 
     /// What did not change need not be compiled again.
@@ -98,6 +100,12 @@ impl Strategy for Binding {
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        let mut errors = binding(object);
+        super::not_reserved(object, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
         binding(object)
     }
 

@@ -42,7 +42,9 @@ impl Strategy for WebhookConfiguration {
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
-        validate(object, &Ratchet::default())
+        let mut errors = validate(object, &Ratchet::default());
+        super::not_reserved(object, &mut errors);
+        errors
     }
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {

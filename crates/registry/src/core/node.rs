@@ -1,6 +1,6 @@
 //! Node.
 
-use apimachinery::field::{Errors, Path};
+use apimachinery::field::{Errors, Path, quote};
 use apimachinery::{Value, validation, value};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
@@ -11,6 +11,9 @@ use crate::rules::{internal, resources};
 
 const TAINTS: &str = "scheduler.alpha.kubernetes.io/taints";
 const AVOIDED: &str = "scheduler.alpha.kubernetes.io/preferAvoidPods";
+
+/// The longest name of a declared feature, in bytes.
+const LONGEST_FEATURE: usize = 253;
 
 /// Node.
 pub struct Node;
@@ -51,6 +54,13 @@ impl Strategy for Node {
         let taints = Path::Root.child("metadata");
         validate_taints(&object["spec"]["taints"], &taints.child("taints"), &mut errors);
         validate_resources(object, &mut errors);
+        let capacity = &object["status"]["nodeInfo"]["swap"]["capacity"];
+        if let Some(bytes) = capacity.as_i64().filter(|bytes| *bytes <= 0) {
+            // Upstream names the path of the metadata.
+            let place = Path::Root.child("metadata.nodeSwapStatus");
+            errors.invalid(&place.child("capacity"), bytes, "must be greater than zero");
+        }
+        validate_features(&object["status"]["declaredFeatures"], &mut errors);
         validate_ranges(&object["spec"]["podCIDRs"], &mut errors);
         errors
     }
@@ -63,13 +73,18 @@ impl Strategy for Node {
 
     fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
         let mut errors = Errors::new();
+        validate_annotations(&object["metadata"]["annotations"], &mut errors);
         validate_resources(object, &mut errors);
+        validate_features(&object["status"]["declaredFeatures"], &mut errors);
         validate_change(object, old, &mut errors);
         errors
     }
 
-    fn warnings(&self, _: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+    fn warnings(&self, context: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
         let mut warnings = Vec::new();
+        if !context.subresource.is_empty() {
+            return warnings;
+        }
         let spec = Path::Root.child("spec");
         if !object["spec"]["externalID"].text().is_empty() {
             warnings
@@ -120,7 +135,7 @@ fn validate_ranges(ranges: &Value, errors: &mut Errors) {
     let field = spec.child("podCIDRs");
     let texts: Vec<&str> = ranges.items().iter().map(Value::text).collect();
     for (at, text) in texts.iter().enumerate() {
-        valid_cidr(&field.index(at), text, errors);
+        valid_cidr(&field.index(at), text, &[], errors);
     }
     let family =
         |text: &str| validation::parse_cidr_sloppy(text).map(|(address, _)| address.to_canonical().is_ipv4());
@@ -133,6 +148,46 @@ fn validate_ranges(ranges: &Value, errors: &mut Errors) {
         )
     };
     one_of_each_family(&field, ranges, &families, unreadable, "CIDR", errors);
+}
+
+/// Features that a node declares (KEP-5328): sorted names, each once.
+fn validate_features(features: &Value, errors: &mut Errors) {
+    let status = Path::Root.child("status");
+    let list = status.child("declaredFeatures");
+    let names: Vec<&str> = features.items().iter().map(Value::text).collect();
+    for (at, name) in names.iter().enumerate() {
+        if name.len() > LONGEST_FEATURE {
+            let why = format!(
+                "invalid feature name {}: must be no more than {LONGEST_FEATURE} characters",
+                quote(name)
+            );
+            errors.invalid(&list.index(at), *name, &why);
+        } else if !is_feature(name) {
+            let why = format!(
+                "invalid feature name {}: must start with an UpperCamelCase segment, with subsequent segments \
+                 separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric \
+                 characters and slashes",
+                quote(name)
+            );
+            errors.invalid(&list.index(at), *name, &why);
+        }
+        match names.get(at + 1) {
+            Some(next) if next == name => errors.duplicate(&list.index(at + 1), *next),
+            Some(next) if next < name => {
+                errors.invalid(&list.index(at + 1), *next, "list must be sorted alphabetically");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `MyFeature` or `MyFeature/mySubFeature`.
+fn is_feature(name: &str) -> bool {
+    let part = |part: &str| {
+        part.starts_with(|letter: char| letter.is_ascii_alphabetic())
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    name.starts_with(|letter: char| letter.is_ascii_uppercase()) && name.split('/').all(part)
 }
 
 fn validate_change(object: &Value, old: &Value, errors: &mut Errors) {

@@ -1,7 +1,7 @@
 //! PersistentVolumeClaim.
 
 use apimachinery::field::{Errors, Path};
-use apimachinery::validation::{dns1123_label, dns1123_subdomain};
+use apimachinery::validation::{dns1123_label, dns1123_subdomain, qualified_name};
 use apimachinery::{Value, value};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
@@ -238,17 +238,38 @@ fn validate_status(object: &Value) -> Errors {
     }
     let field = path.child("allocatedResourceStatuses");
     for (name, state) in status["allocatedResourceStatuses"].members() {
-        resources::name(&field, name, &mut errors);
-        errors.one_of(&field, state.text(), &GROWTH);
+        is_claimed(&field, name, &mut errors);
+        if !GROWTH.contains(&state.text()) {
+            // Upstream shows whose state it is.
+            errors.not_supported(&field, name, &GROWTH);
+        }
     }
     let field = path.child("allocatedResources");
     for (name, amount) in status["allocatedResources"].members() {
-        if name != "storage" {
-            errors.not_supported(&field, name, &["storage"]);
+        if !is_claimed(&field, name, &mut errors) {
+            continue;
         }
+        let before = errors.len();
         resources::basic(&field.key(name), amount, &mut errors);
+        if errors.len() == before {
+            resources::value(&field.key(name), "storage", amount, &mut errors);
+        }
     }
     errors
+}
+
+/// A resource that a claim may have more of: storage, or one of somebody else's domain.
+fn is_claimed(path: &Path<'_>, name: &str, errors: &mut Errors) -> bool {
+    let wrong = qualified_name(name);
+    if !wrong.is_empty() {
+        errors.check(path, name, wrong);
+        return false;
+    }
+    let known = name == "storage" || !resources::is_native(name);
+    if !known {
+        errors.text_not_supported(path, name, &["storage"]);
+    }
+    known
 }
 
 /// Whether `dataSource` can say it: a claim or a snapshot.

@@ -17,6 +17,9 @@ const HASH_BITS: i64 = 60;
 /// PriorityLevelConfiguration.
 pub struct PriorityLevelConfiguration;
 
+/// What told v1beta3 that zero shares were meant; v1 tells it by the field.
+const PRESERVED: &str = "flowcontrol.k8s.io/v1beta3-preserve-zero-concurrency-shares";
+
 impl Strategy for PriorityLevelConfiguration {
     fn reset_fields(&self, subresource: &str) -> &'static [&'static [&'static str]] {
         crate::changes::metadata_of_status(subresource)
@@ -48,7 +51,13 @@ impl Strategy for PriorityLevelConfiguration {
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
-        let mut errors = validate(context.name, &object["spec"]);
+        let mut errors = Errors::new();
+        if !object["metadata"]["annotations"][PRESERVED].is_null() {
+            let metadata = Path::Root.child("metadata");
+            let why = format!("annotation '{PRESERVED}' is forbidden");
+            errors.forbidden(&metadata.child("annotations"), &why);
+        }
+        errors.append(validate(context.name, &object["spec"]));
         let status = Path::Root.child("status");
         conditions::types(&status.child("conditions"), &object["status"]["conditions"], &mut errors);
         errors

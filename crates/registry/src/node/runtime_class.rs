@@ -77,7 +77,10 @@ fn written(object: &Value) -> Errors {
     tolerations(&rules["tolerations"], &list, &mut errors);
     let told = rules["tolerations"].items();
     for (at, toleration) in told.iter().enumerate() {
-        if told[..at].contains(toleration) {
+        let is_same = |known: &Value| {
+            ["key", "operator", "value", "effect"].iter().all(|part| known[*part] == toleration[*part])
+        };
+        if told[..at].iter().any(is_same) {
             errors.duplicate(&list.index(at), internal::of("Toleration", toleration));
         }
     }
@@ -107,6 +110,13 @@ mod tests {
             (value!({"handler": "h", "scheduling": {"tolerations": vec![toleration.clone()]}}), 0),
             (
                 value!({"handler": "h", "scheduling": {"tolerations": vec![toleration.clone(), toleration]}}),
+                1,
+            ),
+            (
+                value!({"handler": "h", "scheduling": {"tolerations": [
+                    {"operator": "Exists", "effect": "NoExecute"},
+                    {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 10}
+                ]}}),
                 1,
             ),
         ] {

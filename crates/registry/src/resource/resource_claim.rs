@@ -18,6 +18,9 @@ pub struct ResourceClaim;
 /// ResourceClaimTemplate.
 pub struct ResourceClaimTemplate;
 
+/// Where a claim asks for devices; of a template the same is told.
+const REQUESTS: &str = "spec.devices.requests";
+
 /// Fields of features that are off, below the spec of a claim.
 const DISABLED: [&[&str]; 2] = [
     &["devices", "requests", "*", "exactly", "derivedAttributes"],
@@ -49,10 +52,15 @@ impl Strategy for ResourceClaim {
 
     fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         crate::changes::keep_metadata(object, old);
+        drop_unless_used(
+            object,
+            old,
+            &["status", "allocation", "devices", "results", "*", "skipNodeOperations"],
+        );
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
-        let mut errors = admin_access(context, &object["spec"]);
+        let mut errors = admin_access(context, object["spec"]["devices"]["requests"].items(), REQUESTS);
         let path = Path::Root.child("spec");
         claim(&object["spec"], &path, &mut errors);
         declared::claim(&object["spec"], &path, &mut errors);
@@ -67,8 +75,17 @@ impl Strategy for ResourceClaim {
         errors
     }
 
-    fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        status::validate(object, old)
+    fn validate_status(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let before = old["status"]["allocation"]["devices"]["results"].items();
+        // It was granted with the allocation, which does not change.
+        let mut errors = if before.iter().any(|result| result["adminAccess"].is_true()) {
+            Errors::new()
+        } else {
+            let results = object["status"]["allocation"]["devices"]["results"].items();
+            admin_access(context, results, "status.allocation.devices.results")
+        };
+        errors.append(status::validate(object, old));
+        errors
     }
 
     fn returns_deleted(&self) -> bool {
@@ -96,16 +113,14 @@ impl Strategy for ResourceClaimTemplate {
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
-        let (spec, path) = (&object["spec"], Path::Root.child("spec"));
-        let mut errors = admin_access(context, &spec["spec"]);
-        template_metadata(&path.child("metadata"), &spec["metadata"], &mut errors);
-        claim(&spec["spec"], &path.child("spec"), &mut errors);
-        declared::claim(&spec["spec"], &path.child("spec"), &mut errors);
+        let requests = object["spec"]["spec"]["devices"]["requests"].items();
+        let mut errors = admin_access(context, requests, REQUESTS);
+        errors.append(template(object));
         errors
     }
 
-    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = self.validate_create(context, object);
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = template(object);
         if object["spec"] != old["spec"] {
             let told = internal::of("ResourceClaimTemplateSpec", &object["spec"]);
             errors.invalid(&Path::Root.child("spec"), told, "field is immutable");
@@ -122,23 +137,29 @@ impl Strategy for ResourceClaimTemplate {
     }
 }
 
-/// Devices that are in use are for namespaces of administrators.
-fn admin_access(context: &Context<'_>, spec: &Value) -> Errors {
+fn template(object: &Value) -> Errors {
     let mut errors = Errors::new();
-    let requests = spec["devices"]["requests"].items();
-    let asking = requests.iter().position(|request| request["exactly"]["adminAccess"].is_true());
-    let Some(at) = asking else { return errors };
+    let (spec, path) = (&object["spec"], Path::Root.child("spec"));
+    template_metadata(&path.child("metadata"), &spec["metadata"], &mut errors);
+    claim(&spec["spec"], &path.child("spec"), &mut errors);
+    declared::claim(&spec["spec"], &path.child("spec"), &mut errors);
+    errors
+}
+
+/// Devices that are in use are for namespaces of administrators: `list`, at
+/// `path`, has requests or results.
+fn admin_access(context: &Context<'_>, list: &[Value], path: &str) -> Errors {
+    let mut errors = Errors::new();
+    let asks = |one: &Value| one["adminAccess"].is_true() || one["exactly"]["adminAccess"].is_true();
+    let Some(at) = list.iter().position(asks) else { return errors };
     let namespace = context.view.get("", "namespaces", "", context.namespace);
     let allowed = namespace
         .is_some_and(|namespace| namespace.tree()["metadata"]["labels"][ADMIN_LABEL].text() == "true");
     if !allowed {
-        let path = Path::Root.child("spec");
-        let devices = path.child("devices");
-        let list = devices.child("requests");
         let why = format!(
             "admin access to devices requires the `{ADMIN_LABEL}: true` label on the containing namespace"
         );
-        errors.forbidden(&list.index(at).child("adminAccess"), &why);
+        errors.forbidden(&Path::Root.child(path).index(at).child("adminAccess"), &why);
     }
     errors
 }

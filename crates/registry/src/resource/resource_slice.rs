@@ -1,7 +1,7 @@
 //! ResourceSlice: devices of a pool, as their driver publishes them.
 
 use apimachinery::Value;
-use apimachinery::field::Errors;
+use apimachinery::field::{Errors, quote};
 use apiserver::{Context, Definition, Strategy, Version};
 use jiff::Timestamp;
 
@@ -10,9 +10,10 @@ use super::validation::slice;
 use crate::changes::{drop_unless_used, items};
 
 /// Fields of features that are off.
-const DISABLED: [&[&str]; 7] = [
+const DISABLED: [&[&str]; 8] = [
     &["spec", "partitionTypeAttribute"],
     &["spec", "skipNodeOperations"],
+    &["spec", "devices", "*", "consumesCounters", "*", "compatibilityGroups"],
     &["spec", "devices", "*", "nodeAllocatableResources"],
     &["spec", "devices", "*", "attributes", "*", "ints"],
     &["spec", "devices", "*", "attributes", "*", "bools"],
@@ -67,6 +68,15 @@ impl Strategy for ResourceSlice {
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
         slice::validate(&object["spec"], Some(&old["spec"]))
+    }
+
+    fn warnings(&self, _: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+        let driver = object["spec"]["driver"].text();
+        if driver == driver.to_lowercase() {
+            return Vec::new();
+        }
+        let driver = quote(driver);
+        vec![format!("spec.driver: driver names should be lowercase; {driver} contains uppercase characters")]
     }
 
     fn returns_deleted(&self) -> bool {

@@ -6,10 +6,14 @@ use apimachinery::{Value, value};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
+use crate::changes::drop_unless_used;
 use crate::names;
 
 /// The longest name that a driver may give a node, in bytes.
 const NODE_ID_MAX: usize = 256;
+
+/// The health of volumes (CSIVolumeHealth) is off.
+const HEALTH: &[&str] = &["status", "storageHealth"];
 
 /// CSINode.
 pub struct CsiNode;
@@ -21,6 +25,15 @@ impl Strategy for CsiNode {
 
     fn allows_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        drop_unless_used(object, &Value::Null, HEALTH);
+    }
+
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        crate::changes::keep_metadata(object, old);
+        drop_unless_used(object, old, HEALTH);
     }
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {

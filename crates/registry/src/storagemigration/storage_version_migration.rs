@@ -72,6 +72,11 @@ impl Strategy for StorageVersionMigration {
 fn validate_status(object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     let (status, path) = (&object["status"], Path::Root.child("status"));
+    let told = status["resourceVersion"].text();
+    if !told.is_empty() && !is_well_formed(told) {
+        let why = format!("resource version is not well formed: {told}");
+        errors.invalid(&path.child("resourceVersion"), told, &why);
+    }
     let place = path.child("conditions");
     conditions::validate(&place, &status["conditions"], &mut errors);
     let (new, before) = (status["resourceVersion"].text(), old["status"]["resourceVersion"].text());
@@ -97,11 +102,24 @@ fn validate_status(object: &Value, old: &Value) -> Errors {
     errors
 }
 
+/// A positive number without leading zeros (KEP-5504).
+fn is_well_formed(version: &str) -> bool {
+    !version.starts_with('0') && !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use apimachinery::value;
 
     use super::*;
+
+    #[test]
+    fn versions_are_numbers() {
+        for (version, wrong) in [("7", 0), ("", 0), ("0", 1), ("07", 1), ("abc", 1), ("-7", 1)] {
+            let object = value!({"status": {"resourceVersion": version}});
+            assert_eq!(validate_status(&object, &Value::Null).len(), wrong, "{version}");
+        }
+    }
 
     #[test]
     fn a_migration_ends_one_way_for_ever() {

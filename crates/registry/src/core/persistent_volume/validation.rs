@@ -53,14 +53,21 @@ pub fn validate_spec(spec: &Value, name: &str, inline: bool, path: &Path<'_>, er
         }
     }
     source(spec, name, path, errors);
-    let root = spec["hostPath"]["path"].text();
-    let is_root =
-        !root.is_empty() && root.starts_with('/') && root.split('/').all(|part| matches!(part, "" | "."));
-    if is_root && spec["persistentVolumeReclaimPolicy"].text() == "Recycle" {
+    if is_root(spec["hostPath"]["path"].text()) && spec["persistentVolumeReclaimPolicy"].text() == "Recycle" {
         let why = "may not be 'recycle' for a hostPath mount of '/'";
         errors.forbidden(&path.child("persistentVolumeReclaimPolicy"), why);
     }
     classes(spec, inline, path, errors);
+}
+
+/// Whether a path leads to `/`, however it is written.
+fn is_root(path: &str) -> bool {
+    let depth = path.split('/').fold(0_usize, |depth, part| match part {
+        "" | "." => depth,
+        ".." => depth.saturating_sub(1),
+        _ => depth + 1,
+    });
+    path.starts_with('/') && depth == 0
 }
 
 fn capacity(capacity: &Value, path: &Path<'_>, errors: &mut Errors) {
@@ -331,7 +338,7 @@ mod tests {
                 "spec.nodeAffinity: Required value: Local volume requires node affinity",
             ),
             (
-                value!({"hostPath": {"path": "/"}, "persistentVolumeReclaimPolicy": "Recycle"}),
+                value!({"hostPath": {"path": "//."}, "persistentVolumeReclaimPolicy": "Recycle"}),
                 "spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'",
             ),
             (

@@ -136,13 +136,13 @@ fn device(device: &Value, old: Option<&Value>, per_device: bool, path: &Path<'_>
     let attributes = path.child("attributes");
     for (name, value) in device["attributes"].members() {
         let here = attributes.key(name);
-        qualified(&here, name, errors);
+        qualified(&attributes, name, errors);
         attribute(value, &here, errors);
     }
     let capacity = path.child("capacity");
     for (name, value) in device["capacity"].members() {
         let here = capacity.key(name);
-        qualified(&here, name, errors);
+        qualified(&capacity, name, errors);
         let (policy, place) = (&value["requestPolicy"], here.child("requestPolicy"));
         if policy.is_null() {
             continue;
@@ -234,7 +234,7 @@ fn device_nodes(device: &Value, per_device: bool, path: &Path<'_>, errors: &mut 
     }
 }
 
-/// Counters have names; generated rules tell of sets without name or counters.
+/// Generated rules tell of sets without name or counters, and of their names.
 fn counters(set: &Value, path: &Path<'_>, errors: &mut Errors) {
     let place = path.child("counters");
     let count = set["counters"].members().count();
@@ -242,10 +242,6 @@ fn counters(set: &Value, path: &Path<'_>, errors: &mut Errors) {
         errors.required(&place, "");
     } else if count > COUNTERS_MAX {
         errors.too_many(&place, count, COUNTERS_MAX);
-    } else {
-        for (name, _) in set["counters"].members() {
-            errors.check(&place.key(name), name, dns1123_label(name));
-        }
     }
 }
 
@@ -319,17 +315,32 @@ fn valid_range(default: &Value, capacity: &Value, range: &Value, path: &Path<'_>
         tell("max", more(most, capacity), most, larger("max"));
         tell("default", more(default, most), default, format!("default is more than max: {}", most.text()));
     }
-    if !step.is_null() {
-        let whole = |value: &Value| amount(value).value();
-        let first = Quantity::new(whole(least) + whole(step), amount(least).format());
-        let why = format!("one step {first} is larger than capacity value: {}", capacity.text());
-        tell("step", first > amount(capacity), step, why);
-        for value in [default, most].into_iter().filter(|value| !value.is_null()) {
-            let odd = whole(step) == 0 || (whole(value) - whole(least)) % whole(step) != 0;
-            let why =
-                format!("value is not a multiple of a given step ({}) from ({})", step.text(), least.text());
-            tell("step", odd, value, why);
+    if step.is_null() {
+        return;
+    }
+    if amount(step) <= Quantity::ZERO {
+        tell("step", true, step, "must be greater than zero".into());
+        return;
+    }
+    let whole = |value: &Value| amount(value).value();
+    let first = Quantity::new(whole(least) + whole(step), amount(least).format());
+    let why = format!("one step {first} is larger than capacity value: {}", capacity.text());
+    tell("step", first > amount(capacity), step, why);
+    let mut readable = true;
+    for (field, value) in [("default", default), ("min", least), ("max", most), ("step", step)] {
+        if !value.is_null() && amount(value) < Quantity::ZERO {
+            tell(field, true, value, "must be greater than or equal to 0".into());
+            readable = false;
         }
+    }
+    if !readable {
+        return;
+    }
+    for value in [default, most].into_iter().filter(|value| !value.is_null()) {
+        let odd = (whole(value) - whole(least)) % whole(step) != 0;
+        let why =
+            format!("value is not a multiple of a given step ({}) from ({})", step.text(), least.text());
+        tell("step", odd, value, why);
     }
 }
 
@@ -384,5 +395,7 @@ mod tests {
         assert_eq!(told(value!({"default": "3Gi", "validValues": ["1Gi", "2Gi"]})), 1);
         assert_eq!(told(value!({"default": "1Gi", "validRange": {"min": "1Gi", "step": "1Gi"}})), 0);
         assert_eq!(told(value!({"default": "1Gi", "validRange": {"min": "2Gi"}})), 1);
+        assert_eq!(told(value!({"default": "1Gi", "validRange": {"min": "1Gi", "step": "0"}})), 1);
+        assert_eq!(told(value!({"default": "1Gi", "validRange": {"min": "-1Gi", "step": "1Gi"}})), 1);
     }
 }
