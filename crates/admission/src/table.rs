@@ -15,11 +15,9 @@ use crate::node_restriction::NodeRestriction;
 use crate::persistent_volume_claim_resize::PersistentVolumeClaimResize;
 use crate::pod_security::PodSecurity;
 use crate::policies::{MutatingAdmissionPolicy, ValidatingAdmissionPolicy};
-use crate::policy_parameters::PolicyParameters;
 use crate::priority::Priority;
 use crate::quota::ResourceQuota;
 use crate::rbac_escalation::{RbacEscalation, RefuseGranting};
-use crate::resource_claim_status::ResourceClaimStatus;
 use crate::runtime_class::RuntimeClass;
 use crate::service_account::ServiceAccount;
 use crate::storage_object_in_use_protection::StorageObjectInUseProtection;
@@ -56,9 +54,6 @@ pub fn plugins(
         Plugin::Remote(Arc::new(MutatingAdmissionWebhook(webhooks.clone()))),
         // Upstream's storage of roles and bindings checks this after all mutation.
         RbacEscalation { authorizers: authorizers.clone(), refuse_granting }.into(),
-        // As it checks these with the object's own rules.
-        PolicyParameters { authorizers: authorizers.clone() }.into(),
-        ResourceClaimStatus { authorizers: authorizers.clone() }.into(),
         ValidatingAdmissionPolicy { authorizers: authorizers.clone() }.into(),
         Plugin::Remote(Arc::new(ValidatingAdmissionWebhook(webhooks))),
         ResourceQuota.into(),

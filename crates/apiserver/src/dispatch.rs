@@ -49,10 +49,10 @@ impl PatchBody {
 }
 
 /// The options of a write in process.
-pub(crate) fn local_options(options: &client::WriteOptions) -> WriteOptions {
+pub(crate) fn local_options(options: &client::WriteOptions, is_patch: bool) -> WriteOptions {
     WriteOptions {
         dry_run: options.dry_run,
-        is_patch: false,
+        is_patch,
         field_manager: options.field_manager.clone().unwrap_or_default(),
         validation: match options.field_validation {
             Some("Strict") => FieldValidation::Strict,

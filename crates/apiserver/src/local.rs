@@ -94,7 +94,7 @@ impl LocalTransport {
         target: Target,
         selection: Selection,
     ) -> Result<List, Error> {
-        let options = dispatch::local_options(&client::WriteOptions::default());
+        let options = dispatch::local_options(&client::WriteOptions::default(), false);
         let (caller, mut warnings) = (self.caller.clone(), Vec::new());
         let asked = self.server.call_handler(
             handler,
@@ -188,7 +188,7 @@ impl Transport for LocalTransport {
                     caller: caller.clone(),
                     verb,
                     query: Query::default(),
-                    options: Some(dispatch::local_options(&options)),
+                    options: Some(dispatch::local_options(&options, verb == "patch")),
                     input,
                     patch: patch.map(|(kind, body)| (kind, dispatch::PatchBody::Tree(body))),
                 };

@@ -71,11 +71,6 @@ impl Admission<'_> {
         self.options.tree(self.operation)
     }
 
-    /// The verb of the request, as rights name it.
-    pub fn verb(&self) -> &'static str {
-        self.options.verb(self.operation)
-    }
-
     /// The refusal of a plugin in upstream's words: `pods "x" is forbidden: why`.
     pub fn forbid(&self, object: &Value, why: impl std::fmt::Display) -> Status {
         let own = [apimachinery::meta::name(object), object["metadata"]["generateName"].text()];

@@ -4,6 +4,7 @@
 //! and all have a body that does what a plain kind does. Trees are in the
 //! stored version, except where a method says otherwise.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::field::Errors;
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 
 pub use apimachinery::validation::meta::NameRule;
 
-use crate::{Companion, Definition, UserInfo, Version, View};
+use crate::{Authorizer, Companion, Definition, UserInfo, Version, View};
 
 pub use client::DeleteOptions;
 
@@ -31,6 +32,10 @@ pub struct Context<'a> {
     /// "" for the object itself.
     pub subresource: &'a str,
     pub user: &'a UserInfo,
+    /// A PATCH and no PUT: the verb by which rights are asked.
+    pub is_patch: bool,
+    /// Those to ask, in order, what else the user may do.
+    pub authorizers: &'a [Arc<dyn Authorizer>],
     pub now: Timestamp,
     pub dry_run: bool,
     pub view: &'a View,

@@ -58,6 +58,8 @@ impl<'a> Attempt<'a> {
             name,
             subresource: &self.target.subresource,
             user: &self.caller.user,
+            is_patch: self.options.is_patch(),
+            authorizers: &self.server.authorizers,
             now: self.now,
             dry_run: self.options.dry_run(),
             view: &self.view,

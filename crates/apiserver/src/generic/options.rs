@@ -47,15 +47,8 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// The verb of the request, as rights name it.
-    pub(crate) fn verb(self, operation: Operation) -> &'static str {
-        match (operation, self.0) {
-            (Operation::Create, _) => "create",
-            (Operation::Update, Sort::Write(WriteOptions { is_patch: true, .. })) => "patch",
-            (Operation::Update, _) => "update",
-            (Operation::Delete, _) => "delete",
-            (Operation::Connect, _) => "connect",
-        }
+    pub(crate) fn is_patch(self) -> bool {
+        matches!(self.0, Sort::Write(WriteOptions { is_patch: true, .. }))
     }
 
     /// As they are written in meta/v1 for this operation; null of a connection.

@@ -1,11 +1,14 @@
 //! The kinds of `admissionregistration.k8s.io`.
 
 mod matching;
+mod parameters;
 pub mod policies;
 pub mod webhooks;
 
 use apimachinery::field::{Errors, Path, quote};
 use apimachinery::{Value, meta};
+
+const GROUP: &str = "admissionregistration.k8s.io";
 
 /// What names of configurations end with that come from files and not from the API.
 const STATIC: &str = ".static.k8s.io";

@@ -12,6 +12,7 @@ use cel::{ObjectType, Type};
 use jiff::Timestamp;
 
 use super::matching::{conditions, expression, resources, supported, uncompiled};
+use super::parameters;
 use crate::changes::{default_struct, keep};
 use crate::rules::{internal, required, selector};
 
@@ -66,15 +67,18 @@ impl Strategy for Policy {
         crate::changes::keep_metadata(object, old);
     }
 
-    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+    fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         let mut errors = policy(object);
         super::not_reserved(object, &mut errors);
+        parameters::kind(context, object, &Value::Null, &mut errors);
         errors
     }
 
     /// What did not change need not be compiled again.
-    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        if object["spec"] == old["spec"] { Errors::new() } else { policy(object) }
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = if object["spec"] == old["spec"] { Errors::new() } else { policy(object) };
+        parameters::kind(context, object, old, &mut errors);
+        errors
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -99,14 +103,17 @@ impl Strategy for Binding {
         true
     }
 
-    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+    fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         let mut errors = binding(object);
         super::not_reserved(object, &mut errors);
+        parameters::reference(context, object, &Value::Null, &mut errors);
         errors
     }
 
-    fn validate_update(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
-        binding(object)
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        let mut errors = binding(object);
+        parameters::reference(context, object, old, &mut errors);
+        errors
     }
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {

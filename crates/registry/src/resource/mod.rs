@@ -1,5 +1,6 @@
 //! The kinds of `resource.k8s.io`: dynamic allocation of devices.
 
+mod authorization;
 pub mod device_class;
 pub mod device_taint_rule;
 pub mod resource_claim;

@@ -5,6 +5,7 @@ use apimachinery::field::{Errors, Path};
 use apiserver::{Context, Strategy, Version};
 use jiff::Timestamp;
 
+use super::authorization;
 use super::validation::{claim, declared, status};
 use crate::changes::{default_struct, default_text, drop_unless_used, items};
 use crate::rules::{internal, template_metadata};
@@ -57,6 +58,9 @@ impl Strategy for ResourceClaim {
             old,
             &["status", "allocation", "devices", "results", "*", "skipNodeOperations"],
         );
+        if let Some(status) = object.get_mut("status") {
+            drop_deallocated(status, &old["status"]);
+        }
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
@@ -84,6 +88,7 @@ impl Strategy for ResourceClaim {
             let results = object["status"]["allocation"]["devices"]["results"].items();
             admin_access(context, results, "status.allocation.devices.results")
         };
+        authorization::check(context, object, old, &mut errors);
         errors.append(status::validate(object, old));
         errors
     }
@@ -137,6 +142,27 @@ impl Strategy for ResourceClaimTemplate {
     }
 }
 
+/// The status of devices that are no longer allocated goes.
+fn drop_deallocated(status: &mut Value, old: &Value) {
+    const KEY: [&str; 4] = ["driver", "pool", "device", "shareID"];
+    let is_in = |device: &Value, status: &Value| {
+        let results = status["allocation"]["devices"]["results"].items();
+        results.iter().any(|result| KEY.iter().all(|part| result[*part] == device[*part]))
+    };
+    let kept: Vec<Value> = status["devices"]
+        .items()
+        .iter()
+        .filter(|device| !is_in(device, old) || is_in(device, status))
+        .cloned()
+        .collect();
+    if kept.len() < status["devices"].items().len() {
+        match kept.is_empty() {
+            true => drop(status.remove("devices")),
+            false => status.set("devices", kept),
+        }
+    }
+}
+
 fn template(object: &Value) -> Errors {
     let mut errors = Errors::new();
     let (spec, path) = (&object["spec"], Path::Root.child("spec"));
@@ -184,5 +210,33 @@ fn default_count(request: &mut Value) {
     default_text(request, "allocationMode", "ExactCount");
     if request["allocationMode"].text() == "ExactCount" && request["count"].as_i64().unwrap_or(0) == 0 {
         request.set("count", 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apimachinery::value;
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_device_goes_with_its_allocation() {
+        let status = |allocated: &[&str], told: &[&str]| {
+            let devices = |names: &[&str]| -> Vec<Value> {
+                names.iter().map(|name| value!({"driver": "d", "pool": "p", "device": *name})).collect()
+            };
+            value!({"allocation": {"devices": {"results": devices(allocated)}}, "devices": devices(told)})
+        };
+        for (old, mut new, left) in [
+            (status(&["a", "b"], &["a", "b"]), status(&["a", "b"], &["a", "b"]), vec!["a", "b"]),
+            (status(&["a", "b"], &["a", "b"]), status(&["b"], &["a", "b"]), vec!["b"]),
+            (status(&["a"], &["a"]), status(&[], &["a"]), vec![]),
+            (status(&["a"], &[]), status(&["a"], &["never"]), vec!["never"]),
+        ] {
+            drop_deallocated(&mut new, &old);
+            let told: Vec<&str> =
+                new["devices"].items().iter().map(|device| device["device"].text()).collect();
+            assert_eq!(told, left);
+        }
     }
 }
