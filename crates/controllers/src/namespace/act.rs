@@ -133,8 +133,7 @@ impl Namespaces {
         let result = match action {
             Action::Wait => Ok(()),
             Action::Status(status) => {
-                let mut updated = Namespace { status: Some(*status), ..namespace.clone() };
-                updated.metadata.resource_version = None;
+                let updated = Namespace { status: Some(*status), ..namespace.clone() };
                 api.update_status(&updated).await.map(drop)
             }
             Action::Finalize(finalizers) => {

@@ -7,6 +7,7 @@ use client::{Api, Error, Transport};
 use informer::{Informer, ObjectKey, Outcome, Reconciler, Recorder, Reference, Whole};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Key;
 use super::plan::{About, ClaimSeen, Plan, Write, plan_claim, plan_volume};
@@ -73,30 +74,43 @@ impl Binder {
         self.carry_out(plan, claim.as_ref().map(Reference::to), Some(Reference::to(&volume.0))).await
     }
 
+    /// Each write is of what the one before left: nothing that a user changed
+    /// since then is written over.
+    async fn write(&self, writes: Vec<Write>) -> Result<(), Error> {
+        let volumes = Api::<PersistentVolume>::all(self.transport.clone());
+        let (mut of_volume, mut of_claim) = (None, None);
+        for write in writes {
+            match write {
+                Write::Volume(mut volume) => {
+                    follow(&mut volume.metadata, &of_volume);
+                    of_volume = volumes.update(&volume).await?.metadata.resource_version;
+                }
+                Write::VolumeStatus(mut volume) => {
+                    follow(&mut volume.metadata, &of_volume);
+                    of_volume = volumes.update_status(&volume).await?.metadata.resource_version;
+                }
+                Write::Claim(mut claim) => {
+                    follow(&mut claim.metadata, &of_claim);
+                    of_claim = self.of(&claim).update(&claim).await?.metadata.resource_version;
+                }
+                Write::ClaimStatus(mut claim) => {
+                    follow(&mut claim.metadata, &of_claim);
+                    of_claim = self.of(&claim).update_status(&claim).await?.metadata.resource_version;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn carry_out(
         &self,
         plan: Plan,
         claim: Option<Reference>,
         volume: Option<Reference>,
     ) -> Result<(), Error> {
-        let volumes = Api::<PersistentVolume>::all(self.transport.clone());
-        for write in plan.writes {
-            let result = match write {
-                Write::Volume(volume) => volumes.update(&volume).await.map(drop),
-                Write::VolumeStatus(mut volume) => {
-                    volume.metadata.resource_version = None;
-                    volumes.update_status(&volume).await.map(drop)
-                }
-                Write::Claim(claim) => self.of(&claim).update(&claim).await.map(drop),
-                Write::ClaimStatus(mut claim) => {
-                    claim.metadata.resource_version = None;
-                    self.of(&claim).update_status(&claim).await.map(drop)
-                }
-            };
-            match result {
-                Err(error) if error.is_not_found() => return Ok(()),
-                other => other?,
-            }
+        match self.write(plan.writes).await {
+            Err(error) if error.is_not_found() => return Ok(()),
+            other => other?,
         }
         for (about, kind, reason, message) in plan.events {
             let about = match about {
@@ -112,5 +126,12 @@ impl Binder {
 
     fn of(&self, claim: &PersistentVolumeClaim) -> Api<PersistentVolumeClaim> {
         self.claims_api(claim.metadata.namespace.as_deref().unwrap_or(""))
+    }
+}
+
+/// Takes the revision that an earlier write left.
+fn follow(metadata: &mut ObjectMeta, left: &Option<String>) {
+    if left.is_some() {
+        metadata.resource_version.clone_from(left);
     }
 }
