@@ -152,9 +152,9 @@ impl Builder {
         self
     }
 
-    /// Asked in the order of these calls.
-    pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
-        self.authorizers.push(authorizer);
+    /// In the order in which they are asked.
+    pub fn authorizers(mut self, authorizers: impl IntoIterator<Item = Arc<dyn Authorizer>>) -> Self {
+        self.authorizers.extend(authorizers);
         self
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use admission::webhooks::HttpsCaller;
 use anyhow::{Context, Result, anyhow};
 use apiserver::{ApiServer, Authorizer, Catalogue, HeaderIndexer, LocalTransport, SharedCatalogue, UserInfo};
-use auth::{Masters, NodeAuthorizer, Rbac, ServiceAccountTokens, X509};
+use auth::{ServiceAccountTokens, X509};
 use client::Transport;
 use client::kubeconfig::Kubeconfig;
 use edge::Edge;
@@ -82,10 +82,8 @@ impl ControlPlane {
 
         let mut builder = ApiServer::builder(store.clone(), catalogue, edge.clone())
             .authenticator(Arc::new(X509::new()))
-            .authenticator(tokens.clone());
-        for authorizer in authorizers.iter() {
-            builder = builder.authorizer(authorizer.clone());
-        }
+            .authenticator(tokens.clone())
+            .authorizers(authorizers.iter().cloned());
         for (path, media_type, body) in openid(&pki, config) {
             builder = builder.page(path, Box::new(move |_| (media_type, body.clone())));
         }
@@ -148,11 +146,7 @@ fn kinds(
 ) -> (Vec<apiserver::Definition>, Authorizers, Arc<ServiceAccountTokens>) {
     let keys = pki.service_accounts.clone();
     let tokens = Arc::new(ServiceAccountTokens::new(keys.clone()));
-    let authorizers: Authorizers = Arc::new([
-        Arc::new(Masters),
-        Arc::new(NodeAuthorizer::new(registry::loops::system_node_rules())),
-        Arc::new(Rbac),
-    ]);
+    let authorizers = registry::authorizers();
     let settings = registry::Settings {
         authorizers: authorizers.clone(),
         tokens: tokens.clone(),

@@ -35,4 +35,4 @@ pub mod scheduling;
 pub mod storage;
 pub mod storagemigration;
 
-pub use table::{Settings, definitions};
+pub use table::{Settings, authorizers, definitions};

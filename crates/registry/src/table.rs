@@ -8,7 +8,7 @@ use apiserver::{
     Authorizer, Column, Conversion, Definition, Handler, Plain, Scale, ScaleSelector, Scope, Selectable,
     Storage, Strategy, Subresource, SubresourceKind, Text, Version,
 };
-use auth::ServiceAccountTokens;
+use auth::{Masters, NodeAuthorizer, Rbac, ServiceAccountTokens};
 use pki::ServiceAccountKeys;
 
 use crate::reviews::access::{About, AccessReview};
@@ -25,6 +25,11 @@ pub struct Settings {
     pub metrics: bool,
     /// Warn about kinds and fields without effect (`corten up`).
     pub warn_ineffective: bool,
+}
+
+/// Who decides what a user may do, in the order in which they are asked.
+pub fn authorizers() -> Arc<[Arc<dyn Authorizer>]> {
+    Arc::new([Arc::new(Masters), Arc::new(NodeAuthorizer::new(loops::system_node_rules())), Arc::new(Rbac)])
 }
 
 /// Every built-in resource, in the order of discovery.

@@ -178,7 +178,7 @@ impl Tested {
             Arc::new(arc_swap::ArcSwap::from_pointee(Catalogue::new(definitions())));
         let store = Memory::start(MemoryOptions { edge: edge.clone(), limits: store::Limits::default() });
         let server = ApiServer::builder(store, catalogue, edge)
-            .authorizer(Arc::new(Everyone))
+            .authorizers([Arc::new(Everyone) as Arc<dyn Authorizer>])
             .plugins([Plugin::Local(Arc::new(NoRemoval))])
             .build(&[]);
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use apimachinery::{Value, value};
-use client::{DeleteOptions, Resource, Transport};
+use client::{Resource, Transport};
 use scheduler::{Placement, Scheduler};
 
 use crate::cluster::{Cluster, EVENTS, PODS};
@@ -232,7 +232,7 @@ async fn a_tainted_device_loses_its_pod() {
     };
     assert!(told("Cancelling deletion").await);
 
-    admin.delete(&rules, "", "off", DeleteOptions::default()).await.unwrap();
+    admin.delete(&rules, "", "off").await.unwrap();
     admin.create(&rules, "", rule("NoExecute")).await.unwrap();
     admin
         .eventually("its pod goes", || async { admin.get(&PODS, "default", "patient").await.is_err() })

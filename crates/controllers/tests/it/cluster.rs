@@ -3,17 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use admission::webhooks::HttpsCaller;
 use apimachinery::{Value, value};
-use apiserver::{ApiServer, Authorizer, Catalogue, LocalTransport, UserInfo};
-use arc_swap::ArcSwap;
+use apiserver::{ApiServer, LocalTransport, UserInfo};
 use async_trait::async_trait;
-use auth::{Masters, NodeAuthorizer, Rbac, ServiceAccountTokens};
 use client::{
-    DeleteOptions, Document, Error, List, ListOptions, Patch, Request, Resource, Transport, Verb, WatchKind,
-    WatchStream, WriteOptions,
+    DeleteOptions, Document, Error, List, ListOptions, Request, Resource, Transport, WatchKind, WatchStream,
 };
 use controllers::Context;
 use edge::Edge;
@@ -21,9 +16,8 @@ use futures::StreamExt;
 use informer::QueueMetrics;
 use parking_lot::Mutex;
 use pki::ServiceAccountKeys;
-use registry::loops::{self, Cluster as Network};
 use serve::families::Families;
-use store::{Limits, Memory, MemoryOptions};
+use testapi::{Client, Disk};
 
 pub struct Cluster {
     pub server: Arc<ApiServer>,
@@ -117,66 +111,13 @@ pub const EVENTS: Resource = Resource::new("", "v1", "events");
 pub const AUTOSCALERS: Resource = Resource::new("autoscaling", "v2", "horizontalpodautoscalers");
 pub const JOBS: Resource = Resource::new("batch", "v1", "jobs");
 
-/// What outlives a server: its store and its keys.
-pub struct Disk {
-    store: Arc<Memory>,
-    keys: Arc<ServiceAccountKeys>,
-}
-
-impl Disk {
-    /// An empty one.
-    pub fn new(edge: &Edge) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let issuer = "https://kubernetes.default.svc.cluster.local";
-        let pki = pki::ClusterPki::open(directory.path(), issuer, edge.clock.now());
-        let keys = pki.expect("keys").service_accounts;
-        let store = Memory::start(MemoryOptions { edge: edge.clone(), limits: Limits::default() });
-        Self { store, keys }
-    }
-
-    /// An API server on it, bootstrapped.
-    pub async fn serve(&self, edge: &Edge) -> Arc<ApiServer> {
-        let authorizers: Arc<[Arc<dyn Authorizer>]> = Arc::new([
-            Arc::new(Masters),
-            Arc::new(NodeAuthorizer::new(loops::system_node_rules())),
-            Arc::new(Rbac),
-        ]);
-        let tokens = Arc::new(ServiceAccountTokens::new(self.keys.clone()));
-        let settings = registry::Settings {
-            authorizers: authorizers.clone(),
-            tokens: tokens.clone(),
-            keys: self.keys.clone(),
-            metrics: true,
-            warn_ineffective: false,
-        };
-        let catalogue = Arc::new(ArcSwap::from_pointee(Catalogue::new(registry::definitions(&settings))));
-        let mut builder = ApiServer::builder(self.store.clone(), catalogue, edge.clone());
-        for authorizer in authorizers.iter() {
-            builder = builder.authorizer(authorizer.clone());
-        }
-        let caller = Arc::new(HttpsCaller::new(edge.clone()));
-        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller);
-        let server = builder.plugins(plugins).build(loops::STEPS);
-        let network = Network {
-            service_ranges: vec!["10.96.0.0/24".parse().expect("a range")],
-            client_authority: String::new(),
-            advertise: vec!["192.0.2.1".parse().expect("an address")],
-            port: 6443,
-        };
-        loops::bootstrap(&server, &network).await.expect("bootstrapped");
-        loops::track_legacy_tokens(&server, &tokens);
-        server
-    }
-}
-
 impl Cluster {
     /// An API server without any loop.
     async fn bare(seed: u64) -> Self {
         let edge = Edge::simulated(seed, "2026-11-01T00:00:00Z".parse().expect("a time"));
         let disk = Disk::new(&edge);
         let server = disk.serve(&edge).await;
-        let admin = UserInfo::new("admin", &["system:masters"]);
-        let admin = Client(Arc::new(LocalTransport::new(server.clone(), admin, "test")));
+        let admin = testapi::client(&server, "admin", &["system:masters"]);
         let queues = QueueMetrics::default();
         let families = Families::default();
         Self { server, edge, admin, queues, families, requests: Requests::default(), keys: disk.keys }
@@ -294,7 +235,7 @@ async fn run_pod(admin: &Client, edge: &Edge, nodes: &[String], pod: &Value, las
             let _ = admin.patch(&PODS, namespace, name, Some("status"), patch).await;
         }
         let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
-        let _ = admin.delete(&PODS, namespace, name, options).await;
+        let _ = admin.delete_with(&PODS, namespace, name, options).await;
         return;
     }
     let Some(first) = nodes.first() else { return };
@@ -345,89 +286,6 @@ async fn run_pod(admin: &Client, edge: &Edge, nodes: &[String], pod: &Value, las
         );
     }
     let _ = admin.patch(&PODS, namespace, name, Some("status"), value!({"status": status})).await;
-}
-
-#[derive(Clone)]
-pub struct Client(pub Arc<dyn Transport>);
-
-impl Client {
-    async fn call(
-        &self,
-        resource: &Resource,
-        namespace: &str,
-        name: Option<&str>,
-        subresource: Option<&'static str>,
-        verb: Verb,
-    ) -> Result<Value, Error> {
-        let request = Request {
-            resource: resource.clone(),
-            namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
-            name: name.map(str::to_owned),
-            subresource: subresource.map(Into::into),
-            verb,
-        };
-        self.0.call(request).await?.tree()
-    }
-
-    pub async fn create(&self, resource: &Resource, namespace: &str, object: Value) -> Result<Value, Error> {
-        let verb = Verb::Create { object, options: WriteOptions::default() };
-        self.call(resource, namespace, None, None, verb).await
-    }
-
-    pub async fn create_in(
-        &self,
-        resource: &Resource,
-        (namespace, name): (&str, &str),
-        subresource: &'static str,
-        object: Value,
-    ) -> Result<Value, Error> {
-        let verb = Verb::Create { object, options: WriteOptions::default() };
-        self.call(resource, namespace, Some(name), Some(subresource), verb).await
-    }
-
-    pub async fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Value, Error> {
-        self.call(resource, namespace, Some(name), None, Verb::Get).await
-    }
-
-    /// A strategic merge patch.
-    pub async fn patch(
-        &self,
-        resource: &Resource,
-        namespace: &str,
-        name: &str,
-        subresource: Option<&'static str>,
-        body: Value,
-    ) -> Result<Value, Error> {
-        let Patch { kind, body } = Patch::strategic(body);
-        let verb = Verb::Patch { kind, body, options: WriteOptions::default() };
-        self.call(resource, namespace, Some(name), subresource, verb).await
-    }
-
-    pub async fn delete(
-        &self,
-        resource: &Resource,
-        namespace: &str,
-        name: &str,
-        options: DeleteOptions,
-    ) -> Result<Value, Error> {
-        self.call(resource, namespace, Some(name), None, Verb::Delete(options)).await
-    }
-
-    pub async fn list(&self, resource: &Resource, namespace: &str) -> Vec<Value> {
-        let list = self.0.list(resource, Some(namespace), &ListOptions::default()).await.expect("a list");
-        list.items.iter().map(|item| item.tree().expect("an object")).collect()
-    }
-
-    /// Waits, in pretended time, until `holds`.
-    pub async fn eventually<F: Future<Output = bool>>(&self, what: &str, holds: impl Fn() -> F) {
-        for _ in 0..600 {
-            if holds().await {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        panic!("after five minutes still not: {what}");
-    }
 }
 
 /// A Deployment of `replicas` pods of an image.

@@ -23,7 +23,7 @@ fn propagate(propagation: Propagation) -> DeleteOptions {
 async fn in_the_background_dependents_follow() {
     let cluster = with_web(21).await;
     let admin = &cluster.admin;
-    admin.delete(&DEPLOYMENTS, "default", "web", propagate(Propagation::Background)).await.unwrap();
+    admin.delete_with(&DEPLOYMENTS, "default", "web", propagate(Propagation::Background)).await.unwrap();
     admin
         .eventually("nothing", || async {
             admin.list(&REPLICA_SETS, "default").await.is_empty()
@@ -42,7 +42,7 @@ async fn in_the_foreground_the_owner_goes_last() {
     let name = set["metadata"]["name"].text();
     let hold = value!({"metadata": {"finalizers": ["example.com/hold"]}});
     admin.patch(&REPLICA_SETS, "default", name, None, hold).await.unwrap();
-    admin.delete(&DEPLOYMENTS, "default", "web", propagate(Propagation::Foreground)).await.unwrap();
+    admin.delete_with(&DEPLOYMENTS, "default", "web", propagate(Propagation::Foreground)).await.unwrap();
     admin.eventually("no pods", || async { admin.list(&PODS, "default").await.is_empty() }).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let web = admin.get(&DEPLOYMENTS, "default", "web").await.expect("the owner waits");
@@ -62,7 +62,7 @@ async fn in_the_foreground_the_owner_goes_last() {
 async fn orphans_stay_without_owner() {
     let cluster = with_web(23).await;
     let admin = &cluster.admin;
-    admin.delete(&DEPLOYMENTS, "default", "web", propagate(Propagation::Orphan)).await.unwrap();
+    admin.delete_with(&DEPLOYMENTS, "default", "web", propagate(Propagation::Orphan)).await.unwrap();
     admin
         .eventually("the owner's end", || async { admin.get(&DEPLOYMENTS, "default", "web").await.is_err() })
         .await;

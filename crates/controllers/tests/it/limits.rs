@@ -1,7 +1,6 @@
 //! Budgets, quotas and aggregated roles tell what is so.
 
 use apimachinery::value;
-use client::DeleteOptions;
 
 use crate::cluster::{BUDGETS, CLUSTER_ROLES, CONFIG_MAPS, Cluster, DEPLOYMENTS, PODS, QUOTAS, deployment};
 
@@ -57,7 +56,7 @@ async fn a_quota_gives_back_what_is_gone() {
     }
     assert!(used("3").await);
     assert!(admin.create(&CONFIG_MAPS, "default", map("c")).await.unwrap_err().is_forbidden());
-    admin.delete(&CONFIG_MAPS, "default", "a", DeleteOptions::default()).await.unwrap();
+    admin.delete(&CONFIG_MAPS, "default", "a").await.unwrap();
     admin.eventually("one is free", || used("2")).await;
     admin.create(&CONFIG_MAPS, "default", map("c")).await.unwrap();
     cluster.stop();
@@ -84,7 +83,7 @@ async fn aggregated_roles_follow_their_parts() {
     admin.eventually("view sees widgets", || has("view", "widgets")).await;
     // Which are seen by those above it too.
     admin.eventually("admin sees widgets", || has("admin", "widgets")).await;
-    admin.delete(&CLUSTER_ROLES, "", "see-widgets", DeleteOptions::default()).await.unwrap();
+    admin.delete(&CLUSTER_ROLES, "", "see-widgets").await.unwrap();
     admin.eventually("nobody does", || async { !has("admin", "widgets").await }).await;
     cluster.stop();
 }

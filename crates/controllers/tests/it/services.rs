@@ -80,7 +80,7 @@ async fn every_namespace_gets_its_account_and_authority_and_goes_empty() {
         .await;
     admin.create(&DEPLOYMENTS, "short", deployment("web", 3, "one")).await.unwrap();
     admin.eventually("pods", || async { admin.list(&PODS, "short").await.len() == 3 }).await;
-    admin.delete(&NAMESPACES, "", "short", client::DeleteOptions::default()).await.unwrap();
+    admin.delete(&NAMESPACES, "", "short").await.unwrap();
     admin
         .eventually("the namespace's end", || async {
             admin.get(&NAMESPACES, "", "short").await.is_err_and(|error| error.is_not_found())

@@ -4,7 +4,7 @@
 use apimachinery::{Value, value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use client::{DeleteOptions, Resource};
+use client::Resource;
 
 use crate::cluster::Cluster;
 
@@ -50,7 +50,7 @@ async fn a_secret_holds_a_token_as_long_as_its_account_lives() {
         })
         .await;
 
-    admin.delete(&ACCOUNTS, "default", "cart", DeleteOptions::default()).await.unwrap();
+    admin.delete(&ACCOUNTS, "default", "cart").await.unwrap();
     admin
         .eventually("it is gone", || async {
             admin.get(&SECRETS, "default", "cart").await.is_err_and(|error| error.is_not_found())

@@ -5,7 +5,9 @@ use std::time::Duration;
 use apimachinery::{Value, value};
 use client::Resource;
 
-use crate::cluster::{Client, Cluster};
+use testapi::Client;
+
+use crate::cluster::Cluster;
 
 const DEFINITIONS: Resource = Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
 const NAME: &str = "things.ex.com";

@@ -12,7 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::cluster::{Client, Cluster};
+use testapi::Client;
+
+use crate::cluster::Cluster;
 
 const CONFIG_MAPS: Resource = Resource::new("", "v1", "configmaps");
 const MUTATING: Resource =

@@ -4,7 +4,9 @@
 use apimachinery::{Value, value};
 use client::Resource;
 
-use crate::cluster::{Client, Cluster, PODS};
+use testapi::Client;
+
+use crate::cluster::{Cluster, PODS};
 
 const POLICIES: Resource = Resource::new("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies");
 const BINDINGS: Resource =

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use client::{Document, Error, Patch, Request, Transport, Verb, WriteOptions};
 use edge::Edge;
 use informer::{Informer, ObjectKey, Options, Outcome, Projection, Queue, Reconciler};
+use testapi::Client;
 
 use super::invariants::no_name_runs_twice::Running;
-use crate::cluster::{Client, NODES, PODS};
+use crate::cluster::{NODES, PODS};
 
 const LEASES: client::Resource = client::Resource::new("coordination.k8s.io", "v1", "leases");
 const BEAT: Duration = Duration::from_secs(10);

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use apimachinery::{Value, value};
-use client::DeleteOptions;
 
 use super::invariants::{lost_nodes_are_left, workloads_converge};
 use super::world::{GUARDED, Wanted, World};
@@ -64,7 +63,7 @@ async fn lose_a_node(world: &mut World) {
             meanwhile(world).await;
             // Somebody sees to it that what is no more is not waited for.
             let nodes = NODES;
-            let deleted = || world.admin.delete(&nodes, "", node, DeleteOptions::default());
+            let deleted = || world.admin.delete(&nodes, "", node);
             match world.insist(deleted).await {
                 Err(error) if error.is_not_found() => {}
                 other => drop(other.expect("the node is deleted")),
@@ -131,7 +130,7 @@ async fn delete_a_pod(world: &World) {
     let app = ["web", "db", "agent", "once"][world.edge.random.below(4) as usize];
     if let Some(pod) = any_pod(world, app).await {
         let name = pod["metadata"]["name"].text();
-        let _ = world.admin.delete(&PODS, "default", name, DeleteOptions::default()).await;
+        let _ = world.admin.delete(&PODS, "default", name).await;
     }
 }
 

@@ -11,14 +11,15 @@ use controllers::Context;
 use edge::{Edge, SeededRandom, SimulatedClock, Tasks};
 use jiff::SignedDuration;
 use scheduler::{Placement, Scheduler};
+use testapi::{Client, Disk};
 
 use super::faults::{Api, Faulty, Line};
 use super::invariants::budgets_hold::Evictions;
 use super::invariants::no_name_runs_twice::Running;
 use super::nodes;
 use crate::cluster::{
-    BUDGETS, Client, DAEMON_SETS, DEPLOYMENTS, Disk, JOBS, NODES, PODS, REPLICA_SETS, REVISIONS,
-    STATEFUL_SETS, deployment, stateful_set,
+    BUDGETS, DAEMON_SETS, DEPLOYMENTS, JOBS, NODES, PODS, REPLICA_SETS, REVISIONS, STATEFUL_SETS, deployment,
+    stateful_set,
 };
 
 /// What a user wants of a set of pods now.

@@ -19,7 +19,7 @@ pub async fn check(world: &World) {
             _ => Propagation::Foreground,
         };
         let options = DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
-        admin.delete(resource, "default", name, options).await.expect("deleted");
+        admin.delete_with(resource, "default", name, options).await.expect("deleted");
     }
     for resource in [&DEPLOYMENTS, &STATEFUL_SETS, &DAEMON_SETS, &JOBS, &REPLICA_SETS, &REVISIONS, &PODS] {
         let what = format!("no {} are left", resource.plural);
