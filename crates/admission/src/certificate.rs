@@ -28,20 +28,7 @@ fn may_for_signer(
 ) -> bool {
     let domain = signer.split('/').next().unwrap_or(signer);
     [signer.to_owned(), format!("{domain}/*")].iter().any(|name| {
-        let action = Action {
-            user: admission.user,
-            verb,
-            is_resource: true,
-            group: GROUP,
-            version: "*",
-            resource: "signers",
-            subresource: "",
-            namespace: "",
-            name,
-            path: "",
-            field_selector: "",
-            label_selector: "",
-        };
+        let action = Action { name, ..Action::on(admission.user, verb, GROUP, "signers") };
         decide(authorizers, &action, admission.view).is_allowed()
     })
 }

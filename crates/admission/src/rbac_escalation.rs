@@ -58,20 +58,7 @@ impl RbacEscalation {
         namespace: &str,
         name: &str,
     ) -> bool {
-        let action = Action {
-            user: admission.user,
-            verb,
-            is_resource: true,
-            group: GROUP,
-            version: "*",
-            resource,
-            subresource: "",
-            namespace,
-            name,
-            path: "",
-            field_selector: "",
-            label_selector: "",
-        };
+        let action = Action { namespace, name, ..Action::on(admission.user, verb, GROUP, resource) };
         decide(&self.authorizers, &action, admission.view).is_allowed()
     }
 

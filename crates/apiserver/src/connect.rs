@@ -327,18 +327,11 @@ fn connect_options(target: &Target, route: &Route, query: &Query) -> Value {
 /// The right to create, asked for where a GET opens a stream.
 fn create_action<'a>(user: &'a UserInfo, target: &'a Target) -> Action<'a> {
     Action {
-        user,
-        verb: "create",
-        is_resource: true,
-        group: &target.resource.group,
         version: &target.version().name,
-        resource: &target.resource.resource,
         subresource: &target.subresource,
         namespace: &target.namespace,
         name: &target.name,
-        path: "",
-        field_selector: "",
-        label_selector: "",
+        ..Action::on(user, "create", &target.resource.group, &target.resource.resource)
     }
 }
 

@@ -72,20 +72,9 @@ impl ApiServer {
         view: &View,
     ) -> Result<(), Status> {
         for &(group, resource, subresource, namespace, name) in rights {
-            let action = Action {
-                user,
-                verb,
-                is_resource: true,
-                group,
-                version: if group.is_empty() { "" } else { "v1" },
-                resource,
-                subresource,
-                namespace,
-                name,
-                path: "",
-                field_selector: "",
-                label_selector: "",
-            };
+            let version = if group.is_empty() { "" } else { "v1" };
+            let action =
+                Action { version, subresource, namespace, name, ..Action::on(user, verb, group, resource) };
             self.allow(&action, view)?;
         }
         Ok(())

@@ -346,20 +346,9 @@ impl ApiServer {
                     label_selector: head.query.get("labelSelector").unwrap_or(""),
                 }
             }
-            None => Action {
-                user,
-                verb,
-                is_resource: false,
-                group: "",
-                version: "",
-                resource: "",
-                subresource: "",
-                namespace: "",
-                name: "",
-                path: &head.path,
-                field_selector: "",
-                label_selector: "",
-            },
+            None => {
+                Action { is_resource: false, version: "", path: &head.path, ..Action::on(user, verb, "", "") }
+            }
         };
         self.allow(&action, view)
     }

@@ -14,18 +14,10 @@ use crate::service_account::MIRROR;
 fn is_granted(asked: Asked<'_>, verb: &str, resource: &str, name: &str) -> bool {
     let admission = asked.admission;
     let action = Action {
-        user: admission.user,
-        verb,
-        is_resource: true,
-        group: &admission.definition.group,
         version: &admission.version.name,
-        resource,
-        subresource: "",
         namespace: admission.namespace,
         name,
-        path: "",
-        field_selector: "",
-        label_selector: "",
+        ..Action::on(admission.user, verb, &admission.definition.group, resource)
     };
     decide(asked.authorizers, &action, admission.view).is_allowed()
 }

@@ -28,7 +28,26 @@ pub struct Action<'a> {
     pub label_selector: &'a str,
 }
 
-impl Action<'_> {
+impl<'a> Action<'a> {
+    /// `verb` on every object of a resource in every namespace and version: the
+    /// rest is blank.
+    pub fn on(user: &'a UserInfo, verb: &'a str, group: &'a str, resource: &'a str) -> Self {
+        Self {
+            user,
+            verb,
+            is_resource: true,
+            group,
+            version: "*",
+            resource,
+            subresource: "",
+            namespace: "",
+            name: "",
+            path: "",
+            field_selector: "",
+            label_selector: "",
+        }
+    }
+
     /// `User "x" cannot get resource "pods" in API group "" in the namespace "y"`.
     pub fn refusal(&self) -> String {
         let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");

@@ -103,18 +103,10 @@ impl ApiServer {
     /// An update or apply that creates: the user may create too.
     pub(crate) fn allow_create(&self, target: &Target, caller: &Caller, view: &View) -> Result<(), Status> {
         let action = Action {
-            user: &caller.user,
-            verb: "create",
-            is_resource: true,
-            group: &target.resource.group,
             version: &target.version().name,
-            resource: &target.resource.resource,
-            subresource: "",
             namespace: &target.namespace,
             name: &target.name,
-            path: "",
-            field_selector: "",
-            label_selector: "",
+            ..Action::on(&caller.user, "create", &target.resource.group, &target.resource.resource)
         };
         self.allow(&action, view)
     }

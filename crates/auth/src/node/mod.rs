@@ -258,20 +258,7 @@ mod tests {
         (namespace, name): (&'a str, &'a str),
         field_selector: &'a str,
     ) -> Action<'a> {
-        Action {
-            user,
-            verb,
-            is_resource: true,
-            group: "",
-            version: "v1",
-            resource: "",
-            subresource,
-            namespace,
-            name,
-            path: "",
-            field_selector,
-            label_selector: "",
-        }
+        Action { subresource, namespace, name, field_selector, ..Action::on(user, verb, "", "") }
     }
 
     #[test]

@@ -102,20 +102,9 @@ impl<'a> Parameters<'a> {
 }
 
 fn may(context: &Context<'_>, verb: &str, of: &Parameters<'_>, namespace: &str, name: &str) -> bool {
-    let action = Action {
-        user: context.user,
-        verb,
-        is_resource: true,
-        group: of.group,
-        version: of.version,
-        resource: if of.resource.is_empty() { "*" } else { &of.resource },
-        subresource: "",
-        namespace,
-        name,
-        path: "",
-        field_selector: "",
-        label_selector: "",
-    };
+    let resource = if of.resource.is_empty() { "*" } else { &of.resource };
+    let action =
+        Action { version: of.version, namespace, name, ..Action::on(context.user, verb, of.group, resource) };
     decide(context.authorizers, &action, context.view).is_allowed()
 }
 

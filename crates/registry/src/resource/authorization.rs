@@ -54,18 +54,11 @@ fn refuse(
     (namespace, name): (&str, &str),
 ) -> Option<String> {
     let action = Action {
-        user: context.user,
-        verb,
-        is_resource: true,
-        group: GROUP,
         version: &context.version.name,
-        resource: CLAIMS,
         subresource,
         namespace,
         name,
-        path: "",
-        field_selector: "",
-        label_selector: "",
+        ..Action::on(context.user, verb, GROUP, CLAIMS)
     };
     let decision = decide(context.authorizers, &action, context.view);
     if decision.is_allowed() {
