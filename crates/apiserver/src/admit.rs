@@ -1,10 +1,12 @@
-//! Runs the admission plugins, in their order.
+//! Runs the admission plugins, in their order, and counts what each takes.
 
 use apimachinery::{Status, Value};
+use tokio::time::Instant;
 
 use crate::catalogue::Resource;
 use crate::extend::admission::Plugin;
 use crate::generic::default_in_storage;
+use crate::metrics::Step;
 use crate::{Admission, ApiServer, Notes};
 
 impl ApiServer {
@@ -18,11 +20,13 @@ impl ApiServer {
         object: &mut Value,
         notes: &mut Notes,
     ) -> Result<(), Status> {
-        self.mutate_once(admission, resource, object, notes).await?;
-        if notes.reinvocation.begins_again() {
-            self.mutate_once(admission, resource, object, notes).await?;
+        let started = Instant::now();
+        let mut admitted = self.mutate_once(admission, resource, object, notes).await;
+        if admitted.is_ok() && notes.reinvocation.begins_again() {
+            admitted = self.mutate_once(admission, resource, object, notes).await;
         }
-        Ok(())
+        self.timings.step(admission.operation, Step::Admit, admitted.is_err(), started.elapsed());
+        admitted
     }
 
     async fn mutate_once(
@@ -33,23 +37,25 @@ impl ApiServer {
         notes: &mut Notes,
     ) -> Result<(), Status> {
         let mut looked = false;
-        for plugin in &self.plugins {
-            match plugin {
-                Plugin::Local(plugin) if plugin.handles(admission) => {
-                    plugin.admit(admission, object, notes)?;
-                    looked = true;
-                }
-                Plugin::Remote(plugin) if plugin.handles(admission) => {
-                    plugin.admit(admission, object, notes).await?;
-                    looked = true;
-                }
-                Plugin::Local(_) | Plugin::Remote(_) => {}
-            }
+        for (at, plugin) in self.handling(admission) {
+            let started = Instant::now();
+            let admitted = match plugin {
+                Plugin::Local(plugin) => plugin.admit(admission, object, notes),
+                Plugin::Remote(plugin) => plugin.admit(admission, object, notes).await,
+            };
+            self.timings.plugin(at, admission.operation, Step::Admit, admitted.is_err(), started.elapsed());
+            admitted?;
+            looked = true;
         }
         if looked && !object.is_null() && admission.subresource.is_empty() {
             default_in_storage(resource, object, self.edge.clock.now());
         }
         Ok(())
+    }
+
+    /// The plugins that look at this write, with their places.
+    fn handling<'a>(&'a self, admission: &'a Admission<'_>) -> impl Iterator<Item = (usize, &'a Plugin)> {
+        self.plugins.iter().enumerate().filter(|(_, plugin)| plugin.handles(admission))
     }
 
     /// Validating admission.
@@ -59,16 +65,32 @@ impl ApiServer {
         object: &Value,
         notes: &mut Notes,
     ) -> Result<(), Status> {
-        for plugin in &self.plugins {
-            match plugin {
-                Plugin::Local(plugin) if plugin.handles(admission) => {
-                    plugin.validate(admission, object, notes)?;
-                }
-                Plugin::Remote(plugin) if plugin.handles(admission) => {
-                    plugin.validate(admission, object, notes).await?;
-                }
-                Plugin::Local(_) | Plugin::Remote(_) => {}
-            }
+        let started = Instant::now();
+        let admitted = self.validate_by_each(admission, object, notes).await;
+        self.timings.step(admission.operation, Step::Validate, admitted.is_err(), started.elapsed());
+        admitted
+    }
+
+    async fn validate_by_each(
+        &self,
+        admission: &Admission<'_>,
+        object: &Value,
+        notes: &mut Notes,
+    ) -> Result<(), Status> {
+        for (at, plugin) in self.handling(admission) {
+            let started = Instant::now();
+            let admitted = match plugin {
+                Plugin::Local(plugin) => plugin.validate(admission, object, notes),
+                Plugin::Remote(plugin) => plugin.validate(admission, object, notes).await,
+            };
+            self.timings.plugin(
+                at,
+                admission.operation,
+                Step::Validate,
+                admitted.is_err(),
+                started.elapsed(),
+            );
+            admitted?;
         }
         Ok(())
     }

@@ -161,7 +161,6 @@ impl Transport for LocalTransport {
         };
         let place = self.server.flow.enter();
         if place.is_none() {
-            self.server.metrics.rejected();
             return Err(Status::too_many_requests_generic().into());
         }
         self.authorize(&target, verb, list)?;

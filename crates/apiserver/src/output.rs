@@ -2,6 +2,7 @@
 //! protobuf, YAML, a table or bare metadata.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use api::facts;
 use apimachinery::schema::{self, Strictness, TypeId};
@@ -424,8 +425,9 @@ pub(crate) fn watch(
     wanted: Wanted,
     clock: Arc<dyn Clock>,
     recent: Arc<Recent>,
+    told: Arc<AtomicU64>,
 ) -> impl futures::Stream<Item = Bytes> + Send {
-    let written = Box::new(Written { watching, wanted, clock, recent, is_first: true });
+    let written = Box::new(Written { watching, wanted, clock, recent, told, is_first: true });
     futures::stream::unfold(written, |mut written| async move {
         let chunk = written.next().await?;
         Some((chunk, written))
@@ -438,6 +440,8 @@ struct Written {
     wanted: Wanted,
     clock: Arc<dyn Clock>,
     recent: Arc<Recent>,
+    /// Counts the events of all watches of the kind.
+    told: Arc<AtomicU64>,
     /// Nothing was told yet: tables have columns in their first event only.
     is_first: bool,
 }
@@ -451,6 +455,7 @@ impl Written {
             changes.push(change);
             item = if changes.len() < TOGETHER { self.watching.try_next() } else { None };
         }
+        self.told.fetch_add(changes.len() as u64 + u64::from(item.is_some()), Ordering::Relaxed);
         let is_first = std::mem::replace(&mut self.is_first, false);
         let Some(last) = item else { return Some(self.chunk(&changes, is_first)) };
         let mut out = Vec::with_capacity(4096);

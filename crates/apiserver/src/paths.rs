@@ -10,7 +10,7 @@ use http::{Method, Response};
 use crate::body::Body;
 use crate::negotiate::{self, Wanted};
 use crate::pipeline::Head;
-use crate::{ApiServer, UserInfo, output, respond};
+use crate::{ApiServer, Plugin, UserInfo, output, respond};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// When the process began, in seconds of Unix.
@@ -82,7 +82,11 @@ impl ApiServer {
             ["metrics"] | ["metrics", "slis"] if head.method == Method::DELETE => {
                 respond::status(&Status::method_not_allowed(), Wanted::JSON)
             }
-            ["metrics"] => self.counted(self.metrics.write(&self.stored_objects())),
+            ["metrics"] => {
+                let mut text = self.metrics.write(&self.stored_objects());
+                self.timings.write(self.plugins.iter().map(Plugin::name), &mut text);
+                self.counted(text)
+            }
             ["metrics", "slis"] => self.counted(self.health.indicators()),
             ["openapi", ..] => self.serve_openapi(head, &exact[1..]),
             _ => match page {

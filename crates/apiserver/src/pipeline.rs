@@ -14,7 +14,7 @@ use apimachinery::Status;
 use bytes::Bytes;
 use client::PatchKind;
 use futures::FutureExt;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, HeaderName, USER_AGENT};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -26,7 +26,7 @@ use crate::body::Body;
 use crate::dispatch::{self, PatchBody, Work};
 use crate::flow::{Asked, Schemas};
 use crate::generic::{Caller, Target};
-use crate::metrics::{Counted, Proof};
+use crate::metrics::{self, Counted, Proof};
 use crate::negotiate::{self, Answer, Served, Shape, Wanted};
 use crate::query::Query;
 use crate::route::{self, Route};
@@ -44,6 +44,9 @@ const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 /// What the log of a pod may be asked for as.
 const LOGS: [&str; 4] = ["text/plain", negotiate::JSON, negotiate::YAML, negotiate::PROTOBUF];
+
+/// The media type of an apply.
+const APPLY: &str = "application/apply-patch+yaml";
 
 /// How long a request may work.
 struct Allotted {
@@ -170,7 +173,9 @@ impl ApiServer {
     {
         let place = if is_long { None } else { self.flow.enter() };
         if !is_long && place.is_none() {
-            self.metrics.rejected();
+            let served = route.as_ref().filter(|route| self.serves(route));
+            let counted = Counted::given_up(served, &head.path, asked(&head, verb));
+            self.metrics.terminated(&counted, 429);
             return respond::status(&Status::too_many_requests_generic(), Wanted::JSON);
         }
         // authorization
@@ -183,11 +188,19 @@ impl ApiServer {
             return respond::text(503, "service unavailable\n");
         }
 
-        let writes = !matches!(verb, "get" | "list" | "watch");
+        let writes = match &route {
+            Some(_) => !matches!(verb, "get" | "list" | "watch"),
+            None => !matches!(head.method, Method::GET | Method::HEAD),
+        };
         let gauge = self.metrics.enter(writes);
-        let counted = route.clone();
-        let dry_run = head.query.get("dryRun").is_some();
-        let head_method = head.method.clone();
+        // Only what is served has series of its own: clients make up names without end.
+        let kept = route.clone().filter(|route| self.serves(route));
+        let path = if route.is_none() { head.path.clone() } else { String::new() };
+        let counted = match (&route, &kept) {
+            (Some(_), None) => None,
+            _ => Counted::served(kept.as_ref(), &path, asked(&head, verb)),
+        };
+        let given_up = Counted::given_up(kept.as_ref(), &path, asked(&head, verb));
         let response = match route {
             None => self.serve_path(&head, &user).await,
             Some(route) if is_long => self.serve_resource(head, route, verb, user, body).await,
@@ -200,28 +213,13 @@ impl ApiServer {
                     None => None,
                 };
                 served.unwrap_or_else(|| {
-                    self.metrics.aborted();
+                    self.metrics.terminated(&given_up, 504);
                     respond::timed_out()
                 })
             }
         };
         drop(gauge);
-        // Only what is served has series of its own: clients make up names without end.
-        let route = counted.filter(|route| self.serves(route)).unwrap_or_default();
-        let counted = Counted {
-            verb: metrics_verb(verb, &route, &head_method),
-            group: &route.group,
-            version: &route.version,
-            resource: &route.resource,
-            subresource: &route.subresource,
-            scope: match (&*route.resource, &*route.name, &*route.namespace) {
-                ("", _, _) => "",
-                (_, "", "") => "cluster",
-                (_, "", _) => "namespace",
-                _ => "resource",
-            },
-            dry_run,
-        };
+        let Some(counted) = counted else { return response };
         self.metrics.count(&counted, response.status().as_u16(), (!is_long).then(|| started.elapsed()));
         if is_long {
             let open = self.metrics.open(&counted);
@@ -257,12 +255,16 @@ impl ApiServer {
     /// The first authenticator that knows the proof; the certificate's answer
     /// is remembered with the connection.
     fn authenticate(&self, head: &Head, peer: &Peer, view: &View) -> Result<Identity, Status> {
+        let started = Instant::now();
         let bearer = bearer(&head.headers);
         let has_own_proof = bearer.is_some() || head.headers.contains_key("x-remote-user");
         if !has_own_proof
             && let Some(known) = peer.memo.get()
             && let Some(identity) = known.downcast_ref::<Identity>()
+            // A certificate may end while its connection is open.
+            && identity.expires.is_none_or(|end| self.edge.clock.now() < end)
         {
+            self.proven(identity, started);
             return Ok(identity.clone());
         }
         let credentials = Credentials {
@@ -276,7 +278,7 @@ impl ApiServer {
             match authenticator.authenticate(&credentials, view) {
                 Ok(Some(mut identity)) => {
                     with_group(&mut identity.user, "system:authenticated");
-                    self.metrics.authenticated(Proof::Success);
+                    self.proven(&identity, started);
                     if !has_own_proof {
                         // Another request of this connection may have been first.
                         let _ = peer.memo.set(Arc::new(identity.clone()));
@@ -286,7 +288,7 @@ impl ApiServer {
                 Ok(None) => {}
                 Err(why) => {
                     failed = true;
-                    self.metrics.authenticated(Proof::Failure);
+                    self.metrics.authenticated(Proof::Failure, started.elapsed());
                     tracing::debug!(why, "a proof of identity does not hold");
                 }
             }
@@ -295,7 +297,16 @@ impl ApiServer {
             return Err(Status::unauthorized());
         }
         let user = Arc::new(UserInfo::new("system:anonymous", &["system:unauthenticated"]));
-        Ok(Identity { user, audiences: Vec::new() })
+        Ok(Identity { user, audiences: Vec::new(), expires: None })
+    }
+
+    /// Counts a proof that holds.
+    fn proven(&self, identity: &Identity, started: Instant) {
+        self.metrics.authenticated(Proof::Success, started.elapsed());
+        if let Some(expires) = identity.expires {
+            let left = self.edge.clock.now().duration_until(expires);
+            self.metrics.expires(left.try_into().unwrap_or_default());
+        }
     }
 
     /// Whether the user may do what the request asks; `how` is put before the
@@ -355,8 +366,9 @@ impl ApiServer {
 
     /// The refusal in upstream's words, unless the action is allowed.
     pub(crate) fn allow(&self, action: &Action<'_>, view: &View) -> Result<(), Status> {
+        let started = Instant::now();
         let decision = self.authorize(action, view);
-        self.metrics.authorized(&action.user.name, decision.verdict);
+        self.metrics.authorized(&action.user.name, decision.verdict, started.elapsed());
         if decision.verdict == Verdict::Allow {
             return Ok(());
         }
@@ -579,25 +591,11 @@ fn verb(head: &Head, route: Option<&Route>) -> &'static str {
     }
 }
 
-/// The verb as metrics write it.
-fn metrics_verb(verb: &'static str, route: &Route, method: &Method) -> &'static str {
-    if !route.subresource.is_empty() && is_stream(route) && route.subresource != "log" {
-        return "CONNECT";
-    }
-    match (verb, method) {
-        ("get", _) => "GET",
-        ("list", _) => "LIST",
-        ("watch", _) => "WATCH",
-        ("create", _) => "POST",
-        ("update", _) => "PUT",
-        ("patch", _) => "PATCH",
-        ("delete", _) => "DELETE",
-        ("deletecollection", _) => "DELETECOLLECTION",
-        (_, &Method::GET) => "GET",
-        (_, &Method::POST) => "POST",
-        (_, &Method::PUT) => "PUT",
-        _ => "other",
-    }
+/// What is counted of a request beside its path.
+fn asked<'a>(head: &'a Head, verb: &'a str) -> metrics::Asked<'a> {
+    let content_type = head.headers.get(CONTENT_TYPE);
+    let is_apply = content_type.is_some_and(|media_type| media_type == APPLY);
+    metrics::Asked { method: &head.method, verb, is_apply, query: &head.query }
 }
 
 /// Requests without an end in sight.
@@ -714,12 +712,12 @@ fn patch_kind(head: &Head, target: &Target) -> Result<PatchKind, Status> {
         "application/json-patch+json" => Ok(PatchKind::Json),
         "application/merge-patch+json" => Ok(PatchKind::Merge),
         "application/strategic-merge-patch+json" if !is_custom => Ok(PatchKind::Strategic),
-        "application/apply-patch+yaml" => Ok(PatchKind::Apply { force: head.query.is_set("force") }),
+        APPLY => Ok(PatchKind::Apply { force: head.query.is_set("force") }),
         // Custom resources have no router that would refuse before.
         _ if is_custom => Err(Status::unknown_body_format(&[
             "application/json-patch+json",
             "application/merge-patch+json",
-            "application/apply-patch+yaml",
+            APPLY,
         ])),
         _ => Err(Status::unsupported_media_type()),
     }

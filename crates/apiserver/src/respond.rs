@@ -191,7 +191,11 @@ impl ApiServer {
                 let media_type = output::media_type(wanted.format, true);
                 let media_type = if wanted.format == Format::Yaml { "application/json" } else { media_type };
                 let mut response = plain(200, media_type, Bytes::new());
-                let events = output::watch(watching, wanted, self.edge.clock.clone(), self.recent.clone());
+                let (resource, version) = (&watching.resource, watching.version);
+                let version = &resource.versions[version].name;
+                let told = self.metrics.events(&resource.group, version, &resource.resource);
+                let clock = self.edge.clock.clone();
+                let events = output::watch(watching, wanted, clock, self.recent.clone(), told);
                 *response.body_mut() = Body::stream(events);
                 Ok(response)
             }

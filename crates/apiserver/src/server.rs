@@ -9,7 +9,7 @@ use edge::Edge;
 use store::SharedStore;
 
 use crate::catalogue::{Catalogue, SharedCatalogue};
-use crate::metrics::Metrics;
+use crate::metrics::{AdmissionTimings, Metrics};
 use crate::view::Derivations;
 use crate::{Action, Authenticator, Authorizer, Decision, NodeConnector, Plugin, View};
 
@@ -22,6 +22,7 @@ pub struct ApiServer {
     pub(crate) authenticators: Vec<Arc<dyn Authenticator>>,
     pub(crate) authorizers: Vec<Arc<dyn Authorizer>>,
     pub(crate) plugins: Vec<Plugin>,
+    pub(crate) timings: AdmissionTimings,
     pub(crate) connector: ArcSwap<Option<Arc<dyn NodeConnector>>>,
     pub(crate) edge: Edge,
     pub(crate) metrics: Arc<Metrics>,
@@ -198,6 +199,7 @@ impl Builder {
             derivations: Arc::default(),
             authenticators: self.authenticators,
             authorizers: self.authorizers,
+            timings: AdmissionTimings::new(self.plugins.len()),
             plugins: self.plugins,
             connector: ArcSwap::from_pointee(None),
             edge: self.edge,

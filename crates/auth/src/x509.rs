@@ -73,6 +73,6 @@ impl Authenticator for X509 {
         if known.user.name.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Identity { user: known.user, audiences: Vec::new() }))
+        Ok(Some(Identity { user: known.user, audiences: Vec::new(), expires: Some(known.not_after) }))
     }
 }

@@ -259,6 +259,12 @@ impl Observations {
         }
     }
 
+    /// What was counted elsewhere: how many lay below each bound and above the
+    /// one before, how many there were, and their sum.
+    pub fn counted(buckets: Vec<u64>, count: u64, sum: f64) -> Self {
+        Self { buckets, count, sum }
+    }
+
     /// How many there were.
     pub fn count(&self) -> u64 {
         self.count

@@ -274,6 +274,23 @@ pub enum Plugin {
     Remote(Arc<dyn RemotePlugin>),
 }
 
+impl Plugin {
+    /// Upstream's name of the plugin.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Plugin::Local(plugin) => plugin.name(),
+            Plugin::Remote(plugin) => plugin.name(),
+        }
+    }
+
+    pub(crate) fn handles(&self, admission: &Admission<'_>) -> bool {
+        match self {
+            Plugin::Local(plugin) => plugin.handles(admission),
+            Plugin::Remote(plugin) => plugin.handles(admission),
+        }
+    }
+}
+
 impl<P: AdmissionPlugin> From<P> for Plugin {
     fn from(plugin: P) -> Self {
         Plugin::Local(Arc::new(plugin))

@@ -71,6 +71,8 @@ pub struct Identity {
     pub user: Arc<UserInfo>,
     /// Audiences that the token is good for; empty where the proof has none.
     pub audiences: Vec<String>,
+    /// Until when the proof is good, where it is a certificate.
+    pub expires: Option<jiff::Timestamp>,
 }
 
 /// One way to prove an identity. They are asked in order.

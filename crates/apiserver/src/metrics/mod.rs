@@ -3,8 +3,10 @@
 //! Counting a request is a lookup by its labels, written into memory that is
 //! kept: nothing is allocated for a series that is known.
 
+mod labels;
 mod process;
 mod text;
+mod timing;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,6 +17,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serve::families::{Observations, push_escaped};
 
+pub(crate) use labels::Asked;
+use timing::Timing;
+pub(crate) use timing::{AdmissionTimings, Step};
+
 /// Upper bounds of upstream's request durations, in seconds.
 const SECONDS: [f64; 23] = [
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0,
@@ -23,19 +29,44 @@ const SECONDS: [f64; 23] = [
 /// Upper bounds of upstream's sizes of answers, in bytes.
 const BYTES: [f64; 7] = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
+/// Upper bounds of upstream's durations of proofs and rights, in seconds.
+const SHORT: [f64; 15] = [
+    0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384,
+];
+/// Upper bounds of upstream's lifetimes of certificates, in seconds.
+const LIVES: [f64; 14] = [
+    0.0,
+    1_800.0,
+    3_600.0,
+    7_200.0,
+    21_600.0,
+    43_200.0,
+    86_400.0,
+    172_800.0,
+    345_600.0,
+    604_800.0,
+    2_592_000.0,
+    7_776_000.0,
+    15_552_000.0,
+    31_104_000.0,
+];
+
 /// What is known of the requests with the same labels.
 struct Series {
     codes: BTreeMap<u16, u64>,
+    /// Those that were given up, by the code they got instead.
+    terminated: BTreeMap<u16, u64>,
     seconds: Observations,
     bytes: Observations,
-    /// Watches and streams that are open.
+    /// Watches and streams that are open, if they are of such.
     open: i64,
+    is_long: bool,
 }
 
 impl Default for Series {
     fn default() -> Self {
         let (seconds, bytes) = (Observations::new(&SECONDS), Observations::new(&BYTES));
-        Self { codes: BTreeMap::new(), seconds, bytes, open: 0 }
+        Self { codes: BTreeMap::new(), terminated: BTreeMap::new(), seconds, bytes, open: 0, is_long: false }
     }
 }
 
@@ -45,12 +76,14 @@ pub struct Metrics {
     /// By the labels as they are written.
     series: Mutex<BTreeMap<Box<str>, Series>>,
     panics: AtomicU64,
-    rejected: AtomicU64,
-    aborted: AtomicU64,
     reading: AtomicI64,
     writing: AtomicI64,
     authentications: [AtomicU64; 2],
+    authenticating: [Timing<15>; 2],
     authorizations: [AtomicU64; 3],
+    authorizing: [Timing<15>; 3],
+    certificates: Timing<14>,
+    events: Mutex<BTreeMap<(String, String, String), Arc<AtomicU64>>>,
     users: [AtomicU64; 3],
     others: Mutex<Vec<Other>>,
 }
@@ -61,13 +94,15 @@ type Other = Box<dyn Fn(&mut String) + Send + Sync>;
 /// What a request was, for its series.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted<'a> {
-    pub verb: &'a str,
+    pub verb: &'static str,
+    /// What answers: "apiserver", or "" for some paths of no resource.
+    pub component: &'static str,
     pub group: &'a str,
     pub version: &'a str,
     pub resource: &'a str,
     pub subresource: &'a str,
     pub scope: &'static str,
-    pub dry_run: bool,
+    pub dry_run: &'static str,
 }
 
 /// Whether a proof of identity holds.
@@ -132,7 +167,10 @@ impl Metrics {
     pub(crate) fn open(self: &Arc<Self>, request: &Counted<'_>) -> Open {
         let mut labels = String::new();
         request.write(&mut labels);
-        self.with(request, |series| series.open += 1);
+        self.with(request, |series| {
+            series.open += 1;
+            series.is_long = true;
+        });
         Open { metrics: self.clone(), labels: labels.into() }
     }
 
@@ -140,28 +178,38 @@ impl Metrics {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Refused because too much is under way.
-    pub(crate) fn rejected(&self) {
-        self.rejected.fetch_add(1, Ordering::Relaxed);
+    /// Given up with `code`: too much is under way, or its time is over.
+    pub(crate) fn terminated(&self, request: &Counted<'_>, code: u16) {
+        self.with(request, |series| *series.terminated.entry(code).or_default() += 1);
     }
 
-    /// Ended by its time limit.
-    pub(crate) fn aborted(&self) {
-        self.aborted.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn authenticated(&self, proof: Proof) {
+    /// A proof of identity that was looked at for so long.
+    pub(crate) fn authenticated(&self, proof: Proof, took: Duration) {
         self.authentications[proof as usize].fetch_add(1, Ordering::Relaxed);
+        self.authenticating[proof as usize].observe(&SHORT, took);
     }
 
-    /// A request of `user`, and whether it may do what it asks.
-    pub(crate) fn authorized(&self, user: &str, verdict: crate::Verdict) {
+    /// A client's certificate that is good for so long.
+    pub(crate) fn expires(&self, left: Duration) {
+        self.certificates.observe(&LIVES, left);
+    }
+
+    /// The counter of the events of watches of a kind.
+    pub(crate) fn events(&self, group: &str, version: &str, resource: &str) -> Arc<AtomicU64> {
+        let key = (group.to_owned(), version.to_owned(), resource.to_owned());
+        self.events.lock().entry(key).or_default().clone()
+    }
+
+    /// A request of `user`, and whether it may do what it asks, which took so
+    /// long to find out.
+    pub(crate) fn authorized(&self, user: &str, verdict: crate::Verdict, took: Duration) {
         let at = match verdict {
             crate::Verdict::Allow => 0,
             crate::Verdict::Deny => 1,
             crate::Verdict::NoOpinion => 2,
         };
         self.authorizations[at].fetch_add(1, Ordering::Relaxed);
+        self.authorizing[at].observe(&SHORT, took);
         self.users[text::user_class(user)].fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -169,10 +217,9 @@ impl Metrics {
 impl Counted<'_> {
     /// The labels in their order.
     fn write(&self, out: &mut String) {
-        out.push_str("component=\"apiserver\"");
-        let dry_run = if self.dry_run { "All" } else { "" };
         for (name, value) in [
-            (",dry_run=\"", dry_run),
+            ("component=\"", self.component),
+            (",dry_run=\"", self.dry_run),
             (",group=\"", self.group),
             (",resource=\"", self.resource),
             (",scope=\"", self.scope),
@@ -215,7 +262,8 @@ mod tests {
             resource: "deployments",
             subresource: "",
             scope: "namespace",
-            dry_run: false,
+            component: "apiserver",
+            dry_run: "",
         };
         metrics.count(&request, 200, Some(Duration::from_millis(30)));
         metrics.count(&request, 200, Some(Duration::from_millis(300)));
@@ -241,6 +289,6 @@ mod tests {
         drop(open);
         metrics.publish(|out| out.push_str("workqueue_depth{name=\"job\"} 0\n"));
         assert!(metrics.write(&[]).ends_with("\nworkqueue_depth{name=\"job\"} 0\n"));
-        assert!(!metrics.write(&[]).contains("apiserver_longrunning_requests{"));
+        assert!(metrics.write(&[]).contains(&format!("apiserver_longrunning_requests{{{brief}}} 0\n")));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use api::facts;
 use serve::families::{head, line};
 
-use super::{BYTES, Metrics, SECONDS, process};
+use super::{BYTES, LIVES, Metrics, SECONDS, SHORT, process};
 
 /// One family of counters or gauges that differ by one label.
 fn labelled<'a>(
@@ -38,6 +38,10 @@ pub(super) fn user_class(name: &str) -> usize {
         _ => 2,
     }
 }
+
+/// How proofs of identity end, and questions for rights.
+const PROOFS: [&str; 2] = ["success", "failure"];
+const VERDICTS: [&str; 3] = ["allowed", "denied", "no-opinion"];
 
 const USERS: [&str; 3] = ["admin", "email_id", "other"];
 
@@ -92,11 +96,28 @@ impl Metrics {
         // What follows does not tell dry runs apart.
         let mut merged: BTreeMap<String, super::Series> = BTreeMap::new();
         for (labels, series) in &*all {
-            let labels = labels.replacen("dry_run=\"\",", "", 1).replacen("dry_run=\"All\",", "", 1);
+            let (before, after) = labels.split_once("dry_run=\"").unwrap_or_default();
+            let (dry_run, after) = after.split_once("\",").unwrap_or_default();
+            let labels = format!("{before}{after}");
             let into = merged.entry(labels).or_default();
-            into.seconds.add(&series.seconds);
+            series
+                .terminated
+                .iter()
+                .for_each(|(code, count)| *into.terminated.entry(*code).or_default() += count);
+            into.is_long |= series.is_long;
+            // Dry runs are no service.
+            if dry_run.is_empty() {
+                into.seconds.add(&series.seconds);
+            }
             into.bytes.add(&series.bytes);
             into.open += series.open;
+        }
+        let name = "apiserver_request_terminations_total";
+        head(out, name, "counter", "[ALPHA] Number of requests which apiserver terminated in self-defense.");
+        for (labels, series) in &merged {
+            for (code, count) in &series.terminated {
+                line(out, format_args!("{name}{{code=\"{code}\",{labels}}} {count}"));
+            }
         }
         drop(all);
         let name = "apiserver_request_sli_duration_seconds";
@@ -126,7 +147,7 @@ impl Metrics {
             "gauge",
             "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.",
         );
-        for (labels, series) in merged.iter().filter(|(_, series)| series.open > 0) {
+        for (labels, series) in merged.iter().filter(|(_, series)| series.is_long) {
             line(out, format_args!("{name}{{{labels}}} {}", series.open));
         }
     }
@@ -148,7 +169,7 @@ impl Metrics {
             out,
             ("authentication_attempts", "counter", "[ALPHA] Counter of authenticated attempts."),
             "result",
-            ["success", "failure"].into_iter().zip(self.authentications.iter().map(count)),
+            PROOFS.into_iter().zip(self.authentications.iter().map(count)),
         );
         labelled(
             out,
@@ -158,7 +179,7 @@ impl Metrics {
                 "[ALPHA] Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
             ),
             "result",
-            ["allowed", "denied", "no-opinion"].into_iter().zip(self.authorizations.iter().map(count)),
+            VERDICTS.into_iter().zip(self.authorizations.iter().map(count)),
         );
         labelled(
             out,
@@ -170,20 +191,41 @@ impl Metrics {
             "username",
             USERS.into_iter().zip(self.users.iter().map(count)),
         );
-        let aborts = (
-            "apiserver_request_aborts_total",
-            "counter",
-            "[ALPHA] Number of requests which apiserver aborted possibly due to a timeout, for each group, version, verb, resource, subresource and scope",
-        );
-        write_single(out, aborts, count(&self.aborted));
-        let terminations = (
-            "apiserver_request_terminations_total",
-            "counter",
-            "[ALPHA] Number of requests which apiserver terminated in self-defense.",
-        );
-        write_single(out, terminations, count(&self.rejected));
+        self.write_timings(out);
         let panics = ("corten_request_panics_total", "counter", "Requests that ended in a panic.");
         write_single(out, panics, count(&self.panics));
+    }
+}
+
+impl Metrics {
+    fn write_timings(&self, out: &mut String) {
+        let name = "authentication_duration_seconds";
+        let help = "[ALPHA] Authentication duration in seconds broken out by result.";
+        head(out, name, "histogram", help);
+        for (result, timing) in PROOFS.iter().zip(&self.authenticating) {
+            timing.write(name, &format!("result=\"{result}\""), &SHORT, out);
+        }
+        let name = "authorization_duration_seconds";
+        let help = "[ALPHA] Authorization duration in seconds broken out by result.";
+        head(out, name, "histogram", help);
+        for (result, timing) in VERDICTS.iter().zip(&self.authorizing) {
+            timing.write(name, &format!("result=\"{result}\""), &SHORT, out);
+        }
+        let name = "apiserver_client_certificate_expiration_seconds";
+        let help = "[ALPHA] Distribution of the remaining lifetime on the certificate used to authenticate a request.";
+        head(out, name, "histogram", help);
+        self.certificates.write(name, "", &LIVES, out);
+        let name = "apiserver_watch_events_total";
+        head(out, name, "counter", "[BETA] Number of events sent in watch clients");
+        for ((group, version, resource), count) in &*self.events.lock() {
+            let count = count.load(Ordering::Relaxed);
+            line(
+                out,
+                format_args!(
+                    "{name}{{group=\"{group}\",resource=\"{resource}\",version=\"{version}\"}} {count}"
+                ),
+            );
+        }
     }
 }
 

@@ -107,7 +107,7 @@ impl ServiceAccountTokens {
                 (legacy::user_of(claims), audiences)
             }
         };
-        Ok(Some(Identity { user: Arc::new(user), audiences }))
+        Ok(Some(Identity { user: Arc::new(user), audiences, expires: None }))
     }
 }
 
