@@ -83,7 +83,7 @@ impl ApiServer {
                 respond::status(&Status::method_not_allowed(), Wanted::JSON)
             }
             ["metrics"] => {
-                let mut text = self.metrics.write(&self.stored_objects());
+                let mut text = self.metrics.write(&self.stored_objects(), self.store.size());
                 self.timings.write(self.plugins.iter().map(Plugin::name), &mut text);
                 self.counted(text)
             }

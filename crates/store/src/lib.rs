@@ -119,6 +119,11 @@ pub trait Store: Send + Sync + 'static {
     /// nothing; for readiness checks.
     fn writable(&self) -> Result<(), Error>;
 
+    /// The bytes that it takes on disk; None where it has none.
+    fn size(&self) -> Option<u64> {
+        None
+    }
+
     /// Ends watches with [`Error::Closed`], later ones too: the first step of an
     /// orderly stop, in which nobody waits for those who wait for changes.
     fn end_watches(&self);

@@ -270,7 +270,7 @@ mod tests {
         metrics.count(&request, 404, None);
         metrics.sent(&request, 2000);
         let open = metrics.open(&request);
-        let text = metrics.write(&[("apps".to_owned(), "deployments".to_owned(), 3)]);
+        let text = metrics.write(&[("apps".to_owned(), "deployments".to_owned(), 3)], Some(4096));
         let labels = "component=\"apiserver\",dry_run=\"\",group=\"apps\",resource=\"deployments\",scope=\"namespace\",\
                       subresource=\"\",verb=\"LIST\",version=\"v1\"";
         let brief = labels.replace("dry_run=\"\",", "");
@@ -283,12 +283,13 @@ mod tests {
             format!("apiserver_response_sizes_bucket{{{brief},le=\"10000\"}} 1"),
             format!("apiserver_longrunning_requests{{{brief}}} 1"),
             "apiserver_resource_objects{group=\"apps\",resource=\"deployments\"} 3".to_owned(),
+            "apiserver_storage_size_bytes{storage_cluster_id=\"sqlite\"} 4096".to_owned(),
         ] {
             assert!(text.lines().any(|have| have == line), "{line}\n{text}");
         }
         drop(open);
         metrics.publish(|out| out.push_str("workqueue_depth{name=\"job\"} 0\n"));
-        assert!(metrics.write(&[]).ends_with("\nworkqueue_depth{name=\"job\"} 0\n"));
-        assert!(metrics.write(&[]).contains(&format!("apiserver_longrunning_requests{{{brief}}} 0\n")));
+        assert!(metrics.write(&[], None).ends_with("\nworkqueue_depth{name=\"job\"} 0\n"));
+        assert!(metrics.write(&[], None).contains(&format!("apiserver_longrunning_requests{{{brief}}} 0\n")));
     }
 }

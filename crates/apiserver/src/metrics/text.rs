@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use api::facts;
-use serve::families::{head, line};
+use serve::families::{Float, head, line};
 
 use super::{BYTES, LIVES, Metrics, SECONDS, SHORT, process};
 
@@ -46,8 +46,9 @@ const VERDICTS: [&str; 3] = ["allowed", "denied", "no-opinion"];
 const USERS: [&str; 3] = ["admin", "email_id", "other"];
 
 impl Metrics {
-    /// Everything; `objects` are group, resource and count of what is stored.
-    pub(crate) fn write(&self, objects: &[(String, String, usize)]) -> String {
+    /// Everything; `objects` are group, resource and count of what is stored,
+    /// which takes `size` bytes on disk.
+    pub(crate) fn write(&self, objects: &[(String, String, usize)], size: Option<u64>) -> String {
         let mut out = String::with_capacity(64 * 1024);
         self.write_requests(&mut out);
         self.write_server(&mut out);
@@ -60,6 +61,12 @@ impl Metrics {
         );
         for (group, resource, count) in objects {
             line(&mut out, format_args!("{name}{{group=\"{group}\",resource=\"{resource}\"}} {count}"));
+        }
+        if let Some(size) = size {
+            let name = "apiserver_storage_size_bytes";
+            let help = "[STABLE] Size of the storage database file physically allocated in bytes.";
+            head(&mut out, name, "gauge", help);
+            line(&mut out, format_args!("{name}{{storage_cluster_id=\"sqlite\"}} {}", Float(size as f64)));
         }
         write_build(&mut out);
         process::write(&mut out);

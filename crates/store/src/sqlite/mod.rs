@@ -58,6 +58,7 @@ pub struct Sqlite {
     proposals: Mutex<Sender<Message>>,
     reader: Arc<Reader>,
     refusing: Arc<RwLock<Option<Error>>>,
+    path: PathBuf,
     tasks: Tasks,
     expiry: Task<()>,
     #[cfg(test)]
@@ -99,6 +100,7 @@ impl Sqlite {
         let Loaded { root, floor, replaced } = load(&connection, &codec)?;
         let hub = Arc::new(Hub::new(root, Some(floor), limits.clone()));
         let reader = Arc::new(Reader::new(codec.clone()));
+        let path = place.path.clone();
         let refusing = Arc::new(RwLock::new(None));
         let (proposals, messages) = channel();
         let writer = Writer {
@@ -128,6 +130,7 @@ impl Sqlite {
             proposals: Mutex::new(proposals),
             reader,
             refusing,
+            path,
             tasks: edge.tasks.clone(),
             #[cfg(test)]
             codec,
@@ -196,6 +199,10 @@ impl Store for Sqlite {
             None if self.hub.is_closed() => Err(Error::Closed),
             None => Ok(()),
         }
+    }
+
+    fn size(&self) -> Option<u64> {
+        std::fs::metadata(&self.path).ok().map(|data| data.len())
     }
 
     fn end_watches(&self) {
