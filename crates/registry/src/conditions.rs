@@ -59,7 +59,7 @@ pub fn validate(path: &Path<'_>, conditions: &Value, errors: &mut Errors) {
         let here = path.index(at);
         let kind = condition["type"].text();
         if types.contains(&kind) {
-            errors.duplicate(&here.child("type"), kind);
+            errors.duplicate(&here, kind);
         }
         types.push(kind);
         one(&here, condition, errors);
@@ -68,19 +68,25 @@ pub fn validate(path: &Path<'_>, conditions: &Value, errors: &mut Errors) {
 
 fn one(path: &Path<'_>, condition: &Value, errors: &mut Errors) {
     let kind = condition["type"].text();
-    errors.check(&path.child("type"), kind, label_key(kind));
-    errors.one_of(&path.child("status"), condition["status"].text(), &["False", "True", "Unknown"]);
+    match kind {
+        "" => errors.required(&path.child("type"), "is required"),
+        kind => errors.check(&path.child("type"), kind, label_key(kind)),
+    }
+    match condition["status"].text() {
+        "" => errors.required(&path.child("status"), ""),
+        status => errors.one_of(&path.child("status"), status, &["False", "True", "Unknown"]),
+    }
     let generation = condition["observedGeneration"].as_i64();
     if let Some(generation) = generation.filter(|generation| *generation < 0) {
         let why = "must be greater than or equal to zero";
         errors.invalid(&path.child("observedGeneration"), generation, why);
     }
     if condition["lastTransitionTime"].is_null() {
-        errors.required(&path.child("lastTransitionTime"), "must be set");
+        errors.required(&path.child("lastTransitionTime"), "");
     }
     let (reason, place) = (condition["reason"].text(), path.child("reason"));
     if reason.is_empty() {
-        errors.required(&place, "must be set");
+        errors.required(&place, "");
     } else {
         if !is_reason(reason) {
             errors.invalid(
@@ -142,14 +148,19 @@ mod tests {
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(told(vec![whole.clone()].into()).len(), 0);
-        assert_eq!(
-            told(vec![whole.clone(), whole.clone()].into()),
-            ["c[1].type: Duplicate value: \"Ready\""]
-        );
+        assert_eq!(told(vec![whole.clone(), whole.clone()].into()), ["c[1]: Duplicate value: \"Ready\""]);
         let mut odd = whole;
         odd.set("reason", "not one");
         odd.set("status", "Maybe");
         assert_eq!(told(value!([odd])).len(), 2);
-        assert_eq!(told(value!([{"type": "Ready", "status": "True"}])).len(), 2);
+        assert_eq!(
+            told(value!([{}])),
+            [
+                "c[0].type: Required value: is required",
+                "c[0].status: Required value",
+                "c[0].lastTransitionTime: Required value",
+                "c[0].reason: Required value"
+            ]
+        );
     }
 }

@@ -279,7 +279,10 @@ fn write_string(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            '\0'..='\x1f' => _ = write!(out, "\\u{:04x}", u32::from(letter)),
+            // As Go does, lest it be read as HTML.
+            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                _ = write!(out, "\\u{:04x}", u32::from(letter))
+            }
             _ => out.push(letter),
         }
     }
@@ -319,6 +322,7 @@ mod tests {
             ("v:\"a\\u0062\"", Some("v:\"ab\"")),
             ("i:007", Some("i:7")),
             ("k:[1]", None),
+            ("k:{\"a\":\"<&>\"}", Some("k:{\"a\":\"\\u003c\\u0026\\u003e\"}")),
             ("x:y", None),
             ("é", None),
             ("", None),

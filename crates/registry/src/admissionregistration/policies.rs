@@ -6,6 +6,7 @@ use std::sync::Arc;
 use admission::policies::Environments;
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
+use apimachinery::jsonpath::JsonPath;
 use apimachinery::{meta, validation};
 use apiserver::{Context, Strategy, Version};
 use cel::{ObjectType, Type};
@@ -67,6 +68,10 @@ impl Strategy for Policy {
         crate::changes::keep_metadata(object, old);
     }
 
+    fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
+        status(&object["status"])
+    }
+
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         let mut errors = policy(object);
         super::not_reserved(object, &mut errors);
@@ -119,6 +124,26 @@ impl Strategy for Binding {
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::cluster::policy_binding(object, now)
     }
+}
+
+/// What was found when the expressions' types were checked, and conditions.
+fn status(status: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let path = Path::Root.child("status");
+    let checked = path.child("typeChecking");
+    let list = checked.child("expressionWarnings");
+    for (at, warning) in status["typeChecking"]["expressionWarnings"].items().iter().enumerate() {
+        let here = list.index(at);
+        required(&here.child("warning"), &warning["warning"], &mut errors);
+        let (field, reference) = (here.child("fieldRef"), warning["fieldRef"].text().trim());
+        if reference.is_empty() {
+            errors.required(&field, "");
+        } else if JsonPath::parse(reference).is_none() {
+            errors.invalid(&field, reference, "invalid JSONPath");
+        }
+    }
+    crate::conditions::validate(&path.child("conditions"), &status["conditions"], &mut errors);
+    errors
 }
 
 fn policy(object: &Value) -> Errors {
