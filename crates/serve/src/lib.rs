@@ -9,6 +9,7 @@ mod certificate;
 pub mod families;
 mod gathered;
 mod limits;
+mod lingering;
 mod listener;
 mod unverified;
 

@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::Limits;
 use crate::gathered::Gathered;
+use crate::lingering::Lingering;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -150,6 +151,7 @@ impl<H: Handler> Acceptor<H> {
         self.edge.tasks.spawn(async move {
             let _permit = permit;
             let _ = stream.set_nodelay(true);
+            let (stream, left) = Lingering::new(stream);
             let stream = match timeout(limits.handshake, tls.accept(stream)).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake error"),
@@ -158,7 +160,11 @@ impl<H: Handler> Acceptor<H> {
             let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let certificates =
                 certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
-            converse(stream, Peer::new(address, certificates), limits, handler, stop, executor).await;
+            let peer = Peer::new(address, certificates);
+            converse(stream, peer, limits, handler, stop.clone(), executor).await;
+            if !*stop.borrow() {
+                left.close().await;
+            }
         });
     }
 }
@@ -171,7 +177,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 /// Serves one connection to its end.
 async fn converse<H: Handler>(
-    stream: tokio_rustls::server::TlsStream<TcpStream>,
+    stream: tokio_rustls::server::TlsStream<Lingering>,
     peer: Peer,
     limits: Limits,
     handler: Arc<H>,

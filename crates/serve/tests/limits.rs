@@ -206,3 +206,20 @@ async fn streams_that_are_reset_at_once_stay_few() {
     assert_eq!(tested.handler.at_work.load(Ordering::Relaxed), 0, "nothing stays behind");
     assert!(tested.serves().await);
 }
+
+/// The handler never looks at the body, and the client not at the answer until
+/// all is sent: most clients give up where they cannot send.
+#[tokio::test]
+async fn an_answer_survives_a_body_that_nobody_reads() {
+    let tested = Tested::start(Limits::default());
+    let mut stream = tested.connect(b"http/1.1").await.expect("a connection");
+    let half = vec![b'x'; 1 << 20];
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", 2 * half.len());
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    timeout(PATIENCE, stream.write_all(&half)).await.expect("in time").expect("taken");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    timeout(PATIENCE, stream.write_all(&half)).await.expect("in time").expect("taken");
+    let mut answer = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("in time");
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", answer.escape_ascii());
+}
