@@ -112,6 +112,9 @@ impl Problem {
             return format!("ERROR: <input>:-1:0: {}", self.message);
         }
         let mut shown = format!("ERROR: <input>:{}:{}: {}", self.line, self.column, self.message);
+        if self.column == 0 {
+            return shown;
+        }
         if let Some(line) = source.split('\n').nth(self.line.saturating_sub(1)) {
             let line = line.replace('\t', " ");
             let dots: String = line
@@ -154,7 +157,8 @@ pub(crate) fn parse(source: &str, binds: bool) -> Result<Expr, Vec<Problem>> {
         }
         let of = |error: cel_parser::parser::ParseError| Problem {
             line: usize::try_from(error.pos.0).unwrap_or(0),
-            column: error.pos.1.max(1) as usize,
+            // There is no first column in nothing.
+            column: if source.is_empty() { 0 } else { error.pos.1.max(1) as usize },
             message: error.msg,
         };
         let (incomplete, told): (Vec<_>, Vec<_>) =

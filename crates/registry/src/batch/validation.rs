@@ -47,10 +47,10 @@ fn generated_selector(object: &Value, path: &Path<'_>, labels: &Path<'_>, errors
     let name = object["metadata"]["name"].text();
     let own = &object["spec"]["template"]["metadata"]["labels"];
     for (label, expected) in [
-        ("batch.kubernetes.io/controller-uid", uid),
         ("controller-uid", uid),
-        ("batch.kubernetes.io/job-name", name),
         ("job-name", name),
+        ("batch.kubernetes.io/controller-uid", uid),
+        ("batch.kubernetes.io/job-name", name),
     ] {
         match own[label].as_str() {
             None => errors.required(&labels.key(label), &format!("must be '{expected}'")),
@@ -382,17 +382,22 @@ fn success_rule(rule: &Value, completions: i64, path: &Path<'_>, errors: &mut Er
     }
 }
 
+/// The number of an indexed Job follows its parallelism, that of others stays.
+fn completions(new: &Value, before: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let (wanted, field) = (&new["completions"], path.child("completions"));
+    if new["completionMode"].text() != "Indexed" {
+        errors.immutable(&field, wanted, &before["completions"]);
+    } else if *wanted != before["completions"] && !wanted.is_null() && *wanted != new["parallelism"] {
+        let why = format!("can only be modified in tandem with {}", path.child("parallelism"));
+        errors.invalid(&field, wanted.clone(), &why);
+    }
+}
+
 /// What may change in a Job, after its validation.
 pub fn job_update(object: &Value, old: &Value, errors: &mut Errors) {
     let path = Path::Root.child("spec");
     let (new, before) = (&object["spec"], &old["spec"]);
-    // The number of an indexed job may follow its parallelism.
-    let elastic = new["completionMode"].text() == "Indexed"
-        && new["completions"] == new["parallelism"]
-        && before["completions"] == before["parallelism"];
-    if !elastic {
-        errors.immutable(&path.child("completions"), &new["completions"], &before["completions"]);
-    }
+    completions(new, before, &path, errors);
     errors.immutable(&path.child("selector"), &new["selector"], &before["selector"]);
     template_update(new, old, &path, errors);
     errors.immutable(&path.child("completionMode"), &new["completionMode"], &before["completionMode"]);

@@ -38,8 +38,13 @@ impl Strategy for RuntimeClass {
         }
         // The generated rules stop at the change, so that the written one tells of the form.
         let (handler, place) = (object["handler"].text(), Path::Root.child("handler"));
-        errors.check(&place, handler, dns1123_label(handler));
+        if !handler.is_empty() {
+            errors.check(&place, handler, dns1123_label(handler));
+        }
         errors.invalid(&place, Value::Null, "field is immutable");
+        if handler.is_empty() {
+            errors.required(&place, "");
+        }
         errors
     }
 

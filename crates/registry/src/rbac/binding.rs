@@ -35,16 +35,16 @@ impl Strategy for Binding {
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
-        let mut errors = written(object, context.definition.is_namespaced());
+        let mut errors = written(object, context.definition.is_namespaced(), false);
         errors.append(declared(object, None));
         errors
     }
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = written(object, context.definition.is_namespaced());
-        errors.append(declared(object, Some(old)));
         let reference = &object["roleRef"];
-        if *reference != old["roleRef"] {
+        let changed = *reference != old["roleRef"];
+        let mut errors = written(object, context.definition.is_namespaced(), changed);
+        if changed {
             // Go's field names, since upstream writes the internal type.
             let told = value!({
                 "APIGroup": reference["apiGroup"].text(),
@@ -53,6 +53,7 @@ impl Strategy for Binding {
             });
             errors.invalid(&Path::Root.child("roleRef"), told, "field is immutable");
         }
+        errors.append(declared(object, Some(old)));
         errors
     }
 
@@ -61,14 +62,17 @@ impl Strategy for Binding {
     }
 }
 
-/// The written rules.
-fn written(object: &Value, namespaced: bool) -> Errors {
+/// The written rules; `asks_role` where no generated one asks for a role's name.
+fn written(object: &Value, namespaced: bool, asks_role: bool) -> Errors {
     let mut errors = Errors::new();
     let (reference, path) = (&object["roleRef"], Path::Root.child("roleRef"));
     errors.one_of_texts(&path.child("apiGroup"), reference["apiGroup"].text(), &[auth::rbac::GROUP]);
     let kinds: &[&str] = if namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
     errors.one_of_texts(&path.child("kind"), reference["kind"].text(), kinds);
     let name = reference["name"].text();
+    if asks_role && name.is_empty() {
+        errors.required(&path.child("name"), "");
+    }
     errors.check(&path.child("name"), name, path_segment_name(name));
     let subjects = Path::Root.child("subjects");
     for (at, each) in object["subjects"].items().iter().enumerate() {
@@ -87,7 +91,8 @@ fn declared(object: &Value, old: Option<&Value>) -> Errors {
             required(&subjects.index(at).child("name"), &each["name"], &mut errors);
         }
     }
-    if changed("roleRef") {
+    // They stop at a change, which is none of theirs.
+    if old.is_none() {
         required(&Path::Root.child("roleRef").child("name"), &object["roleRef"]["name"], &mut errors);
     }
     errors
@@ -123,7 +128,7 @@ mod tests {
             "roleRef": {"apiGroup": auth::rbac::GROUP, "kind": "ClusterRole"}
         });
         let told = |old: Option<&Value>| {
-            let mut errors = written(&binding, true);
+            let mut errors = written(&binding, true, false);
             errors.append(declared(&binding, old));
             errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>()
         };

@@ -31,22 +31,23 @@ impl Strategy for VolumeAttachment {
 
     fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
         let mut errors = validate(object);
-        let (spec, path) = (&object["spec"], Path::Root.child("spec"));
-        if let Some(volume) = spec["source"]["persistentVolumeName"].as_str() {
-            let place = path.child("source.persistentVolumeName");
-            errors.check(&place, volume, dns1123_subdomain(volume));
-        }
+        let path = Path::Root.child("spec");
+        volume_name(object, &path, &mut errors);
         // A generated rule, whose errors come last.
-        names::declared_driver(&path.child("attacher"), spec["attacher"].text(), &mut errors);
+        names::declared_driver(&path.child("attacher"), object["spec"]["attacher"].text(), &mut errors);
         errors
     }
 
-    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let changed = object["spec"] != old["spec"];
-        let mut errors = if changed { self.validate_create(context, object) } else { validate(object) };
-        if changed {
-            errors.invalid(&Path::Root.child("spec"), Value::Null, "field is immutable");
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        if object["spec"] == old["spec"] {
+            return validate(object);
         }
+        // The generated rules stop at the change, so that the written one tells of the form.
+        let (mut errors, path) = (Errors::new(), Path::Root.child("spec"));
+        names::driver(&path.child("attacher"), object["spec"]["attacher"].text(), &mut errors);
+        errors.append(validate(object));
+        volume_name(object, &path, &mut errors);
+        errors.invalid(&path, Value::Null, "field is immutable");
         errors
     }
 
@@ -60,6 +61,12 @@ impl Strategy for VolumeAttachment {
 
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::storage::attachment(object, now)
+    }
+}
+
+fn volume_name(object: &Value, path: &Path<'_>, errors: &mut Errors) {
+    if let Some(volume) = object["spec"]["source"]["persistentVolumeName"].as_str() {
+        errors.check(&path.child("source.persistentVolumeName"), volume, dns1123_subdomain(volume));
     }
 }
 

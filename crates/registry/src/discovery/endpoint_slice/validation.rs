@@ -20,8 +20,8 @@ const MOST_HINTS: usize = 8;
 
 pub(super) fn validate(object: &Value, old: Option<&Value>) -> Errors {
     let mut errors = Errors::new();
-    endpoints(object, &Path::Root.child("endpoints"), &mut errors);
     ports(&object["ports"], &Path::Root.child("ports"), &mut errors);
+    endpoints(object, &Path::Root.child("endpoints"), &mut errors);
     declared(object, old, &mut errors);
     errors
 }
