@@ -1,7 +1,7 @@
 //! create: POST to a collection, and the first half of a PUT that creates.
 
 use apimachinery::field::Errors;
-use apimachinery::{Status, Value, meta, name};
+use apimachinery::{Status, Value, json, meta, name};
 
 use super::commit::{CommitError, Draft, Published, Was};
 use super::update::{Made, parse_revision};
@@ -155,12 +155,13 @@ impl ApiServer {
             if attempt.view.snapshot().get(&key).is_some() {
                 return Err(CommitError::Moved);
             }
-            return Ok(Published {
-                resource: resource.clone(),
-                bytes: draft.bytes,
-                splice: draft.splice,
-                revision: sent,
-            });
+            let Draft { bytes, splice, .. } = draft;
+            let (bytes, revision) = match meta::resource_version(object) {
+                text if text.is_empty() || text == sent.to_string() && sent != 0 => (bytes, sent),
+                // It is told as it came.
+                _ => (json::to_string(object).into(), 0),
+            };
+            return Ok(Published { resource: resource.clone(), bytes, splice, revision });
         }
         let ttl = resource.strategy.time_to_live(object);
         self.put(resource, key, Was::Absent, draft, ttl, notes.companions).await
