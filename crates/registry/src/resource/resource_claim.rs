@@ -120,16 +120,19 @@ impl Strategy for ResourceClaimTemplate {
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
         let requests = object["spec"]["spec"]["devices"]["requests"].items();
         let mut errors = admin_access(context, requests, REQUESTS);
-        errors.append(template(object));
+        written_template(object, &mut errors);
+        declared_template(object, &mut errors);
         errors
     }
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        let mut errors = template(object);
+        let mut errors = Errors::new();
+        written_template(object, &mut errors);
         if object["spec"] != old["spec"] {
             let told = internal::of("ResourceClaimTemplateSpec", &object["spec"]);
             errors.invalid(&Path::Root.child("spec"), told, "field is immutable");
         }
+        declared_template(object, &mut errors);
         errors
     }
 
@@ -163,13 +166,16 @@ fn drop_deallocated(status: &mut Value, old: &Value) {
     }
 }
 
-fn template(object: &Value) -> Errors {
-    let mut errors = Errors::new();
+/// The written rules.
+fn written_template(object: &Value, errors: &mut Errors) {
     let (spec, path) = (&object["spec"], Path::Root.child("spec"));
-    template_metadata(&path.child("metadata"), &spec["metadata"], &mut errors);
-    claim(&spec["spec"], &path.child("spec"), &mut errors);
-    declared::claim(&spec["spec"], &path.child("spec"), &mut errors);
-    errors
+    template_metadata(&path.child("metadata"), &spec["metadata"], errors);
+    claim(&spec["spec"], &path.child("spec"), errors);
+}
+
+/// The generated ones, whose errors come last.
+fn declared_template(object: &Value, errors: &mut Errors) {
+    declared::claim(&object["spec"]["spec"], &Path::Root.child("spec").child("spec"), errors);
 }
 
 /// Devices that are in use are for namespaces of administrators: `list`, at

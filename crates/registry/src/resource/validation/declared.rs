@@ -245,13 +245,18 @@ fn one_member(attribute: &Value, path: &Path<'_>, errors: &mut Errors) {
 }
 
 /// A set of counters: its name, and at least one counter with a name.
-fn counters(set: &Value, field: &'static str, path: &Path<'_>, errors: &mut Errors) {
+/// The name of a set of counters, in `field`.
+pub(super) fn set_name(set: &Value, field: &'static str, path: &Path<'_>, errors: &mut Errors) {
     let (name, place) = (set[field].text(), path.child(field));
     if name.is_empty() {
         errors.required(&place, "");
     } else {
         errors.check(&place, name, dns1123_label(name));
     }
+}
+
+fn counters(set: &Value, field: &'static str, path: &Path<'_>, errors: &mut Errors) {
+    set_name(set, field, path, errors);
     let place = path.child("counters");
     if set["counters"].members().next().is_none() {
         errors.required(&place, "");

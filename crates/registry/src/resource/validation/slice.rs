@@ -164,7 +164,10 @@ fn device(device: &Value, old: Option<&Value>, per_device: bool, path: &Path<'_>
         }
     }
     let consumed = path.child("consumesCounters");
-    each(&device["consumesCounters"], 2, &consumed, errors, counters);
+    each(&device["consumesCounters"], 2, &consumed, errors, |set, path, errors| {
+        declared::set_name(set, "counterSet", path, errors);
+        counters(set, path, errors);
+    });
     device_nodes(device, per_device, path, errors);
     binding(device, path, errors);
 }
