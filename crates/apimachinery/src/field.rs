@@ -3,6 +3,7 @@
 //!
 //! Words and types only: what is valid is decided elsewhere.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::Value;
@@ -46,7 +47,7 @@ impl fmt::Display for Path<'_> {
 }
 
 /// What is wrong with a field (field.ErrorType).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     NotFound,
     Required,
@@ -93,7 +94,7 @@ impl Kind {
 }
 
 /// One thing wrong with one field.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
     pub kind: Kind,
     pub field: String,
@@ -113,10 +114,15 @@ impl fmt::Display for Error {
     }
 }
 
+/// So many bytes of errors are told at most: a value may stand in every one.
+const MOST_BYTES: usize = 8 << 20;
+
 /// The errors found in an object, in the order of finding.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Errors {
     errors: Vec<Error>,
+    /// Of their texts.
+    bytes: usize,
     /// What was found and let be.
     warnings: Vec<String>,
 }
@@ -138,11 +144,20 @@ impl Errors {
         self.errors.iter()
     }
 
+    /// Whether there is so much to tell that no more is heard.
+    pub fn is_full(&self) -> bool {
+        self.bytes > MOST_BYTES
+    }
+
     pub fn push(&mut self, error: Error) {
-        self.errors.push(error);
+        if !self.is_full() {
+            self.bytes += error.field.len() + error.body.len();
+            self.errors.push(error);
+        }
     }
 
     pub fn append(&mut self, mut other: Errors) {
+        self.bytes += other.bytes;
         self.errors.append(&mut other.errors);
         self.warnings.append(&mut other.warnings);
     }
@@ -160,13 +175,10 @@ impl Errors {
     /// Without those that repeat another word for word (`ErrorList.ToAggregate`).
     #[must_use]
     pub fn distinct(self) -> Self {
-        let mut errors: Vec<Error> = Vec::with_capacity(self.errors.len());
-        for error in self.errors {
-            if !errors.contains(&error) {
-                errors.push(error);
-            }
-        }
-        Self { errors, warnings: self.warnings }
+        let mut told = HashSet::with_capacity(self.errors.len());
+        let Self { mut errors, bytes, warnings } = self;
+        errors.retain(|error| told.insert(error.clone()));
+        Self { errors, bytes, warnings }
     }
 
     fn add(&mut self, kind: Kind, path: &Path<'_>, value: Option<Told>, detail: &str) {
@@ -184,6 +196,9 @@ impl Errors {
 
     /// `Invalid value: "x": detail`.
     pub fn invalid(&mut self, path: &Path<'_>, value: impl Into<Told>, detail: &str) {
+        if self.is_full() {
+            return;
+        }
         self.add(Kind::Invalid, path, Some(value.into()), detail);
     }
 

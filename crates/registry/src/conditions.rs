@@ -1,6 +1,8 @@
 //! Conditions in the status of objects: found, set, and checked by the rules
 //! of meta/v1, as the newer kinds have them.
 
+use std::collections::HashSet;
+
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::label_key;
 use apimachinery::{Value, time};
@@ -54,14 +56,14 @@ pub fn set(object: &mut Value, told: Told<'_>, now: Timestamp) {
 
 /// Every condition whole, one of a type.
 pub fn validate(path: &Path<'_>, conditions: &Value, errors: &mut Errors) {
-    let mut types: Vec<&str> = Vec::new();
+    let mut types: HashSet<&str> = HashSet::new();
     for (at, condition) in conditions.items().iter().enumerate() {
         let here = path.index(at);
         let kind = condition["type"].text();
         if types.contains(&kind) {
             errors.duplicate(&here, kind);
         }
-        types.push(kind);
+        types.insert(kind);
         one(&here, condition, errors);
     }
 }
@@ -117,14 +119,14 @@ fn is_reason(text: &str) -> bool {
 
 /// The types of older conditions: there, and one of each (flow control).
 pub fn types(path: &Path<'_>, conditions: &Value, errors: &mut Errors) {
-    let mut types: Vec<&str> = Vec::new();
+    let mut types: HashSet<&str> = HashSet::new();
     for (at, condition) in conditions.items().iter().enumerate() {
         let here = path.index(at);
         let kind = condition["type"].text();
         if types.contains(&kind) {
             errors.duplicate(&here.child("type"), kind);
         }
-        types.push(kind);
+        types.insert(kind);
         if kind.is_empty() {
             errors.required(&here.child("type"), "");
         }

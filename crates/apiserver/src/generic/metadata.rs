@@ -1,5 +1,7 @@
 //! What the engine does to metadata and defaults of every kind.
 
+use std::collections::HashMap;
+
 use api::facts;
 use apimachinery::field::{Errors, Path};
 use apimachinery::status::GroupKind;
@@ -85,11 +87,15 @@ pub(crate) fn deduplicate_owners(object: &mut Value, after_mutation: bool, warni
         return;
     }
     let mut kept: Vec<&Value> = Vec::with_capacity(owners.items().len());
+    let mut by_uid: HashMap<&str, Vec<&Value>> = HashMap::new();
     let mut repeated = Vec::new();
     for owner in owners.items() {
-        if kept.contains(&owner) {
-            repeated.push(owner["uid"].text().to_owned());
+        let uid = owner["uid"].text();
+        let same = by_uid.entry(uid).or_default();
+        if same.contains(&owner) {
+            repeated.push(uid.to_owned());
         } else {
+            same.push(owner);
             kept.push(owner);
         }
     }

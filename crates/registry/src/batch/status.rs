@@ -4,6 +4,8 @@
 //! As upstream, most is looked at only where a write changes it, so that what
 //! was stored before stays writable.
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Named, Path};
 
@@ -42,7 +44,7 @@ pub fn job(object: &Value, old: &Value) -> Errors {
 /// Pods that ended and are not in the numbers yet, each once.
 fn uncounted(pods: &Value, path: &Path<'_>, errors: &mut Errors) {
     let parent = path.child("uncountedTerminatedPods");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for list in ["succeeded", "failed"] {
         let field = parent.child(list);
         for (at, pod) in pods[list].items().iter().enumerate() {
@@ -52,7 +54,7 @@ fn uncounted(pods: &Value, path: &Path<'_>, errors: &mut Errors) {
             } else if seen.contains(&uid) {
                 errors.duplicate(&field.index(at), Named(uid));
             }
-            seen.push(uid);
+            seen.insert(uid);
         }
     }
 }

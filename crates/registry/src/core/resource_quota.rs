@@ -86,6 +86,10 @@ fn validate_spec(spec: &Value, errors: &mut Errors) {
     let field = path.child("scopes");
     let names: Vec<&str> = scopes.items().iter().map(Value::text).collect();
     for scope in &names {
+        // Each error tells all of them.
+        if errors.is_full() {
+            break;
+        }
         if !SCOPES.contains(scope) {
             errors.invalid(&field, scopes.clone(), "unsupported scope");
         }

@@ -147,23 +147,26 @@ impl Strategy for ResourceClaimTemplate {
 
 /// The status of devices that are no longer allocated goes.
 fn drop_deallocated(status: &mut Value, old: &Value) {
-    const KEY: [&str; 4] = ["driver", "pool", "device", "shareID"];
-    let is_in = |device: &Value, status: &Value| {
-        let results = status["allocation"]["devices"]["results"].items();
-        results.iter().any(|result| KEY.iter().all(|part| result[*part] == device[*part]))
-    };
-    let kept: Vec<Value> = status["devices"]
+    let allocated = status["allocation"]["devices"]["results"].items();
+    // Those of before are few: what was stored is valid.
+    let gone: Vec<&Value> = old["allocation"]["devices"]["results"]
         .items()
         .iter()
-        .filter(|device| !is_in(device, old) || is_in(device, status))
-        .cloned()
+        .filter(|result| !allocated.iter().any(|other| is_same_device(result, other)))
         .collect();
-    if kept.len() < status["devices"].items().len() {
-        match kept.is_empty() {
-            true => drop(status.remove("devices")),
-            false => status.set("devices", kept),
-        }
+    if gone.is_empty() {
+        return;
     }
+    let mut kept = status["devices"].items().to_vec();
+    kept.retain(|device| !gone.iter().any(|result| is_same_device(result, device)));
+    match kept.is_empty() {
+        true => drop(status.remove("devices")),
+        false => status.set("devices", kept),
+    }
+}
+
+fn is_same_device(one: &Value, other: &Value) -> bool {
+    ["driver", "pool", "device", "shareID"].iter().all(|part| one[*part] == other[*part])
 }
 
 /// The written rules.

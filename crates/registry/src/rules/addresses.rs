@@ -67,15 +67,18 @@ pub fn canonical_cidr(text: &str) -> Vec<String> {
 /// An error unless `text` is an address; those of `known`, which the object
 /// had before, are let be.
 pub fn valid_ip(path: &Path<'_>, text: &str, known: &[&str], errors: &mut Errors) {
-    if !known.contains(&text) {
-        errors.check(path, text, ip(text));
+    let wrong = ip(text);
+    // Rarely anything is wrong, and what is known may be long.
+    if !wrong.is_empty() && !known.contains(&text) {
+        errors.check(path, text, wrong);
     }
 }
 
 /// As [`valid_ip`], of a range.
 pub fn valid_cidr(path: &Path<'_>, text: &str, known: &[&str], errors: &mut Errors) {
-    if !known.contains(&text) {
-        errors.check(path, text, cidr(text));
+    let wrong = cidr(text);
+    if !wrong.is_empty() && !known.contains(&text) {
+        errors.check(path, text, wrong);
     }
 }
 

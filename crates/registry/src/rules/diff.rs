@@ -3,6 +3,8 @@
 //! Matching is that of Python's difflib, which upstream's library follows:
 //! the longest common block first, then what is left and right of it.
 
+use std::collections::HashMap;
+
 use apimachinery::{Value, json};
 
 /// Equal lines around a difference.
@@ -20,8 +22,7 @@ struct Block {
 pub fn unified(old: &Value, new: &Value) -> String {
     let (old, new) = (indented(old), indented(new));
     let (a, b): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let mut blocks = Vec::new();
-    matching(&a, &b, 0, 0, &mut blocks);
+    let mut blocks = matching(&a, &b);
     blocks.push(Block { a: a.len(), b: b.len(), length: 0 });
     let mut out = String::new();
     for group in groups(&merged(blocks)) {
@@ -74,36 +75,94 @@ fn indent(value: &Value, depth: usize, out: &mut String) {
     }
 }
 
-/// The longest block in both, the earliest of several.
-fn longest(a: &[&str], b: &[&str]) -> Block {
-    let mut best = Block { a: 0, b: 0, length: 0 };
-    // How long the common block is that ends at each line of `b`.
-    let mut ending = vec![0usize; b.len() + 1];
-    for (i, left) in a.iter().enumerate() {
-        let mut next = vec![0usize; b.len() + 1];
-        for (j, right) in b.iter().enumerate() {
-            if left == right {
-                let length = ending[j] + 1;
-                next[j + 1] = length;
+/// From so many lines on, those that make up more than a hundredth of all tell
+/// nothing about where a text goes on (difflib's `autojunk`).
+const MANY: usize = 200;
+/// How many pairs of lines are looked at, at most: what is left then counts as
+/// replaced.
+const MOST_PAIRS: usize = 20_000_000;
+
+/// Where lines of one text stand in the other.
+struct Matcher<'a> {
+    a: &'a [&'a str],
+    b: &'a [&'a str],
+    /// Of each line of `a`, its places in `b`.
+    places: Vec<&'a [usize]>,
+    pairs: usize,
+}
+
+/// A part of both texts: `a[from..to]`, `b[from..to]`.
+#[derive(Clone, Copy)]
+struct Part {
+    a: (usize, usize),
+    b: (usize, usize),
+}
+
+impl Matcher<'_> {
+    /// The longest block in this part of both, the earliest of several.
+    fn longest(&mut self, part: Part) -> Block {
+        let mut best = Block { a: part.a.0, b: part.b.0, length: 0 };
+        // How long the common block is that ends at a line of `b`.
+        let mut ending: HashMap<usize, usize> = HashMap::new();
+        for i in part.a.0..part.a.1 {
+            let all = self.places[i];
+            let first = all.partition_point(|place| *place < part.b.0);
+            let mut next = HashMap::new();
+            for &j in all[first..].iter().take_while(|place| **place < part.b.1) {
+                let length =
+                    j.checked_sub(1).and_then(|before| ending.get(&before)).copied().unwrap_or(0) + 1;
+                next.insert(j, length);
                 if length > best.length {
                     best = Block { a: i + 1 - length, b: j + 1 - length, length };
                 }
             }
+            self.pairs += 1 + next.len();
+            if self.pairs > MOST_PAIRS {
+                return Block { length: 0, ..best };
+            }
+            ending = next;
         }
-        ending = next;
+        self.extended(best, part)
     }
-    best
+
+    /// A block with the lines around it that are the same, however common.
+    fn extended(&self, mut block: Block, part: Part) -> Block {
+        while block.a > part.a.0 && block.b > part.b.0 && self.a[block.a - 1] == self.b[block.b - 1] {
+            block = Block { a: block.a - 1, b: block.b - 1, length: block.length + 1 };
+        }
+        while block.a + block.length < part.a.1
+            && block.b + block.length < part.b.1
+            && self.a[block.a + block.length] == self.b[block.b + block.length]
+        {
+            block.length += 1;
+        }
+        block
+    }
 }
 
-fn matching(a: &[&str], b: &[&str], from_a: usize, from_b: usize, out: &mut Vec<Block>) {
-    let found = longest(a, b);
-    if found.length == 0 {
-        return;
+/// All blocks in both, in their order.
+fn matching(a: &[&str], b: &[&str]) -> Vec<Block> {
+    let mut index: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, line) in b.iter().enumerate() {
+        index.entry(line).or_default().push(at);
     }
-    matching(&a[..found.a], &b[..found.b], from_a, from_b, out);
-    out.push(Block { a: from_a + found.a, b: from_b + found.b, length: found.length });
-    let (after_a, after_b) = (found.a + found.length, found.b + found.length);
-    matching(&a[after_a..], &b[after_b..], from_a + after_a, from_b + after_b, out);
+    if b.len() >= MANY {
+        index.retain(|_, places| places.len() <= b.len() / 100 + 1);
+    }
+    let places = a.iter().map(|line| index.get(line).map_or(&[][..], Vec::as_slice)).collect();
+    let mut matcher = Matcher { a, b, places, pairs: 0 };
+    let mut parts = vec![Part { a: (0, a.len()), b: (0, b.len()) }];
+    let mut blocks = Vec::new();
+    while let Some(part) = parts.pop() {
+        let found = matcher.longest(part);
+        if found.length > 0 {
+            parts.push(Part { a: (part.a.0, found.a), b: (part.b.0, found.b) });
+            parts.push(Part { a: (found.a + found.length, part.a.1), b: (found.b + found.length, part.b.1) });
+            blocks.push(found);
+        }
+    }
+    blocks.sort_unstable_by_key(|block| block.a);
+    blocks
 }
 
 /// Adjacent blocks as one.
@@ -221,5 +280,16 @@ mod tests {
             Value::Array(items)
         };
         assert_eq!(unified(&with(1, 2), &with(3, 4)).matches("@@ -").count(), 2);
+    }
+
+    #[test]
+    fn long_values_are_compared_without_end_in_sight() {
+        let long = |changed: i64| -> Value {
+            (0..50_000).map(|at| Value::Int(at + at % 3 * changed)).collect::<Vec<_>>().into()
+        };
+        let one = unified(&value!({"a": 1, "list": (long(0))}), &value!({"a": 2, "list": (long(0))}));
+        assert_eq!(one.lines().filter(|line| line.starts_with(['+', '-'])).count(), 2);
+        // Nothing in order is left of this one.
+        assert!(!unified(&long(0), &long(100_000)).is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! Names and amounts of resources (ResourceList, ResourceRequirements).
 
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Named, Path};
 use apimachinery::quantity::Quantity;
@@ -171,13 +173,14 @@ pub fn requirements_named(
         huge |= is_huge_pages(name);
         compute |= matches!(name, "cpu" | "memory");
     }
+    let limited: HashMap<&str, &Value> = resources["limits"].members().collect();
     for (name, request) in resources["requests"].members() {
         let field = requests.key(name);
         named(&field, name, errors);
         value(&field, name, request, errors);
         huge |= is_huge_pages(name);
         compute |= matches!(name, "cpu" | "memory");
-        let limit = &resources["limits"][name];
+        let limit = limited.get(name).copied().unwrap_or(&Value::Null);
         if !limit.is_null() {
             let (asked, most) = (amount(request), amount(limit));
             if asked != most && !may_overcommit(name) {
@@ -210,7 +213,9 @@ fn check(path: &Path<'_>, name: &str, amount: &Value, named: NameCheck, errors: 
 
 /// Each claim, or request of a claim, once; all of them known to the pod.
 fn claim_names(path: &Path<'_>, used: &Value, claims: &[&str], errors: &mut Errors) {
-    let mut seen: Vec<String> = Vec::new();
+    let known: HashSet<&str> = claims.iter().copied().collect();
+    // Names that are used whole, and how often some request of them is.
+    let (mut whole, mut parts) = (HashSet::new(), HashMap::<&str, HashSet<&str>>::new());
     for (at, claim) in used.items().iter().enumerate() {
         let here = path.index(at);
         let (name, request) = (claim["name"].text(), claim["request"].text());
@@ -218,23 +223,22 @@ fn claim_names(path: &Path<'_>, used: &Value, claims: &[&str], errors: &mut Erro
             errors.required(&here, "");
             continue;
         }
-        if seen.iter().any(|known| known == name) {
-            errors.duplicate(&here, name);
-        } else {
-            let mut key = name.to_owned();
-            if !request.is_empty() {
-                errors.check(&here.child("request"), request, dns1123_label(request));
-                key = format!("{name}/{request}");
-            }
-            if seen.contains(&key) {
-                errors.duplicate(&here, key.as_str());
-            } else if request.is_empty() {
-                let parts = seen.iter().filter(|known| known.split('/').next() == Some(name));
-                parts.for_each(|_| errors.duplicate(&here, name));
-            }
-            seen.push(key);
+        if errors.is_full() {
+            return;
         }
-        if !claims.contains(&name) {
+        if whole.contains(name) {
+            errors.duplicate(&here, name);
+        } else if request.is_empty() {
+            let before = parts.get(name).map_or(0, HashSet::len);
+            (0..before).for_each(|_| errors.duplicate(&here, name));
+            whole.insert(name);
+        } else {
+            errors.check(&here.child("request"), request, dns1123_label(request));
+            if !parts.entry(name).or_default().insert(request) {
+                errors.duplicate(&here, format!("{name}/{request}"));
+            }
+        }
+        if !known.contains(name) {
             let mut known = claims.to_vec();
             known.sort_unstable();
             let detail = if known.is_empty() {

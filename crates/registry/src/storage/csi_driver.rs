@@ -1,5 +1,7 @@
 //! CSIDriver.
 
+use std::collections::HashSet;
+
 use apimachinery::field::{Errors, Path};
 use apimachinery::{Value, meta, value};
 use apiserver::{Context, Strategy, Version};
@@ -107,7 +109,7 @@ fn validate(object: &Value) -> Errors {
 
 /// One token for an audience.
 fn token_requests(requests: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let mut audiences: Vec<&str> = Vec::new();
+    let mut audiences: HashSet<&str> = HashSet::new();
     for (at, request) in requests.items().iter().enumerate() {
         let here = path.index(at);
         let audience = request["audience"].text();
@@ -115,7 +117,7 @@ fn token_requests(requests: &Value, path: &Path<'_>, errors: &mut Errors) {
             errors.duplicate(&here.child("audience"), audience);
             continue;
         }
-        audiences.push(audience);
+        audiences.insert(audience);
         let Some(seconds) = request["expirationSeconds"].as_i64() else { continue };
         let place = here.child("expirationSeconds");
         if seconds < LEAST_TOKEN {

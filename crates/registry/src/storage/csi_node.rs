@@ -1,5 +1,7 @@
 //! CSINode: the drivers of a node.
 
+use std::collections::HashSet;
+
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::qualified_name;
 use apimachinery::{Value, value};
@@ -101,7 +103,7 @@ fn driver<'a>(driver: &'a Value, names: &mut Vec<&'a str>, path: &Path<'_>, erro
         errors.duplicate(&path.child("name"), name);
     }
     names.push(name);
-    let mut keys: Vec<&str> = Vec::new();
+    let mut keys: HashSet<&str> = HashSet::new();
     for key in driver["topologyKeys"].items().iter().map(Value::text) {
         if key.is_empty() {
             errors.required(path, "");
@@ -109,7 +111,7 @@ fn driver<'a>(driver: &'a Value, names: &mut Vec<&'a str>, path: &Path<'_>, erro
         if keys.contains(&key) {
             errors.duplicate(path, key);
         }
-        keys.push(key);
+        keys.insert(key);
         errors.check(path, key, qualified_name(key));
     }
 }

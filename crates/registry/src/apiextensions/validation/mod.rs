@@ -1,6 +1,8 @@
 //! Whether a definition can be taken, in the words and order of
 //! kube-apiserver.
 
+use std::collections::HashSet;
+
 mod conversion;
 mod schema;
 
@@ -121,7 +123,7 @@ fn versions(spec: &Spec<'_>, old: Option<&Value>, path: &Path<'_>, errors: &mut 
             }
         }
     }
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     let mut stored = 0;
     let mut unique = true;
     for (at, version) in versions.iter().enumerate() {
@@ -129,7 +131,7 @@ fn versions(spec: &Spec<'_>, old: Option<&Value>, path: &Path<'_>, errors: &mut 
         let name = version["name"].text();
         stored += usize::from(version["storage"].is_true());
         unique &= !seen.contains(&name);
-        seen.push(name);
+        seen.insert(name);
         let wrong = dns1035_label(name);
         if !wrong.is_empty() {
             errors.invalid(&here.child("name"), name, &wrong.join(","));

@@ -1,6 +1,8 @@
 //! What a CertificateSigningRequest must say, and who may change what of its
 //! status. What an older object had wrong may stay wrong.
 
+use std::collections::HashSet;
+
 use apimachinery::field::{Errors, Named, Path, quote};
 use apimachinery::{Value, value};
 use base64::Engine;
@@ -177,7 +179,7 @@ fn conditions(object: &Value, old: Option<&Value>, path: &Path<'_>, errors: &mut
     let before = old.map(types).unwrap_or_default();
     let had_empty = before.iter().any(String::is_empty);
     let had_twice = before.iter().enumerate().any(|(at, kind)| before[..at].contains(kind));
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (at, condition) in object["status"]["conditions"].items().iter().enumerate() {
         let here = path.index(at);
         let kind = condition["type"].text();
@@ -193,7 +195,7 @@ fn conditions(object: &Value, old: Option<&Value>, path: &Path<'_>, errors: &mut
         if seen.contains(&kind) && !had_twice {
             errors.duplicate(&here.child("type"), Named(kind));
         }
-        seen.push(kind);
+        seen.insert(kind);
     }
 }
 

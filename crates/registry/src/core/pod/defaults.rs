@@ -4,6 +4,8 @@
 //! the facts; here is what depends on something else in the object. Runs
 //! before that table, so that a default of here wins.
 
+use std::collections::HashSet;
+
 use apimachinery::quantity::Quantity;
 use apimachinery::schema::round_up;
 use apimachinery::{Value, value};
@@ -119,17 +121,27 @@ fn expose_on_host(containers: &mut [Value]) {
 /// What is limited and not requested is requested as much as it is limited.
 fn request_limits(container: &mut Value) {
     let resources = &container["resources"];
+    let requested: HashSet<&str> = resources["requests"]
+        .members()
+        .filter(|(_, amount)| !amount.is_null())
+        .map(|(name, _)| name)
+        .collect();
     let missing: Vec<(String, Value)> = resources["limits"]
         .members()
-        .filter(|(name, _)| resources["requests"][*name].is_null())
+        .filter(|(name, _)| !requested.contains(name))
         .map(|(name, limit)| (name.to_owned(), limit.clone()))
         .collect();
     if missing.is_empty() {
         return;
     }
     let requests = container.entry("resources").entry("requests");
-    for (name, limit) in missing {
-        requests.set(name, limit);
+    if let Value::Object(requests) = requests {
+        requests.raw_mut().retain(|(_, amount)| !amount.is_null());
+    } else {
+        *requests = Value::object();
+    }
+    if let Value::Object(requests) = requests {
+        missing.into_iter().for_each(|(name, limit)| requests.push_new(name, limit));
     }
     sort(requests);
 }

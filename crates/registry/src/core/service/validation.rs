@@ -1,5 +1,7 @@
 //! Validation of Services.
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, meta, qualified_name};
@@ -42,7 +44,7 @@ pub fn service(object: &Value, old: Option<&Value>) -> Errors {
         errors.required(&ports, "");
     }
     by_type(object, &path, &mut errors);
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     let many = spec["ports"].items().len() > 1;
     for (at, entry) in spec["ports"].items().iter().enumerate() {
         let here = ports.index(at);
@@ -104,7 +106,7 @@ fn by_type(object: &Value, path: &Path<'_>, errors: &mut Errors) {
 fn service_port<'a>(
     entry: &'a Value,
     named: bool,
-    names: &mut Vec<&'a str>,
+    names: &mut HashSet<&'a str>,
     path: &Path<'_>,
     errors: &mut Errors,
 ) {
@@ -114,10 +116,8 @@ fn service_port<'a>(
         errors.required(&field, "");
     } else if !name.is_empty() {
         errors.check(&field, name, dns1123_label(name));
-        if names.contains(&name) {
+        if !names.insert(name) {
             errors.duplicate(&field, name);
-        } else {
-            names.push(name);
         }
     }
     let number = entry["port"].as_i64().unwrap_or(0);
@@ -187,7 +187,7 @@ fn unused_node_ports(object: &Value, path: &Path<'_>, errors: &mut Errors) {
             }
         }
     }
-    let mut taken: Vec<(&str, i64)> = Vec::new();
+    let mut taken: HashSet<(&str, i64)> = HashSet::new();
     for (at, entry) in spec["ports"].items().iter().enumerate() {
         let key = (entry["protocol"].text(), entry["nodePort"].as_i64().unwrap_or(0));
         if key.1 == 0 {
@@ -196,20 +196,20 @@ fn unused_node_ports(object: &Value, path: &Path<'_>, errors: &mut Errors) {
         if taken.contains(&key) {
             errors.duplicate(&path.index(at).child("nodePort"), key.1);
         }
-        taken.push(key);
+        taken.insert(key);
     }
 }
 
 /// A protocol and number occur once.
 fn same_ports(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let mut taken: Vec<(&str, i64)> = Vec::new();
+    let mut taken: HashSet<(&str, i64)> = HashSet::new();
     for (at, entry) in spec["ports"].items().iter().enumerate() {
         let key = (entry["protocol"].text(), entry["port"].as_i64().unwrap_or(0));
         if taken.contains(&key) {
             let bare = apimachinery::value!({"protocol": key.0, "port": key.1});
             errors.duplicate(&path.index(at), internal::of("ServicePort", &bare));
         }
-        taken.push(key);
+        taken.insert(key);
     }
 }
 

@@ -1,6 +1,8 @@
 //! What an EndpointSlice must say: the written rules first, then those that
 //! upstream generates (the type, and that endpoints have addresses).
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{
@@ -147,14 +149,14 @@ fn hint(list: &Value, rule: fn(&str) -> Vec<String>, path: &Path<'_>, errors: &m
         errors.too_many(path, list.len(), MOST_HINTS);
         return;
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for (at, each) in list.iter().enumerate() {
         let here = path.index(at);
         let (name, place) = (each["name"].text(), here.child("name"));
         if names.contains(&name) {
             errors.duplicate(&place, name);
         } else {
-            names.push(name);
+            names.insert(name);
         }
         errors.check(&place, name, rule(name));
     }
@@ -166,7 +168,7 @@ fn ports(list: &Value, path: &Path<'_>, errors: &mut Errors) {
         errors.too_many(path, list.len(), MOST_PORTS);
         return;
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for (at, port) in list.iter().enumerate() {
         let here = path.index(at);
         let (name, place) = (port["name"].text(), here.child("name"));
@@ -176,7 +178,7 @@ fn ports(list: &Value, path: &Path<'_>, errors: &mut Errors) {
         if names.contains(&name) {
             errors.duplicate(&place, name);
         } else {
-            names.push(name);
+            names.insert(name);
         }
         match port["protocol"].as_str() {
             None => errors.required(&here.child("protocol"), ""),

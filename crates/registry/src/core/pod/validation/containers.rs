@@ -1,5 +1,7 @@
 //! Containers: regular, init and ephemeral.
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::dns1123_label;
@@ -20,7 +22,7 @@ pub(super) fn regular(around: &Around<'_>, path: &Path<'_>, errors: &mut Errors)
         errors.required(path, "");
         return;
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for (at, container) in containers.iter().enumerate() {
         let here = path.index(at);
         any(around, container, &here, errors);
@@ -28,7 +30,7 @@ pub(super) fn regular(around: &Around<'_>, path: &Path<'_>, errors: &mut Errors)
         if names.contains(&name) {
             errors.duplicate(&here.child("name"), name);
         } else {
-            names.push(name);
+            names.insert(name);
         }
         probes::of_container(container, around.grace, &here, errors);
         restart_policy(container, &here, errors);
@@ -142,14 +144,14 @@ fn restart_policy(container: &Value, path: &Path<'_>, errors: &mut Errors) {
 }
 
 fn resize_policy(around: &Around<'_>, container: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for (at, policy) in container["resizePolicy"].items().iter().enumerate() {
         let here = path.index(at);
         let name = policy["resourceName"].text();
         if names.contains(&name) {
             errors.duplicate(&here, Named(name));
         }
-        names.push(name);
+        names.insert(name);
         match name {
             "" => errors.required(path, ""),
             name => errors.one_of(path, name, &["cpu", "memory"]),

@@ -1,5 +1,7 @@
 //! Where containers mount volumes and devices.
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 
@@ -8,7 +10,7 @@ use crate::rules::paths::{descending, no_backtracking};
 
 pub(super) fn mounts(around: &Around<'_>, container: &Value, path: &Path<'_>, errors: &mut Errors) {
     let devices = container["volumeDevices"].items();
-    let mut places: Vec<&str> = Vec::new();
+    let mut places: HashSet<&str> = HashSet::new();
     for (at, mount) in container["volumeMounts"].items().iter().enumerate() {
         let here = path.index(at);
         let (name, place) = (mount["name"].text(), mount["mountPath"].text());
@@ -24,7 +26,7 @@ pub(super) fn mounts(around: &Around<'_>, container: &Value, path: &Path<'_>, er
         if places.contains(&place) {
             errors.invalid(&here.child("mountPath"), place, "must be unique");
         }
-        places.push(place);
+        places.insert(place);
         if devices.iter().any(|device| device["name"].text() == name) {
             errors.invalid(&here.child("name"), name, "must not already exist in volumeDevices");
         }

@@ -1,5 +1,7 @@
 //! Ports of containers.
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{port_name, port_number};
@@ -10,7 +12,7 @@ use super::spec::enumerated;
 pub const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 pub(super) fn validate(ports: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for (at, port) in ports.items().iter().enumerate() {
         let here = path.index(at);
         let name = port["name"].text();
@@ -21,7 +23,7 @@ pub(super) fn validate(ports: &Value, path: &Path<'_>, errors: &mut Errors) {
             } else if names.contains(&name) {
                 errors.duplicate(&here.child("name"), name);
             } else {
-                names.push(name);
+                names.insert(name);
             }
         }
         match port["containerPort"].as_i64().unwrap_or(0) {
@@ -44,7 +46,7 @@ fn in_range(path: &Path<'_>, number: i64, errors: &mut Errors) {
 
 /// A host port is taken by one container only.
 pub(super) fn conflicts(containers: &[Value], path: &Path<'_>, errors: &mut Errors) {
-    let mut taken: Vec<String> = Vec::new();
+    let mut taken: HashSet<String> = HashSet::new();
     for (at, container) in containers.iter().enumerate() {
         let here = path.index(at);
         let list = here.child("ports");
@@ -54,7 +56,7 @@ pub(super) fn conflicts(containers: &[Value], path: &Path<'_>, errors: &mut Erro
             if taken.contains(&key) {
                 errors.duplicate(&list.index(nth).child("hostPort"), key);
             } else {
-                taken.push(key);
+                taken.insert(key);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! What decides where and when a pod runs, affinity apart: tolerations, gates,
 //! spreading, devices.
 
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain, label_key, label_value, qualified_name};
@@ -55,19 +57,25 @@ pub(super) fn readiness_gates(gates: &Value, path: &Path<'_>, errors: &mut Error
 }
 
 pub(super) fn scheduling_gates(gates: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for (at, gate) in gates.items().iter().enumerate() {
         let name = gate["name"].text();
         errors.check(&path.index(at), name, qualified_name(name));
         if names.contains(&name) {
             errors.duplicate(&path.index(at), name);
         }
-        names.push(name);
+        names.insert(name);
     }
 }
 
 pub fn spread_constraints(constraints: &Value, path: &Path<'_>, errors: &mut Errors) {
     let list = constraints.items();
+    // How often each pair is still to come.
+    let mut times: HashMap<(&str, &str), usize> = HashMap::new();
+    for constraint in list {
+        let pair = (constraint["topologyKey"].text(), constraint["whenUnsatisfiable"].text());
+        *times.entry(pair).or_default() += 1;
+    }
     for (at, constraint) in list.iter().enumerate() {
         let here = path.index(at);
         let skew = constraint["maxSkew"].as_i64().unwrap_or(0);
@@ -80,10 +88,9 @@ pub fn spread_constraints(constraints: &Value, path: &Path<'_>, errors: &mut Err
         }
         let action = constraint["whenUnsatisfiable"].text();
         errors.one_of(&here.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
-        let repeated = list[at + 1..]
-            .iter()
-            .any(|other| other["topologyKey"].text() == key && other["whenUnsatisfiable"].text() == action);
-        if repeated {
+        let left = times.entry((key, action)).or_default();
+        *left -= 1;
+        if *left > 0 {
             errors.duplicate(&here.child("{topologyKey, whenUnsatisfiable}"), format!("{{{key}, {action}}}"));
         }
         min_domains(constraint, &here.child("minDomains"), errors);

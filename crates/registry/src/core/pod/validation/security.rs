@@ -1,5 +1,7 @@
 //! Security contexts of pods and containers.
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::in_range;
@@ -55,7 +57,7 @@ pub(super) fn of_pod(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
 }
 
 fn sysctls(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for (at, sysctl) in spec["securityContext"]["sysctls"].items().iter().enumerate() {
         let here = path.index(at);
         let field = here.child("name");
@@ -67,7 +69,7 @@ fn sysctls(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         } else if names.contains(&name) {
             errors.duplicate(&field, name);
         }
-        names.push(name);
+        names.insert(name);
         let dotted = name.replace('/', ".");
         if spec["hostNetwork"].is_true() && dotted.starts_with("net.") {
             errors.invalid(&field, name, "may not be specified when 'hostNetwork' is true");

@@ -1,5 +1,7 @@
 //! What a pod's status may become.
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Named, Path};
 use apimachinery::validation::{dns1123_label, dns1123_subdomain, in_range, qualified_name};
@@ -147,7 +149,7 @@ fn restarts(container: &Value, spec: &Value, code: i64) -> bool {
 
 /// Claims that the spec knows, once each.
 fn claims(pod: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (at, claim) in pod["status"]["resourceClaimStatuses"].items().iter().enumerate() {
         let here = path.index(at);
         let (name, field) = (claim["name"].text(), here.child("name"));
@@ -157,7 +159,7 @@ fn claims(pod: &Value, path: &Path<'_>, errors: &mut Errors) {
         if seen.contains(&name) {
             errors.duplicate(&field, name);
         } else {
-            seen.push(name);
+            seen.insert(name);
         }
         if let Some(made) = claim["resourceClaimName"].as_str() {
             errors.check_named(&field, made, dns1123_subdomain(made));
@@ -177,7 +179,7 @@ fn extended_resources(pod: &Value, path: &Path<'_>, errors: &mut Errors) {
         errors.required(&list, "at least one request mapping is required");
     }
     const PARTS: [&str; 3] = ["containerName", "resourceName", "requestName"];
-    let mut seen: Vec<[&str; 3]> = Vec::new();
+    let mut seen: HashSet<[&str; 3]> = HashSet::new();
     for (at, mapping) in mappings.iter().enumerate() {
         let (key, here) = (PARTS.map(|part| mapping[part].text()), list.index(at));
         let [name, resource, request] = key;
@@ -205,7 +207,7 @@ fn extended_resources(pod: &Value, path: &Path<'_>, errors: &mut Errors) {
                 errors.duplicate(&here.child(part), value);
             }
         }
-        seen.push(key);
+        seen.insert(key);
     }
     let (claim, field) = (told["resourceClaimName"].text(), path.child("resourceClaimName"));
     if claim.is_empty() {
@@ -303,7 +305,7 @@ fn allocated(pod: &Value, list: &str, containers: &str, path: &Path<'_>, errors:
                 known_resource(pod, container, resource["name"].text(), &here.child("name"), errors);
             }
             let parts = here.child("resources");
-            let mut seen: Vec<&str> = Vec::new();
+            let mut seen: HashSet<&str> = HashSet::new();
             for (index, part) in resource["resources"].items().iter().enumerate() {
                 let here = parts.index(index);
                 let health = part["health"].text();
@@ -323,7 +325,7 @@ fn allocated(pod: &Value, list: &str, containers: &str, path: &Path<'_>, errors:
                 if seen.contains(&id) {
                     errors.duplicate(&here.child("resourceID"), Named(id));
                 } else {
-                    seen.push(id);
+                    seen.insert(id);
                 }
             }
         }

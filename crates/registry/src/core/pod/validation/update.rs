@@ -1,5 +1,7 @@
 //! What may change in the spec of a pod that is there.
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path, quote};
 use apimachinery::validation::in_range;
@@ -160,28 +162,21 @@ fn deadline(path: &Path<'_>, new: &Value, old: &Value, errors: &mut Errors) -> b
 
 /// Tolerations may come, and their seconds change; none may go.
 fn only_added_tolerations(path: &Path<'_>, new: &Value, old: &Value, errors: &mut Errors) {
-    let without_seconds = |toleration: &Value| {
-        let mut toleration = toleration.clone();
-        toleration.remove("tolerationSeconds");
-        toleration
-    };
-    for before in old["tolerations"].items() {
-        let kept = new["tolerations"]
-            .items()
-            .iter()
-            .any(|toleration| without_seconds(toleration) == without_seconds(before));
-        if !kept {
-            errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
-            return;
-        }
+    fn all(spec: &Value) -> HashSet<[&str; 4]> {
+        let list = spec["tolerations"].items().iter();
+        list.map(|each| ["key", "operator", "value", "effect"].map(|part| each[part].text())).collect()
+    }
+    if !all(old).is_subset(&all(new)) {
+        errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
     }
 }
 
 /// Gates may only go.
 fn gates(path: &Path<'_>, new: &Value, old: &Value, errors: &mut Errors) {
-    let before = old["schedulingGates"].items();
+    let before: HashSet<&str> =
+        old["schedulingGates"].items().iter().map(|gate| gate["name"].text()).collect();
     for (at, gate) in new["schedulingGates"].items().iter().enumerate() {
-        if !before.contains(gate) {
+        if !before.contains(gate["name"].text()) {
             let why =
                 format!("only deletion is allowed, but found new scheduling gate '{}'", gate["name"].text());
             errors.forbidden(&path.index(at).child("name"), &why);

@@ -1,6 +1,8 @@
 //! Warnings about containers: fractions of bytes, variables and ports that
 //! hide others.
 
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::Value;
 use apimachinery::field::{Path, quote};
 
@@ -45,10 +47,10 @@ pub(super) fn of_containers(object: &Value, of: Of, place: &Path<'_>, warnings: 
 }
 
 fn variables(variables: &Value, path: &Path<'_>, warnings: &mut Vec<String>) {
-    let list = variables.items();
-    for (at, variable) in list.iter().enumerate() {
+    let mut before: HashSet<&str> = HashSet::new();
+    for (at, variable) in variables.items().iter().enumerate() {
         let name = variable["name"].text();
-        if !list[..at].iter().any(|before| before["name"].text() == name) {
+        if before.insert(name) {
             continue;
         }
         let reference = format!("$({name})");
@@ -66,7 +68,7 @@ fn variables(variables: &Value, path: &Path<'_>, warnings: &mut Vec<String>) {
 
 /// Ports of all containers that meet.
 pub(super) fn of_ports(spec: &Value, path: &Path<'_>, warnings: &mut Vec<String>) {
-    let mut known: Vec<(Value, String)> = Vec::new();
+    let mut all: HashMap<(i64, String), Vec<(Value, String)>> = HashMap::new();
     each_container(spec, path, |container, path| {
         let ports = path.child("ports");
         for (at, port) in container["ports"].items().iter().enumerate() {
@@ -76,12 +78,9 @@ pub(super) fn of_ports(spec: &Value, path: &Path<'_>, warnings: &mut Vec<String>
             if !address.is_empty() && host == 0 {
                 warnings.push(format!("{here}: hostIP set without hostPort: {}", in_go(port)));
             }
-            for (other, place) in &known {
-                let same = number(port, "containerPort") == number(other, "containerPort")
-                    && port["protocol"].text() == other["protocol"].text();
-                if !same {
-                    continue;
-                }
+            let place = (number(port, "containerPort"), port["protocol"].text().to_owned());
+            let known = all.entry(place).or_default();
+            for (other, place) in &*known {
                 let (other_address, other_host) = (other["hostIP"].text(), number(other, "hostPort"));
                 let what = if address == other_address && host == other_host {
                     "duplicate"

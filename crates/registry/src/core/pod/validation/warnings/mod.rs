@@ -6,6 +6,8 @@ mod containers;
 mod placement;
 mod volumes;
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Path, quote};
 use apimachinery::validation::dns1123_label;
@@ -125,10 +127,10 @@ fn about(object: &Value, of: Of, place: &Path<'_>, warnings: &mut Vec<String>) {
 
 /// Items with the same `field`.
 fn repeated(list: &Value, path: &Path<'_>, field: &str, warnings: &mut Vec<String>) {
-    let list = list.items();
-    for (at, item) in list.iter().enumerate() {
+    let mut before: HashSet<&str> = HashSet::new();
+    for (at, item) in list.items().iter().enumerate() {
         let text = item[field].text();
-        if list[..at].iter().any(|before| before[field].text() == text) {
+        if !before.insert(text) {
             let here = path.index(at);
             warnings.push(format!("{}: duplicate {field} {}", here.child(field), quote(text)));
         }
