@@ -5,6 +5,7 @@ use crate::constants;
 use crate::error::{CompileError, Error};
 use crate::estimate::{self, Estimate};
 use crate::eval::{Evaluator, Meter, Variables};
+use crate::sizes::Sizes;
 use crate::stack;
 use crate::syntax::{self, Expr, Literal, Node, Problem};
 use crate::types::{Environment, Type};
@@ -69,9 +70,10 @@ impl Program {
         }
     }
 
-    /// What running it may cost, by the sizes that the types allow.
-    pub fn estimate(&self) -> Estimate {
-        estimate::of(&self.expr, &self.types)
+    /// What running it may cost. `variables` gives the sizes of a variable by its
+    /// name; upstream asks for those of its own names (`@items`), too.
+    pub fn estimate<'s>(&self, variables: impl Fn(&str) -> Option<&'s Sizes>) -> Estimate {
+        estimate::of(&self.expr, &self.types, &variables)
     }
 
     /// Runs the expression. Its cost is charged to `meter`.

@@ -1,21 +1,15 @@
-//! Types of structural schemas (apiserver/pkg/cel/common.SchemaDeclType), with
-//! the sizes that their values can have within one request.
+//! Types of structural schemas (apiserver/pkg/cel/common.SchemaDeclType).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use apimachinery::Value;
 
-use crate::types::{FieldType, ListKind, ListType, MapType, ObjectType, Type, escape};
+use crate::sizes::DATE;
+use crate::types::{FieldType, ListKind, ListType, ObjectType, Type, escape};
 
 /// The longest request that is served, in bytes: nothing in it is larger.
 pub(crate) const MAX_REQUEST: u64 = 3 * 1024 * 1024;
-/// The longest duration as JSON writes it: its digits and quotes.
-const MAX_DURATION: u64 = 32;
-/// RFC 3339 with a full date and time and a zone.
-const DATE_TIME: u64 = 27;
-const DATE: u64 = 12;
-
 /// What the type of a schema is called: upstream makes a new name each time.
 const NAME: &str = "selfType0";
 
@@ -34,10 +28,6 @@ fn of(schema: &Value, is_root: bool, name: &str) -> Option<Type> {
         "array" => {
             let items = &schema["items"];
             let element = of(items, is_embedded(items), &format!("{name}.@idx"))?;
-            let smallest = smallest(items) + 1;
-            let max = schema["maxItems"]
-                .as_i64()
-                .map_or(MAX_REQUEST.saturating_sub(2) / smallest, |max| max.max(0) as u64);
             let kind = match schema["x-kubernetes-list-type"].text() {
                 "set" => ListKind::Set,
                 "map" => ListKind::Map(
@@ -49,19 +39,13 @@ fn of(schema: &Value, is_root: bool, name: &str) -> Option<Type> {
                 ),
                 _ => ListKind::Atomic,
             };
-            Some(Type::List(Arc::new(ListType { element, max, kind })))
+            Some(Type::List(Arc::new(ListType { element, kind })))
         }
         "object" => {
             let values = &schema["additionalProperties"];
             if values.as_object().is_some() {
                 let value = of(values, is_embedded(values), &format!("{name}.@elem"))?;
-                // A key, its quotes, the colon and a comma.
-                let smallest = smallest(values) + 6;
-                let max = schema["maxProperties"]
-                    .as_i64()
-                    .map_or(MAX_REQUEST.saturating_sub(2) / smallest, |max| max.max(0) as u64);
-                // Keys count nothing in what an expression may cost.
-                return Some(Type::Map(Arc::new(MapType { key: Type::String(0), value, max })));
+                return Some(Type::map(Type::String, value));
             }
             let mut fields = BTreeMap::new();
             for (member, property) in schema["properties"].members() {
@@ -71,16 +55,16 @@ fn of(schema: &Value, is_root: bool, name: &str) -> Option<Type> {
                 };
                 fields.insert(field, FieldType { member: member.to_owned(), ty });
             }
-            if is_root || is_embedded(schema) {
+            if (is_root || is_embedded(schema)) && !declares_resource(schema) {
                 add_resource_fields(&mut fields, name);
             }
             Some(Type::Object(Arc::new(ObjectType { name: name.to_owned(), fields })))
         }
         "string" => Some(match schema["format"].text() {
-            "byte" => Type::Bytes(length(schema, MAX_REQUEST - 2)),
+            "byte" => Type::Bytes,
             "duration" => Type::Duration,
             "date" | "date-time" => Type::Timestamp,
-            _ => Type::String(length(schema, MAX_REQUEST - 2)),
+            _ => Type::String,
         }),
         "boolean" => Some(Type::Bool),
         "number" => Some(Type::Double),
@@ -89,23 +73,8 @@ fn of(schema: &Value, is_root: bool, name: &str) -> Option<Type> {
     }
 }
 
-fn is_embedded(schema: &Value) -> bool {
+pub(crate) fn is_embedded(schema: &Value) -> bool {
     schema["x-kubernetes-embedded-resource"].is_true()
-}
-
-/// The longest string under `schema`: its own limit (characters of four bytes
-/// at most), its longest enum, or its format's length.
-fn length(schema: &Value, most: u64) -> u64 {
-    if let Some(max) = schema["maxLength"].as_i64() {
-        return (max.max(0) as u64).saturating_mul(4);
-    }
-    let longest = schema["enum"].items().iter().map(|value| value.text().len() as u64).max();
-    longest.unwrap_or(match schema["format"].text() {
-        "duration" => MAX_DURATION,
-        "date" => DATE,
-        "date-time" => DATE_TIME,
-        _ => most,
-    })
 }
 
 /// What the least value under `schema` takes in JSON, in bytes.
@@ -117,9 +86,9 @@ pub fn smallest(schema: &Value) -> u64 {
         "boolean" => 4,
         "number" | "integer" => 1,
         "string" => match schema["format"].text() {
-            "duration" => 4,
+            "duration" => 3,
             "date" => DATE,
-            "date-time" => 22,
+            "date-time" => 21,
             _ => 2,
         },
         "array" => 2,
@@ -135,12 +104,23 @@ pub fn smallest(schema: &Value) -> u64 {
     }
 }
 
+/// Whether the schema itself says all that expressions see of a resource's metadata.
+pub(crate) fn declares_resource(schema: &Value) -> bool {
+    let properties = &schema["properties"];
+    let metadata = &properties["metadata"];
+    let is = |schema: &Value, kind: &str| schema["type"].text() == kind;
+    is(&properties["kind"], "string")
+        && is(&properties["apiVersion"], "string")
+        && is(metadata, "object")
+        && ["name", "generateName"].iter().all(|name| is(&metadata["properties"][*name], "string"))
+}
+
 fn add_resource_fields(fields: &mut BTreeMap<String, FieldType>, name: &str) {
     let field = |member: &str, ty: Type| FieldType { member: member.to_owned(), ty };
-    fields.insert("apiVersion".into(), field("apiVersion", Type::STRING));
-    fields.insert("kind".into(), field("kind", Type::STRING));
+    fields.insert("apiVersion".into(), field("apiVersion", Type::String));
+    fields.insert("kind".into(), field("kind", Type::String));
     let metadata =
-        Type::object(&format!("{name}.metadata"), [("name", Type::STRING), ("generateName", Type::STRING)]);
+        Type::object(&format!("{name}.metadata"), [("name", Type::String), ("generateName", Type::String)]);
     fields.insert("metadata".into(), field("metadata", metadata));
 }
 

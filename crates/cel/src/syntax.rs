@@ -167,11 +167,22 @@ pub(crate) fn parse(source: &str, binds: bool) -> Result<Expr, Vec<Problem>> {
         let shown = if told.is_empty() { incomplete } else { told };
         shown.into_iter().map(of).collect::<Vec<_>>()
     })?;
-    let mut lowering =
-        Lowering { info: &info, source, problems: Vec::new(), open: [0; 4], is_too_deep: false, binds };
+    let mut lowering = Lowering {
+        info: &info,
+        source,
+        problems: Vec::new(),
+        open: [0; 4],
+        is_too_deep: false,
+        visited: 0,
+        is_too_deep_to_visit: false,
+        binds,
+    };
     let expr = lowering.expr(parsed);
     if lowering.is_too_deep {
         return Err(too_deep());
+    }
+    if lowering.is_too_deep_to_visit {
+        return Err(whole("max recursion depth exceeded".into()));
     }
     if lowering.problems.is_empty() { Ok(expr) } else { Err(lowering.problems) }
 }
@@ -183,6 +194,9 @@ pub(crate) struct Lowering<'a> {
     /// How many nodes of each [`Chain`] are around the present one.
     open: [u16; 4],
     is_too_deep: bool,
+    /// How many nodes around the present one upstream counts, of whatever chain.
+    visited: u16,
+    is_too_deep_to_visit: bool,
     /// Whether there is `cel.bind`.
     pub binds: bool,
 }
@@ -212,6 +226,14 @@ fn chain(parsed: &Parsed) -> Option<Chain> {
     }
 }
 
+fn is_negative(parsed: &Parsed) -> bool {
+    match parsed {
+        Parsed::Literal(LiteralValue::Int(value)) => *value.inner() < 0,
+        Parsed::Literal(LiteralValue::Double(value)) => value.inner().is_sign_negative(),
+        _ => false,
+    }
+}
+
 impl Lowering<'_> {
     fn at(&self, id: u64) -> u32 {
         self.info.offset_for(id).map_or(0, |(start, _)| start)
@@ -235,14 +257,25 @@ impl Lowering<'_> {
             self.is_too_deep = true;
             return Expr { node: Node::Literal(Literal::Null), at: 0 };
         }
+        let counts = u16::from(!matches!(chain, Chain::Negations));
         self.open[chain as usize] += 1;
+        self.visited += counts;
+        self.is_too_deep_to_visit |= self.visited > MAX_DEPTH;
         let expr = self.node(parsed);
+        self.visited -= counts;
         self.open[chain as usize] -= 1;
         expr
     }
 
     fn node(&mut self, parsed: IdedExpr) -> Expr {
-        let at = self.at(parsed.id);
+        let mut at = self.at(parsed.id);
+        // A negative number begins with its sign.
+        if is_negative(&parsed.expr)
+            && let Some(before) = self.source.get(..at as usize)
+            && let Some(signed) = before.trim_end().strip_suffix('-')
+        {
+            at = signed.len() as u32;
+        }
         let node = match parsed.expr {
             Parsed::Unspecified => Node::Literal(Literal::Null),
             Parsed::Literal(literal) => Node::Literal(match literal {

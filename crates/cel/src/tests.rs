@@ -2,7 +2,9 @@
 
 use apimachinery::{Value, value};
 
-use crate::{Answer, Asked, Authorizer, Environment, Error, Meter, Program, Question, Type, Val, type_of};
+use crate::{
+    Answer, Asked, Authorizer, Environment, Error, Meter, Program, Question, Type, Val, sizes_of, type_of,
+};
 
 /// The tree that `source` gives with `self` as variable, or the error's text.
 fn run_on(source: &str, own: &Value) -> String {
@@ -72,6 +74,14 @@ fn the_language() {
         ("timestamp('2026-01-02T03:04:05Z').getFullYear()", "2026"),
         ("timestamp('2026-01-02T03:04:05Z') + duration('1h') > timestamp('2026-01-02T04:00:00Z')", "true"),
         ("string(1.0) + string(true)", r#""1true""#),
+        ("string(timestamp('2020-01-01T00:30:00.5+01:00'))", r#""2020-01-01T00:30:00.5+01:00""#),
+        (
+            "string(timestamp('2020-01-01T00:30:00-07:30') + duration('30m'))",
+            r#""2020-01-01T01:00:00-07:30""#,
+        ),
+        ("timestamp('2020-01-01T00:30:00+01:00') == timestamp('2019-12-31T23:30:00Z')", "true"),
+        ("timestamp('2020-01-01T00:30:00+01:00').getHours()", "23"),
+        ("duration('1h2m3s4ms').getMilliseconds()", "3723004"),
         ("'x' in ['x', 'y'] && 'a' in {'a': 1}", "true"),
         ("size('äö') == 2", "true"),
     ] {
@@ -95,7 +105,7 @@ fn the_libraries() {
         ("'%s'.format([{'k': 1.5}])", r#""{\"k\":1.500000}""#),
         ("'%.1f %f'.format([12345.67, dyn('Infinity')])", r#""12,345.7 ∞""#),
         ("size('%.70000f'.format([0.5])) == 70002 && size('%.70000e'.format([0.5])) == 70000", "true"),
-        ("'%e'.format([1052.5])", "\"1.052500\u{a0}×\u{a0}10⁰³\""),
+        ("'%e'.format([1052.5])", "\"1.052500×10⁰³\""),
         ("'%x %X %o %b'.format(['hi', 255, 8, true])", r#""6869 FF 10 1""#),
         (
             "'%d'.format([dyn('a')])",
@@ -154,6 +164,46 @@ fn trees_are_read_where_they_lie() {
         run_on("self.spec.containers == [{'name': dyn('a'), 'ports': dyn([{'containerPort': 80}])}]", &pod),
         "true"
     );
+}
+
+#[test]
+fn fields_compare_as_their_schema_means_them() {
+    let schema = value!({"type": "object", "properties": {
+        "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+        "other": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+        "keyed": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+            "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "integer"}}}},
+        "open": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+            "properties": {"known": {"type": "integer"}}}},
+        "none": {"type": "string", "nullable": true},
+        "spans": {"type": "array", "items": {"type": "string", "format": "duration"}}
+    }});
+    let own = type_of(&schema, false).expect("a type");
+    let tree = value!({
+        "set": ["a", "b"], "other": ["b", "a"],
+        "keyed": [{"k": "x", "v": 1}, {"k": "y", "v": 2}],
+        "open": [{"known": 1, "unknown": "a"}, {"known": 1, "unknown": "b"}, {"known": 1, "unknown": "a"}],
+        "none": Value::Null, "spans": []
+    });
+    for (source, result) in [
+        ("self.set == self.other", "true"),
+        ("(self.set + self.other).size()", "2"),
+        ("self.keyed == self.keyed", "true"),
+        ("(self.keyed + self.keyed).size()", "2"),
+        ("self.open[0] == self.open[1]", "false"),
+        ("self.open[0] == self.open[2]", "true"),
+        ("has(self.none)", "false"),
+        ("self.none == 'a'", "no such key: none"),
+        ("self.spans.sum() == duration('0')", "true"),
+    ] {
+        let environment = Environment::new().with("self", own.clone());
+        let program = Program::compile(source, &environment).expect(source);
+        let got = match program.evaluate(&[("self", Val::typed(&tree, &own))], &Meter::new(1_000_000)) {
+            Ok(value) => apimachinery::json::to_string(&value.tree().expect("a tree")),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(got, result, "{source}");
+    }
 }
 
 fn compile_error(source: &str) -> String {
@@ -255,10 +305,18 @@ fn estimates_follow_the_sizes_of_the_schema() {
         let mut schema = schema;
         schema.set_at(&["properties", "l"], list);
         let environment = Environment::new().with("self", type_of(&schema, false).expect("a type"));
-        Program::compile(rule, &environment).expect("compiles").estimate().max
+        let sizes = sizes_of(&schema, false).expect("sizes");
+        Program::compile(rule, &environment).expect("compiles").estimate(|_| Some(&sizes)).max
     };
     let limited = value!({"type": "array", "maxItems": 10, "items": {"type": "integer"}});
     assert_eq!(estimate(limited, "self.l.all(x, true)"), 3 + 10 * 3);
+    // What is always of one size costs nothing to compare, and what has no size of its own one.
+    let numbers = value!({"type": "array", "maxItems": 10, "items": {"type": "integer"}});
+    assert_eq!(estimate(numbers, "self.l.all(x, x == 0)"), 3 + 10 * 4);
+    let text = value!({"type": "string"});
+    assert_eq!(estimate(text.clone(), "quantity('1') == quantity('2')"), 3);
+    assert_eq!(estimate(text.clone(), "optional.of(1) == optional.none()"), 3);
+    assert!(estimate(text, "quantity('1') != quantity('2')") > 1_000_000_000);
     let endless = value!({"type": "array", "items": {"type": "string"}});
     let rule = "self.l.all(x, self.l.all(y, self.l.all(z, x == y && y == z)))";
     assert!(estimate(endless.clone(), rule) > 100 * 10_000_000);
@@ -316,6 +374,8 @@ fn nesting_and_chains_end_at_upstreams_limit() {
         let told = run(&source);
         assert_eq!(told == limit, !fits, "{shown}: {}", told.chars().take(200).collect::<String>());
     }
+    let mixed = format!("self.a{}", " == self.a".repeat(250));
+    assert_eq!(run(&mixed), "ERROR: <input>:-1:0: max recursion depth exceeded");
     let long = format!("'{}'", "a".repeat(100_000));
     let told = "ERROR: <input>:-1:0: expression code point size exceeds limit: size: 100002, limit 100000";
     assert_eq!(run(&long), told);

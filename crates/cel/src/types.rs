@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A type. Sizes are the most elements, characters or bytes that a value can
-/// have, for cost estimates; they never decide whether types agree.
+/// A type.
 #[derive(Clone, Debug)]
 pub enum Type {
     /// Anything, decided when the expression runs.
@@ -15,8 +14,8 @@ pub enum Type {
     Int,
     Uint,
     Double,
-    String(u64),
-    Bytes(u64),
+    String,
+    Bytes,
     Duration,
     Timestamp,
     List(Arc<ListType>),
@@ -31,13 +30,9 @@ pub enum Type {
     Param(u32),
 }
 
-/// A size that nothing limits.
-pub const UNLIMITED: u64 = u64::MAX;
-
 #[derive(Debug)]
 pub struct ListType {
     pub element: Type,
-    pub max: u64,
     pub kind: ListKind,
 }
 
@@ -55,7 +50,6 @@ pub enum ListKind {
 pub struct MapType {
     pub key: Type,
     pub value: Type,
-    pub max: u64,
 }
 
 #[derive(Debug)]
@@ -73,15 +67,12 @@ pub struct FieldType {
 }
 
 impl Type {
-    pub const STRING: Type = Type::String(UNLIMITED);
-    pub const BYTES: Type = Type::Bytes(UNLIMITED);
-
     pub fn list(element: Type) -> Type {
-        Type::List(Arc::new(ListType { element, max: UNLIMITED, kind: ListKind::Atomic }))
+        Type::List(Arc::new(ListType { element, kind: ListKind::Atomic }))
     }
 
     pub fn map(key: Type, value: Type) -> Type {
-        Type::Map(Arc::new(MapType { key, value, max: UNLIMITED }))
+        Type::Map(Arc::new(MapType { key, value }))
     }
 
     pub fn optional(of: Type) -> Type {
@@ -99,16 +90,6 @@ impl Type {
 
     pub fn is_dyn(&self) -> bool {
         matches!(self, Type::Dyn)
-    }
-
-    /// The most elements, characters or bytes of a value of this type.
-    pub(crate) fn max_size(&self) -> Option<u64> {
-        match self {
-            Type::String(max) | Type::Bytes(max) => Some(*max),
-            Type::List(list) => Some(list.max),
-            Type::Map(map) => Some(map.max),
-            _ => None,
-        }
     }
 
     /// The name as the runtime gives it: `null_type`, `list`.
@@ -168,8 +149,8 @@ impl fmt::Display for Type {
             Type::Int => f.write_str("int"),
             Type::Uint => f.write_str("uint"),
             Type::Double => f.write_str("double"),
-            Type::String(_) => f.write_str("string"),
-            Type::Bytes(_) => f.write_str("bytes"),
+            Type::String => f.write_str("string"),
+            Type::Bytes => f.write_str("bytes"),
             Type::Duration => f.write_str("duration"),
             Type::Timestamp => f.write_str("timestamp"),
             Type::List(list) => write!(f, "list({})", list.element),
@@ -325,7 +306,7 @@ mod tests {
 
     #[test]
     fn types_read_as_upstream_prints_them() {
-        let ty = Type::map(Type::STRING, Type::list(Type::optional(Type::Int)));
+        let ty = Type::map(Type::String, Type::list(Type::optional(Type::Int)));
         assert_eq!(ty.to_string(), "map(string, list(optional_type(int)))");
     }
 }

@@ -3,21 +3,20 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use apimachinery::quantity::Quantity;
 use apimachinery::url::Url;
-use apimachinery::{Key as Member, Object, Value};
+use apimachinery::{Key as Member, Object, Value, json};
 use base64::Engine;
-use jiff::Timestamp;
 
 use crate::authorizer::Asked;
 use crate::error::Error;
-use crate::functions::format::NamedFormat;
+use crate::functions::format::{NamedFormat, shown};
 use crate::functions::ip::Cidr;
-use crate::functions::time;
-use crate::types::{ListKind, Type};
+use crate::functions::time::{self, Moment};
+use crate::types::{ListKind, ObjectType, Type, escape};
 
 /// A value. `'a` is how long the trees and the program live.
 #[derive(Clone, Debug)]
@@ -31,7 +30,7 @@ pub enum Val<'a> {
     Bytes(Rc<[u8]>),
     /// Nanoseconds.
     Duration(i64),
-    Timestamp(Timestamp),
+    Timestamp(Moment),
     List(Rc<Vec<Val<'a>>>),
     Map(Rc<BTreeMap<Key<'a>, Val<'a>>>),
     /// A list or an object of a tree, and its type.
@@ -178,7 +177,7 @@ impl<'a> Val<'a> {
             (Value::String(text), Type::Duration) => {
                 time::parse_duration(text).map_or(Val::string(text.as_str()), Val::Duration)
             }
-            (Value::String(text), Type::Bytes(_)) => {
+            (Value::String(text), Type::Bytes) => {
                 let decoded = base64::engine::general_purpose::STANDARD.decode(text);
                 decoded.map_or(Val::string(text.as_str()), |bytes| Val::Bytes(bytes.into()))
             }
@@ -297,7 +296,9 @@ impl<'a> Val<'a> {
         match self {
             Val::Tree(Value::Object(object), Type::Object(ty)) => {
                 let known = ty.field(field)?;
-                object.get(&known.member).map(|value| Val::typed(value, &known.ty))
+                // A field that is null counts as left out.
+                let value = object.get(&known.member).filter(|value| !value.is_null())?;
+                Some(Val::typed(value, &known.ty))
             }
             Val::Tree(Value::Object(object), Type::Map(ty)) => {
                 object.get(field).map(|value| Val::typed(value, &ty.value))
@@ -309,6 +310,38 @@ impl<'a> Val<'a> {
             }
             _ => None,
         }
+    }
+
+    /// What an empty list adds up to.
+    pub(crate) fn empty_sum(&self) -> Val<'a> {
+        match self {
+            Val::Tree(_, Type::List(list)) => match list.element {
+                Type::Double => Val::Double(0.0),
+                Type::Duration => Val::Duration(0),
+                _ => Val::Int(0),
+            },
+            _ => Val::Int(0),
+        }
+    }
+
+    /// A text that only an equal item of a set has.
+    fn mark(&self) -> String {
+        match self {
+            Val::Int(number) => format!("int {number}"),
+            Val::Double(number) => format!("double {number:?}"),
+            Val::String(text) => format!("string {text}"),
+            Val::Timestamp(moment) => format!("timestamp {}", moment.at().as_nanosecond()),
+            Val::Duration(nanos) => format!("duration {nanos}"),
+            Val::Bytes(bytes) => format!("bytes {bytes:?}"),
+            Val::Tree(value, _) => json::to_string(value),
+            other => format!("{} {}", other.type_name(), shown(other)),
+        }
+    }
+
+    /// The marks of an item's keys.
+    fn key_mark(&self, keys: &[String]) -> String {
+        let marks = keys.iter().map(|key| self.member(key).map_or_else(String::new, |value| value.mark()));
+        marks.map(|mark| format!("{} {mark}", mark.len())).collect()
     }
 
     fn list_kind(&self) -> Option<&'a ListKind> {
@@ -330,7 +363,7 @@ impl<'a> Val<'a> {
             (Val::String(a), Val::String(b)) | (Val::Type(a), Val::Type(b)) => a == b,
             (Val::Bytes(a), Val::Bytes(b)) => a == b,
             (Val::Duration(a), Val::Duration(b)) => a == b,
-            (Val::Timestamp(a), Val::Timestamp(b)) => a == b,
+            (Val::Timestamp(a), Val::Timestamp(b)) => a.at() == b.at(),
             (Val::Optional(a), Val::Optional(b)) => match (a, b) {
                 (None, None) => true,
                 (Some(a), Some(b)) => a.equals(b),
@@ -360,8 +393,28 @@ impl<'a> Val<'a> {
             }
             return match self.list_kind().or_else(|| other.list_kind()) {
                 None | Some(ListKind::Atomic) => a.iter().zip(&b).all(|(a, b)| a.equals(b)),
-                Some(_) => a.iter().all(|a| b.iter().any(|b| a.equals(b))),
+                Some(ListKind::Set) => {
+                    let marks = |items: &[Val<'a>]| items.iter().map(Val::mark).collect::<BTreeSet<_>>();
+                    marks(&a) == marks(&b)
+                }
+                Some(ListKind::Map(keys)) => {
+                    let keyed: BTreeMap<String, &Val<'a>> =
+                        a.iter().map(|item| (item.key_mark(keys), item)).collect();
+                    let mut seen = BTreeSet::new();
+                    let same = b.iter().all(|item| {
+                        let key = item.key_mark(keys);
+                        let known = keyed.get(&key).is_some_and(|own| own.equals(item));
+                        seen.insert(key);
+                        known
+                    });
+                    same && seen.len() == keyed.len()
+                }
             };
+        }
+        if let (Val::Tree(Value::Object(a), Type::Object(ty)), Val::Tree(Value::Object(b), Type::Object(_))) =
+            (self, other)
+        {
+            return a.len() == b.len() && a.iter().all(|(name, own)| ty.is_equal(name, own, b.get(name)));
         }
         let (Some(a), Some(_)) = (self.entries(), other.entries()) else { return false };
         self.size() == other.size()
@@ -394,7 +447,7 @@ impl<'a> Val<'a> {
             (Val::String(a), Val::String(b)) => Some(a.cmp(b)),
             (Val::Bytes(a), Val::Bytes(b)) => Some(a.cmp(b)),
             (Val::Duration(a), Val::Duration(b)) => Some(a.cmp(b)),
-            (Val::Timestamp(a), Val::Timestamp(b)) => Some(a.cmp(b)),
+            (Val::Timestamp(a), Val::Timestamp(b)) => Some(a.at().cmp(&b.at())),
             _ => None,
         }
     }
@@ -406,23 +459,15 @@ impl<'a> Val<'a> {
         match self.list_kind() {
             None | Some(ListKind::Atomic) => all.extend(more),
             Some(ListKind::Set) => {
-                for item in more {
-                    if !all.iter().any(|have| have.equals(&item)) {
-                        all.push(item);
-                    }
-                }
+                let mut known: BTreeSet<String> = all.iter().map(Val::mark).collect();
+                all.extend(more.into_iter().filter(|item| known.insert(item.mark())));
             }
             Some(ListKind::Map(keys)) => {
-                let is_same = |a: &Val<'a>, b: &Val<'a>| {
-                    keys.iter().all(|key| match (a.member(key), b.member(key)) {
-                        (Some(a), Some(b)) => a.equals(&b),
-                        (None, None) => true,
-                        _ => false,
-                    })
-                };
+                let places: BTreeMap<String, usize> =
+                    all.iter().enumerate().map(|(at, item)| (item.key_mark(keys), at)).collect();
                 for item in more {
-                    match all.iter_mut().find(|have| is_same(have, &item)) {
-                        Some(have) => *have = item,
+                    match places.get(&item.key_mark(keys)) {
+                        Some(&at) => all[at] = item,
                         None => all.push(item),
                     }
                 }
@@ -442,7 +487,7 @@ impl<'a> Val<'a> {
             Val::String(text) => Value::String(text.clone().into_owned()),
             Val::Bytes(bytes) => Value::String(base64::engine::general_purpose::STANDARD.encode(bytes)),
             Val::Duration(nanos) => Value::String(time::show_duration(*nanos)),
-            Val::Timestamp(moment) => Value::String(time::show_timestamp(*moment)),
+            Val::Timestamp(moment) => Value::String(moment.to_string()),
             Val::Tree(value, _) => (*value).clone(),
             Val::List(items) => Value::Array(items.iter().map(Val::tree).collect::<Option<_>>()?),
             Val::Map(map) => {
@@ -464,6 +509,20 @@ impl<'a> Val<'a> {
             Val::Optional(Some(value)) => value.tree()?,
             _ => return None,
         })
+    }
+}
+
+impl ObjectType {
+    /// Whether a member is the same in two objects. Of what is not declared,
+    /// upstream only compares what both have.
+    fn is_equal(&self, name: &str, own: &Value, other: Option<&Value>) -> bool {
+        let field = escape(name).and_then(|name| self.fields.get(&name));
+        let Some(field) = field else { return other.is_none_or(|other| own == other) };
+        match (own, other.unwrap_or(&Value::Null)) {
+            (Value::Null, Value::Null) => true,
+            (Value::Null, _) | (_, Value::Null) => false,
+            (own, other) => Val::typed(own, &field.ty).equals(&Val::typed(other, &field.ty)),
+        }
     }
 }
 

@@ -10,59 +10,72 @@ const RESOURCE_CHECK: Type = Type::Opaque("kubernetes.authorization.ResourceChec
 /// `request`: admission.k8s.io/v1 AdmissionRequest without the objects.
 pub(crate) static REQUEST: LazyLock<Type> = LazyLock::new(|| {
     let texts = |name: &str, members: [&'static str; 3]| {
-        Type::object(name, members.map(|member| (member, Type::STRING)))
+        Type::object(name, members.map(|member| (member, Type::String)))
     };
     let kind = || texts("kubernetes.GroupVersionKind", ["group", "version", "kind"]);
     let resource = || texts("kubernetes.GroupVersionResource", ["group", "version", "resource"]);
     let user = Type::object(
         "kubernetes.UserInfo",
         [
-            ("username", Type::STRING),
-            ("uid", Type::STRING),
-            ("groups", Type::list(Type::STRING)),
-            ("extra", Type::map(Type::STRING, Type::list(Type::STRING))),
+            ("username", Type::String),
+            ("uid", Type::String),
+            ("groups", Type::list(Type::String)),
+            ("extra", Type::map(Type::String, Type::list(Type::String))),
         ],
     );
     let mut request = vec![
         ("kind", kind()),
         ("resource", resource()),
-        ("subResource", Type::STRING),
+        ("subResource", Type::String),
         ("requestKind", kind()),
         ("requestResource", resource()),
-        ("requestSubResource", Type::STRING),
-        ("name", Type::STRING),
-        ("operation", Type::STRING),
+        ("requestSubResource", Type::String),
+        ("name", Type::String),
+        ("operation", Type::String),
         ("userInfo", user),
         ("dryRun", Type::Bool),
         ("options", Type::Dyn),
     ];
     // `namespace` is a word of the language: expressions write it escaped.
-    request.push(("namespace", Type::STRING));
+    request.push(("namespace", Type::String));
     Type::object("kubernetes.AdmissionRequest", request)
 });
 
 /// `namespaceObject`.
-pub(crate) static NAMESPACE: LazyLock<Type> = LazyLock::new(|| {
-    let map = || Type::map(Type::STRING, Type::STRING);
+static NAMESPACE: LazyLock<Type> = LazyLock::new(|| {
+    let map = || Type::map(Type::String, Type::String);
     let metadata = Type::object(
         "kubernetes.NamespaceMetadata",
         [
-            ("name", Type::STRING),
-            ("generateName", Type::STRING),
-            ("namespace", Type::STRING),
+            ("name", Type::String),
+            ("generateName", Type::String),
+            ("namespace", Type::String),
             ("labels", map()),
             ("annotations", map()),
-            ("UID", Type::STRING),
+            ("UID", Type::String),
             ("creationTimestamp", Type::Timestamp),
             ("deletionGracePeriodSeconds", Type::Int),
             ("deletionTimestamp", Type::Timestamp),
             ("generation", Type::Int),
-            ("resourceVersion", Type::STRING),
-            ("finalizers", Type::list(Type::STRING)),
+            ("resourceVersion", Type::String),
+            ("finalizers", Type::list(Type::String)),
         ],
     );
-    let spec = Type::object("kubernetes.NamespaceSpec", [("finalizers", Type::list(Type::STRING))]);
-    let status = Type::object("kubernetes.NamespaceStatus", [("phase", Type::STRING)]);
+    let spec = Type::object("kubernetes.NamespaceSpec", [("finalizers", Type::list(Type::String))]);
+    let condition = Type::object(
+        "kubernetes.NamespaceCondition",
+        [
+            ("status", Type::String),
+            ("type", Type::String),
+            ("lastTransitionTime", Type::Timestamp),
+            ("message", Type::String),
+            ("reason", Type::String),
+        ],
+    );
+    let status = Type::object(
+        "kubernetes.NamespaceStatus",
+        [("conditions", Type::list(condition)), ("phase", Type::String)],
+    );
     Type::object("kubernetes.Namespace", [("metadata", metadata), ("spec", spec), ("status", status)])
 });
 
@@ -147,7 +160,7 @@ impl Environments {
     /// What is wrong with the expression.
     pub fn add_variable(&mut self, name: &str, expression: &str) -> Result<Program, CompileError> {
         let compiled = Program::compile(expression, &self.body);
-        let ty = compiled.as_ref().map_or(Type::Dyn, |program| program.result().clone());
+        let ty = compiled.as_ref().map_or(Type::Dyn, |program| of_variable(program.result()));
         self.variables.push((name.to_owned(), ty));
         self.declare_variables();
         compiled
@@ -161,11 +174,29 @@ impl Environments {
     }
 }
 
+/// What is known of a variable's type where it is named: that of plain values, lists and maps.
+fn of_variable(ty: &Type) -> Type {
+    match ty {
+        Type::List(list) => Type::list(of_variable(&list.element)),
+        Type::Map(map) => Type::map(of_variable(&map.key), of_variable(&map.value)),
+        Type::Bool
+        | Type::Bytes
+        | Type::Double
+        | Type::Duration
+        | Type::Int
+        | Type::Null
+        | Type::String
+        | Type::Timestamp
+        | Type::Uint => ty.clone(),
+        _ => Type::Dyn,
+    }
+}
+
 /// One operation of a JSON patch.
 fn json_patch() -> Arc<ObjectType> {
     let ty = Type::object(
         "JSONPatch",
-        [("op", Type::STRING), ("path", Type::STRING), ("from", Type::STRING), ("value", Type::Dyn)],
+        [("op", Type::String), ("path", Type::String), ("from", Type::String), ("value", Type::Dyn)],
     );
     match ty {
         Type::Object(object) => object,

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use apimachinery::Value;
-use apiserver::{Admission, Version};
+use apiserver::{Admission, Stored, Version};
 use cel::{Asked, Error, Fields, Meter, PER_CALL_LIMIT, Val};
 
 use super::asker::{Asker, about_request};
 use super::compiled::Expression;
-use super::environment::{NAMESPACE, REQUEST};
+use super::environment::REQUEST;
 use super::request::request;
 use apimachinery::Status;
 
@@ -43,54 +43,81 @@ impl Inputs {
             object: admission.served(matched, object)?,
             old,
             request: request(admission, matched),
-            namespace: namespace.map_or(Value::Null, |namespace| namespace.tree()),
+            namespace: namespace.map_or(Value::Null, |namespace| shown(&namespace)),
             params: Value::Null,
         })
     }
 }
 
+/// A namespace as expressions see it.
+fn shown(namespace: &Stored) -> Value {
+    let mut tree = namespace.tree();
+    let metadata = tree.entry("metadata");
+    for hidden in ["managedFields", "ownerReferences", "selfLink"] {
+        metadata.remove(hidden);
+    }
+    metadata.set("resourceVersion", namespace.revision().to_string());
+    tree
+}
+
 /// The variables of expressions, and what they may still cost.
 pub(crate) struct Scope<'a> {
     variables: Vec<(&'a str, Val<'a>)>,
+    /// Those of messages, which know no authorizer.
+    messages: Vec<(&'a str, Val<'a>)>,
     budget: Rc<Meter>,
 }
 
 impl<'a> Scope<'a> {
     pub fn new(inputs: &'a Inputs, asker: &'a Asker<'a>, admission: &Admission<'a>) -> Self {
-        Self {
-            variables: vec![
-                ("object", Val::untyped(&inputs.object)),
-                ("oldObject", Val::untyped(&inputs.old)),
-                ("request", Val::typed(&inputs.request, &REQUEST)),
-                ("namespaceObject", Val::typed(&inputs.namespace, &NAMESPACE)),
-                ("params", Val::untyped(&inputs.params)),
-                ("authorizer", Asked::by(asker)),
-                ("authorizer.requestResource", Asked::about(asker, about_request(admission))),
-            ],
-            budget: Rc::new(Meter::new(BUDGET)),
-        }
+        let messages = vec![
+            ("object", Val::untyped(&inputs.object)),
+            ("oldObject", Val::untyped(&inputs.old)),
+            ("request", Val::typed(&inputs.request, &REQUEST)),
+            ("namespaceObject", Val::untyped(&inputs.namespace)),
+            ("params", Val::untyped(&inputs.params)),
+        ];
+        let mut variables = messages.clone();
+        variables.push(("authorizer", Asked::by(asker)));
+        let about = Asked::about(asker, about_request(admission));
+        variables.push(("authorizer.requestResource", about));
+        Self { variables, messages, budget: Rc::new(Meter::new(BUDGET)) }
     }
 
     /// Adds `variables`, computed where they are first asked for.
     pub fn compose(&mut self, programs: &'a [(String, Expression)]) {
-        let base = self.variables.clone();
-        let budget = self.budget.clone();
-        let composed = Rc::new_cyclic(|me: &Weak<Composed<'a>>| Composed {
-            programs,
-            base,
-            budget,
-            known: RefCell::new(vec![None; programs.len()]),
-            me: me.clone(),
-        });
-        self.variables.push(("variables", Val::Lazy(composed)));
+        for known in [&mut self.variables, &mut self.messages] {
+            let (base, budget) = (known.clone(), self.budget.clone());
+            let composed = Rc::new_cyclic(|me: &Weak<Composed<'a>>| Composed {
+                programs,
+                base,
+                budget,
+                known: RefCell::new(vec![None; programs.len()]),
+                me: me.clone(),
+            });
+            known.push(("variables", Val::Lazy(composed)));
+        }
     }
 
     /// What an expression gives, or why not in upstream's words.
     pub fn evaluate(&self, expression: &'a Expression) -> Result<Val<'a>, String> {
+        self.evaluated(expression, &self.variables)
+    }
+
+    /// As [`Scope::evaluate`], for the expression of a message.
+    pub fn message(&self, expression: &'a Expression) -> Result<Val<'a>, String> {
+        self.evaluated(expression, &self.messages)
+    }
+
+    fn evaluated(
+        &self,
+        expression: &'a Expression,
+        variables: &[(&'a str, Val<'a>)],
+    ) -> Result<Val<'a>, String> {
         let told = |error: &dyn std::fmt::Display| {
             format!("expression '{}' resulted in error: {error}", expression.source)
         };
-        run(expression, &self.variables, &self.budget).map_err(|error| told(&error))
+        run(expression, variables, &self.budget).map_err(|error| told(&error))
     }
 }
 

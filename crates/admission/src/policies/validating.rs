@@ -203,7 +203,7 @@ impl ValidatingAdmissionPolicy {
 
 /// The text of a messageExpression, where it is fit to be shown.
 fn message<'a>(scope: &Scope<'a>, expression: &'a Expression) -> Option<String> {
-    let Ok(Val::String(text)) = scope.evaluate(expression) else { return None };
+    let Ok(Val::String(text)) = scope.message(expression) else { return None };
     let text = text.trim();
     let is_fit = !text.is_empty() && text.len() <= MAX_MESSAGE && !text.contains('\n');
     is_fit.then(|| text.to_owned())

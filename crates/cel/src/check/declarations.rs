@@ -43,7 +43,7 @@ pub(crate) fn overloads(function: &str) -> Option<&'static [Overload]> {
 pub(crate) fn named_type(name: &str) -> Option<Type> {
     Some(match name {
         "bool" => Type::Bool,
-        "bytes" => Type::BYTES,
+        "bytes" => Type::Bytes,
         "double" => Type::Double,
         "google.protobuf.Duration" => Type::Duration,
         "google.protobuf.Timestamp" => Type::Timestamp,
@@ -52,7 +52,7 @@ pub(crate) fn named_type(name: &str) -> Option<Type> {
         "map" => Type::map(Type::Dyn, Type::Dyn),
         "null_type" => Type::Null,
         "optional_type" => Type::optional(Type::Dyn),
-        "string" => Type::STRING,
+        "string" => Type::String,
         "type" => Type::Kind(std::sync::Arc::new(Type::Dyn)),
         "uint" => Type::Uint,
         _ => return opaque(name).map(Type::Opaque),

@@ -104,8 +104,8 @@ impl Checker<'_> {
                 Literal::Int(_) => Type::Int,
                 Literal::Uint(_) => Type::Uint,
                 Literal::Double(_) => Type::Double,
-                Literal::String(_) => Type::STRING,
-                Literal::Bytes(_) => Type::BYTES,
+                Literal::String(_) => Type::String,
+                Literal::Bytes(_) => Type::Bytes,
             },
             Node::Ident(name) => {
                 let local = self.locals.iter().rev().find(|(known, _)| known == name);
@@ -224,7 +224,7 @@ impl Checker<'_> {
         {
             let name = name.clone();
             let of = self.expr(operand);
-            self.found.insert(std::ptr::from_ref(&*field).addr(), Type::STRING);
+            self.found.insert(std::ptr::from_ref(&*field).addr(), Type::String);
             return match self.select(at, &of, &name) {
                 Type::Optional(of) => Type::Optional(of),
                 ty => Type::optional(ty),

@@ -121,16 +121,12 @@ fn replace(ty: &Type, by: &mut dyn FnMut(u32) -> Option<Type>) -> Type {
     }
     match ty {
         Type::Param(number) => by(*number).unwrap_or(Type::Param(*number)),
-        Type::List(list) => Type::List(Arc::new(ListType {
-            element: replace(&list.element, by),
-            max: list.max,
-            kind: list.kind.clone(),
-        })),
-        Type::Map(map) => Type::Map(Arc::new(MapType {
-            key: replace(&map.key, by),
-            value: replace(&map.value, by),
-            max: map.max,
-        })),
+        Type::List(list) => {
+            Type::List(Arc::new(ListType { element: replace(&list.element, by), kind: list.kind.clone() }))
+        }
+        Type::Map(map) => {
+            Type::Map(Arc::new(MapType { key: replace(&map.key, by), value: replace(&map.value, by) }))
+        }
         Type::Optional(of) => Type::optional(replace(of, by)),
         Type::Kind(of) => Type::Kind(Arc::new(replace(of, by))),
         other => other.clone(),

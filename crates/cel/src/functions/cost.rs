@@ -3,12 +3,15 @@
 
 use crate::value::Val;
 
-const TRAVERSAL: f64 = 0.1;
-const REGEX: f64 = 0.25;
+pub(crate) const TRAVERSAL: f64 = 0.1;
+pub(crate) const REGEX: f64 = 0.25;
 /// A call that makes a list.
-const ALLOCATING: u64 = 11;
+pub(crate) const ALLOCATING: u64 = 11;
+/// A parsed selector, and each requirement in it: one for every two characters.
+pub(crate) const SELECTOR: u64 = 10;
+pub(crate) const SELECTOR_PART: f64 = 50.0;
 
-pub(crate) fn traversal(size: u64) -> u64 {
+fn traversal(size: u64) -> u64 {
     scaled(size, TRAVERSAL)
 }
 
@@ -22,7 +25,7 @@ pub(super) fn size(values: &[Val<'_>], at: usize) -> u64 {
 }
 
 /// A pattern's cost on a text.
-pub(crate) fn matching(text: u64, pattern: u64) -> u64 {
+fn matching(text: u64, pattern: u64) -> u64 {
     traversal(text.saturating_add(1)).saturating_mul(scaled(pattern, REGEX))
 }
 
@@ -33,11 +36,26 @@ pub(crate) fn before(function: &str, values: &[Val<'_>]) -> Option<u64> {
     let are_text = || values.iter().all(|value| matches!(value, Val::String(_) | Val::Bytes(_)));
     Some(match function {
         "check" => 350_000,
-        "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" => traversed(values.first()),
-        "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "cidr" | "isIP" | "isCIDR"
-        | "quantity" | "isQuantity" | "semver" | "isSemver" | "strings.quote" | "format" => {
-            traversal(first())
+        "fieldSelector" | "labelSelector" => {
+            let requirements = scaled(scaled(second(), 0.5), SELECTOR_PART);
+            SELECTOR.saturating_add(traversal(second())).saturating_add(requirements)
         }
+        "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" => traversed(values.first()),
+        "url"
+        | "jsonpatch.escapeKey"
+        | "lowerAscii"
+        | "upperAscii"
+        | "substring"
+        | "trim"
+        | "cidr"
+        | "isIP"
+        | "isCIDR"
+        | "quantity"
+        | "isQuantity"
+        | "semver"
+        | "isSemver"
+        | "strings.quote"
+        | "format" => traversal(first()),
         "validate" => match values.first() {
             Some(Val::Format(format)) => matching(second(), format.pattern),
             _ => 1,
@@ -45,7 +63,18 @@ pub(crate) fn before(function: &str, values: &[Val<'_>]) -> Option<u64> {
         "reverse" if matches!(values.first(), Some(value) if value.items().is_some()) => {
             first().saturating_add(ALLOCATING)
         }
-        "flatten" => first().saturating_add(ALLOCATING),
+        "flatten" => {
+            let depth = match values.get(1) {
+                Some(Val::Int(depth)) => *depth as f64,
+                _ => 1.0,
+            };
+            scaled(first(), depth).saturating_add(ALLOCATING)
+        }
+        // Charged before there are so many.
+        "lists.range" => match values.first() {
+            Some(Val::Int(count)) => u64::try_from(*count).unwrap_or(0).saturating_add(ALLOCATING),
+            _ => 1,
+        },
         "distinct" | "sort" => compared(values.first()),
         "@sortByAssociatedKeys" => compared(values.get(1)),
         "startsWith" | "endsWith" => traversal(second()),

@@ -24,7 +24,7 @@ pub(crate) fn shown(value: &Val<'_>) -> String {
         Val::String(text) | Val::Type(text) => text.clone().into_owned(),
         Val::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Val::Duration(nanos) => time::show_duration(*nanos),
-        Val::Timestamp(moment) => time::show_timestamp(*moment),
+        Val::Timestamp(moment) => moment.to_string(),
         Val::Quantity(quantity) => quantity.to_string(),
         Val::Ip(address) => address.to_string(),
         Val::Cidr(cidr) => cidr.to_string(),
@@ -154,7 +154,7 @@ fn grouped(text: &str) -> String {
     out + fraction
 }
 
-/// `1.5 × 10⁰²` of `1.5e2`.
+/// `1.5×10⁰²` of `1.5e2`.
 fn raised(text: &str) -> String {
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
@@ -162,7 +162,7 @@ fn raised(text: &str) -> String {
     let digits = format!("{digits:0>2}");
     let digits: String =
         digits.bytes().filter_map(|digit| DIGITS.get(usize::from(digit.wrapping_sub(b'0')))).collect();
-    format!("{mantissa}\u{a0}×\u{a0}10{sign}{digits}")
+    format!("{mantissa}×10{sign}{digits}")
 }
 
 /// Why a format is not followed: for one of its values, or altogether.

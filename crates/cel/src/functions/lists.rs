@@ -10,6 +10,10 @@ pub(super) fn call<'a>(function: &str, args: &[Val<'a>]) -> Result<Val<'a>, Erro
     use Val::{Bool, Int};
     if function == "lists.range" {
         let [Int(count)] = args else { return Err(Error::no_overload()) };
+        if *count < 0 {
+            let why = format!("lists.range: size must be non-negative, got {count}");
+            return Err(Error::failed(why));
+        }
         return Ok(Val::list((0..*count).map(Int).collect()));
     }
     let items = args.first().and_then(Val::items).ok_or_else(Error::no_overload)?;
@@ -22,8 +26,9 @@ pub(super) fn call<'a>(function: &str, args: &[Val<'a>]) -> Result<Val<'a>, Erro
             Bool(sorted)
         }
         ("sum", []) => {
-            let Some(zero) = items.first().and_then(numbers::zero_like) else {
-                return if items.is_empty() { Ok(Int(0)) } else { Err(Error::no_overload()) };
+            let zero = match items.first() {
+                Some(first) => numbers::zero_like(first).ok_or_else(Error::no_overload)?,
+                None => args[0].empty_sum(),
             };
             let mut sum = zero;
             for item in &items {

@@ -200,7 +200,9 @@ fn is_zero(value: &Val<'_>) -> bool {
         Val::Uint(number) => *number == 0,
         Val::Double(number) => *number == 0.0,
         Val::Duration(nanos) => *nanos == 0,
-        Val::Timestamp(moment) => moment.as_second() == -62_135_596_800 && moment.subsec_nanosecond() == 0,
+        Val::Timestamp(moment) => {
+            moment.at().as_second() == -62_135_596_800 && moment.at().subsec_nanosecond() == 0
+        }
         Val::Optional(inner) => inner.is_none(),
         Val::String(_) | Val::Bytes(_) | Val::List(_) | Val::Map(_) | Val::Tree(..) => value.size() == 0,
         Val::Struct(made) => made.fields.is_empty(),

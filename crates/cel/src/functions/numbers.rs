@@ -82,7 +82,7 @@ pub(super) fn convert<'a>(to: &str, of: &Val<'a>) -> Result<Val<'a>, Error> {
         ("int", Double(number)) if number.abs() < 9_223_372_036_854_775_808.0 => Int(*number as i64),
         ("int", Double(_)) => return Err(int_overflow()),
         ("int", Duration(nanos)) => Int(*nanos),
-        ("int", Timestamp(moment)) => Int(moment.as_second()),
+        ("int", Timestamp(moment)) => Int(moment.at().as_second()),
         ("int", String(text)) => match text.parse() {
             Ok(number) => Int(number),
             Err(_) => return refuse(),
@@ -105,7 +105,7 @@ pub(super) fn convert<'a>(to: &str, of: &Val<'a>) -> Result<Val<'a>, Error> {
             Err(_) => return Err(Error::failed("invalid UTF-8 in bytes, cannot convert to string")),
         },
         ("string", Duration(nanos)) => Val::string(time::show_duration(*nanos)),
-        ("string", Timestamp(moment)) => Val::string(time::show_timestamp(*moment)),
+        ("string", Timestamp(moment)) => Val::string(moment.to_string()),
         ("string", Val::Ip(address)) => Val::string(address.to_string()),
         ("string", Val::Cidr(cidr)) => Val::string(cidr.to_string()),
         _ => return Err(Error::no_overload()),

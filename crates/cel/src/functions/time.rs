@@ -1,7 +1,12 @@
 //! Durations and moments.
 
-use jiff::tz::TimeZone;
+use std::fmt;
+use std::sync::LazyLock;
+
+use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Zoned};
+
+use regex::Regex;
 
 use crate::error::Error;
 use crate::value::Val;
@@ -12,23 +17,69 @@ pub(crate) fn parse_duration(text: &str) -> Result<i64, Error> {
         .map_err(|_| Error::failed("type conversion error from 'string' to 'google.protobuf.Duration'"))
 }
 
-/// RFC 3339.
-pub(crate) fn parse_timestamp(text: &str) -> Result<Timestamp, Error> {
-    text.parse()
-        .map_err(|_| Error::failed("type conversion error from 'string' to 'google.protobuf.Timestamp'"))
+/// A moment. The zone in which it was written shows only when it is written again.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    at: Timestamp,
+    zone: Offset,
+}
+
+impl Moment {
+    fn utc(at: Timestamp) -> Self {
+        Self { at, zone: Offset::UTC }
+    }
+
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+/// RFC 3339 with as many digits as it takes.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = self.zone.seconds() / 60;
+        write!(f, "{}", self.zone.to_datetime(self.at))?;
+        if minutes == 0 {
+            return f.write_str("Z");
+        }
+        let sign = if minutes < 0 { '-' } else { '+' };
+        write!(f, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+    }
+}
+
+fn moment(text: &str) -> Option<Moment> {
+    let at = text.parse().ok()?;
+    let zone = match text.get(text.len().checked_sub(6)?..)?.split_at(1) {
+        (sign @ ("+" | "-"), zone) => {
+            let (hours, minutes) = zone.split_once(':')?;
+            let seconds = hours.parse::<i32>().ok()? * 3600 + minutes.parse::<i32>().ok()? * 60;
+            Offset::from_seconds(if sign == "-" { -seconds } else { seconds }).ok()?
+        }
+        _ => Offset::UTC,
+    };
+    Some(Moment { at, zone })
+}
+
+/// RFC 3339, as strictly as Go reads it.
+pub(crate) fn parse_timestamp(text: &str) -> Result<Moment, Error> {
+    static FORM: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:\d\d)$").expect("a pattern")
+    });
+    let read = FORM.is_match(text).then(|| moment(text)).flatten();
+    read.ok_or_else(|| Error::failed("type conversion error from 'string' to 'google.protobuf.Timestamp'"))
 }
 
 /// Seconds since 1970, from the year 1 to 9999.
-pub(crate) fn of_seconds(seconds: i64) -> Result<Timestamp, Error> {
+pub(crate) fn of_seconds(seconds: i64) -> Result<Moment, Error> {
     let is_in_range = (-62_135_596_800..=253_402_300_799).contains(&seconds);
     let moment = is_in_range.then(|| Timestamp::from_second(seconds).ok()).flatten();
-    moment.ok_or_else(|| Error::failed("timestamp overflow"))
+    moment.map(Moment::utc).ok_or_else(|| Error::failed("timestamp overflow"))
 }
 
 /// The value of a field that is a moment or a date.
-pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, Error> {
+pub(crate) fn parse_moment(text: &str) -> Option<Moment> {
     let is_date = text.len() == 10 && text.as_bytes().get(4) == Some(&b'-');
-    if is_date { parse_timestamp(&format!("{text}T00:00:00Z")) } else { parse_timestamp(text) }
+    if is_date { moment(&format!("{text}T00:00:00Z")) } else { moment(text) }
 }
 
 /// `5400s`.
@@ -41,18 +92,14 @@ pub(crate) fn show_duration(nanos: i64) -> String {
     format!("{sign}{seconds}.{}s", format!("{rest:09}").trim_end_matches('0'))
 }
 
-pub(crate) fn show_timestamp(moment: Timestamp) -> String {
-    moment.to_string()
-}
-
 /// Sums and differences with a duration or a moment.
 pub(super) fn calculate<'a>(adds: bool, a: &Val<'a>, b: &Val<'a>) -> Result<Val<'a>, Error> {
     use Val::{Duration, Timestamp};
     let too_long = || Error::failed("duration overflow");
-    let moved = |moment: &jiff::Timestamp, nanos: i64| {
+    let moved = |moment: &Moment, nanos: i64| {
         let by = SignedDuration::from_nanos(nanos);
-        let moved = if adds { moment.checked_add(by) } else { moment.checked_sub(by) };
-        moved.map(Timestamp).map_err(|_| Error::failed("timestamp overflow"))
+        let moved = if adds { moment.at.checked_add(by) } else { moment.at.checked_sub(by) };
+        moved.map(|at| Timestamp(Moment { at, ..*moment })).map_err(|_| Error::failed("timestamp overflow"))
     };
     match (a, b) {
         (Duration(a), Duration(b)) => {
@@ -62,7 +109,7 @@ pub(super) fn calculate<'a>(adds: bool, a: &Val<'a>, b: &Val<'a>) -> Result<Val<
         (Timestamp(a), Duration(b)) => moved(a, *b),
         (Duration(a), Timestamp(b)) if adds => moved(b, *a),
         (Timestamp(a), Timestamp(b)) if !adds => {
-            let between = a.as_nanosecond() - b.as_nanosecond();
+            let between = a.at.as_nanosecond() - b.at.as_nanosecond();
             i64::try_from(between).map(Duration).map_err(|_| too_long())
         }
         _ => Err(Error::no_overload()),
@@ -81,9 +128,9 @@ pub(super) fn call<'a>(function: &str, args: &[Val<'a>]) -> Result<Val<'a>, Erro
         ("getHours", [Val::Duration(nanos)]) => Ok(Int(nanos / 3_600_000_000_000)),
         ("getMinutes", [Val::Duration(nanos)]) => Ok(Int(nanos / 60_000_000_000)),
         ("getSeconds", [Val::Duration(nanos)]) => Ok(Int(nanos / 1_000_000_000)),
-        ("getMilliseconds", [Val::Duration(nanos)]) => Ok(Int(nanos / 1_000_000 % 1_000)),
-        (_, [Val::Timestamp(moment)]) => part(function, &moment.to_zoned(TimeZone::UTC)),
-        (_, [Val::Timestamp(moment), String(zone)]) => part(function, &moment.to_zoned(in_zone(zone)?)),
+        ("getMilliseconds", [Val::Duration(nanos)]) => Ok(Int(nanos / 1_000_000)),
+        (_, [Val::Timestamp(moment)]) => part(function, &moment.at.to_zoned(TimeZone::UTC)),
+        (_, [Val::Timestamp(moment), String(zone)]) => part(function, &moment.at.to_zoned(in_zone(zone)?)),
         _ => Err(Error::no_overload()),
     }
 }

@@ -37,10 +37,10 @@ fn check(input: &[u8]) -> String {
         "object",
         [
             ("a", Type::Int),
-            ("b", Type::list(Type::STRING)),
+            ("b", Type::list(Type::String)),
             ("c", Type::Dyn),
-            ("d", Type::STRING),
-            ("s", Type::STRING),
+            ("d", Type::String),
+            ("s", Type::String),
         ],
     );
     let environment = Environment::new().with("self", own.clone()).with_bindings();
@@ -48,7 +48,7 @@ fn check(input: &[u8]) -> String {
         Ok(program) => program,
         Err(error) => return error.to_string(),
     };
-    let estimate = program.estimate();
+    let estimate = program.estimate(|_| None);
     assert!(estimate.min <= estimate.max, "the least is no more than the most");
     let tree = value!({"a": 3, "b": ["ya", "yb"], "c": {"x": [1, 2.5, null]}, "s": "aa,b"});
     let meter = Meter::new(PER_CALL_LIMIT);

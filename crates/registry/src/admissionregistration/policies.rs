@@ -283,7 +283,7 @@ fn validations(path: &Path<'_>, spec: &Value, name: &str, environments: &Environ
             let why = format!("must not exceed {MAX_ANNOTATION_EXPRESSION} bytes in length");
             errors.required(&value, &why);
         } else {
-            let results = [Type::STRING, Type::Null];
+            let results = [Type::String, Type::Null];
             expression(&value, source, source.trim(), environments.body(), &results, errors);
         }
         if !seen.insert(key) {
@@ -305,7 +305,7 @@ fn validation_of(path: &Path<'_>, one: &Value, environments: &Environments, erro
     } else if source.trim().is_empty() {
         errors.invalid(&message, source, "must be non-empty if specified");
     } else {
-        expression(&message, source, source, environments.messages(), &[Type::STRING], errors);
+        expression(&message, source, source, environments.messages(), &[Type::String], errors);
     }
     let text = one["message"].text();
     if !text.is_empty() && text.trim().is_empty() {

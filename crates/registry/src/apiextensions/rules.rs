@@ -58,7 +58,7 @@ impl Rule {
                     let what = error.what().trim_start_matches("program ");
                     Err(format!("messageExpression {what}: {error}"))
                 }
-                Ok(program) if !matches!(program.result(), Type::String(_)) => {
+                Ok(program) if !matches!(program.result(), Type::String) => {
                     Err("messageExpression must evaluate to a string".into())
                 }
                 Ok(program) => Ok(program),

@@ -230,8 +230,8 @@ fn built_in(id: TypeId, around: &mut Vec<TypeId>) -> Type {
 
 fn of_field(ty: schema::Type, around: &mut Vec<TypeId>) -> Type {
     match ty {
-        schema::Type::String | schema::Type::Quantity | schema::Type::Duration => Type::STRING,
-        schema::Type::Bytes => Type::BYTES,
+        schema::Type::String | schema::Type::Quantity | schema::Type::Duration => Type::String,
+        schema::Type::Bytes => Type::Bytes,
         schema::Type::Bool => Type::Bool,
         schema::Type::Int32 | schema::Type::Int64 => Type::Int,
         schema::Type::Float => Type::Double,
@@ -244,7 +244,7 @@ fn of_field(ty: schema::Type, around: &mut Vec<TypeId>) -> Type {
         | schema::Type::SchemaOr(..) => Type::Dyn,
         schema::Type::Struct(id) => built_in(id, around),
         schema::Type::List(item) => Type::list(of_field(*item, around)),
-        schema::Type::Map(item) => Type::map(Type::STRING, of_field(*item, around)),
+        schema::Type::Map(item) => Type::map(Type::String, of_field(*item, around)),
     }
 }
 

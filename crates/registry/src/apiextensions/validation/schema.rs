@@ -227,13 +227,16 @@ impl Walk {
             );
             return;
         };
+        let sizes = cel::sizes_of(schema, is_resource).unwrap_or_default();
         let values = scope.cardinality.unwrap_or_else(|| MAX_REQUEST / (cel::smallest(schema) + 1));
         for (at, source) in rules.iter().enumerate() {
             let here = path.index(at);
             let rule = Rule::compile(source, &ty);
             let place = here.child("rule");
-            let cost =
-                rule.program.as_ref().map_or(0, |program| program.estimate().max.saturating_mul(values));
+            let cost = rule
+                .program
+                .as_ref()
+                .map_or(0, |program| program.estimate(|_| Some(&sizes)).max.saturating_mul(values));
             if self.costs.limits_each && cost > RULE_LIMIT {
                 self.rule_errors.forbidden(&place, &too_expensive("estimated rule cost", cost, RULE_LIMIT));
             }
@@ -245,7 +248,7 @@ impl Walk {
             match &rule.message_expression {
                 Some(Err(why)) => self.rule_errors.invalid(&place, internal::rule(source), why),
                 Some(Ok(program)) => {
-                    let cost = program.estimate().max;
+                    let cost = program.estimate(|_| Some(&sizes)).max;
                     if self.costs.limits_each && cost > RULE_LIMIT {
                         let why = too_expensive("estimated messageExpression cost", cost, RULE_LIMIT);
                         self.rule_errors.forbidden(&place, &why);

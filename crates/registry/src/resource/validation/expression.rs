@@ -2,8 +2,8 @@
 //! device.
 
 use apimachinery::field::{Errors, Path};
-use cel::{Environment, MapType, Program, Type};
-use std::sync::{Arc, LazyLock};
+use cel::{Environment, Program, Sizes, Type};
+use std::sync::LazyLock;
 
 const EXPRESSION_MAX: usize = 10 << 10;
 /// What one run may cost, estimated (upstream's `CELSelectorExpressionMaxCost`).
@@ -13,22 +13,38 @@ const MEMBERS_MAX: u64 = 32;
 const DOMAIN_MAX: u64 = 63;
 const IDENTIFIER_MAX: u64 = 32;
 const DRIVER_MAX: u64 = 63;
+/// The longest text that is an attribute.
+const ATTRIBUTE_MAX: u64 = 64;
 
 /// `device`, with its attributes and capacities by domain and identifier.
 static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
-    let map = |key, value| Type::Map(Arc::new(MapType { key, value, max: MEMBERS_MAX }));
-    let by_name = |value: Type| map(Type::String(DOMAIN_MAX), map(Type::String(IDENTIFIER_MAX), value));
+    let by_name = |value: Type| Type::map(Type::String, Type::map(Type::String, value));
     let device = Type::object(
         "kubernetes.DRADevice",
         [
             ("allowMultipleAllocations", Type::Bool),
             ("attributes", by_name(Type::Dyn)),
             ("capacity", by_name(Type::Opaque("kubernetes.Quantity"))),
-            ("driver", Type::String(DRIVER_MAX)),
+            ("driver", Type::String),
         ],
     );
     Environment::new().with("device", device).with_bindings()
 });
+
+static SIZES: LazyLock<Sizes> = LazyLock::new(|| {
+    let by_name = |inner: Sizes| Sizes::map(Sizes::of(DOMAIN_MAX), inner, MEMBERS_MAX);
+    let members = |value: Sizes| Sizes::map(Sizes::of(IDENTIFIER_MAX), value, MEMBERS_MAX);
+    Sizes::object([
+        ("allowMultipleAllocations", Sizes::of(1)),
+        ("attributes", by_name(members(Sizes::of(ATTRIBUTE_MAX)).open())),
+        ("capacity", by_name(members(Sizes::of(0)))),
+        ("driver", Sizes::of(DRIVER_MAX)),
+    ])
+});
+
+fn sizes(variable: &str) -> Option<&'static Sizes> {
+    (variable == "device").then_some(&*SIZES)
+}
 
 /// Whether an expression is of a fit length, compiles, tells yes or no, and
 /// costs no more than it may.
@@ -43,7 +59,7 @@ pub fn check(expression: &str, path: &Path<'_>, errors: &mut Errors) {
             let why = format!("must evaluate to bool or the unknown type, not {}", program.result());
             errors.invalid(path, expression, &why);
         }
-        Ok(program) if program.estimate().max > COST_MAX => {
+        Ok(program) if program.estimate(sizes).max > COST_MAX => {
             errors.forbidden(path, "too complex, exceeds cost limit");
         }
         Ok(_) => {}
