@@ -3,11 +3,12 @@
 //!
 //! Works on the schema as a definition has it (apiextensions/v1 JSONSchemaProps).
 
-use super::{Schema, coerce, prune, validate, validate_embedded, validate_lists};
+use super::coerce::coerce_embedded;
+use super::{Schema, is_meta, prune, validate, validate_embedded, validate_lists};
 use crate::Value;
 use crate::field::{Errors, Path};
 use crate::regexp::Regexp;
-use crate::schema::{Strictness, Types};
+use crate::schema::Types;
 
 /// Where a schema node stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -308,35 +309,106 @@ pub fn check_defaults(
     path: &Path<'_>,
     errors: &mut Errors,
 ) {
-    if let Some(default) = &schema.default {
-        let here = path.child("default");
+    let around = Around { resource: schema, steps: Vec::new(), in_metadata: false };
+    Defaults { types, requires_pruned, errors }.check(schema, &around, path);
+}
+
+/// Where a schema stands in the resource that it belongs to.
+struct Around<'a> {
+    resource: &'a Schema,
+    /// From the resource: members by their names, and items.
+    steps: Vec<Option<&'a str>>,
+    /// At or below apiVersion, kind or metadata.
+    in_metadata: bool,
+}
+
+impl<'a> Around<'a> {
+    fn below(&self, step: Option<&'a str>, in_metadata: bool) -> Self {
+        let steps = self.steps.iter().copied().chain([step]).collect();
+        Self { resource: self.resource, steps, in_metadata: self.in_metadata || in_metadata }
+    }
+
+    /// A resource that holds nothing but `value` here.
+    fn resource_with(&self, value: Value) -> Value {
+        let mut made = self.steps.iter().rev().fold(value, |inner, step| match step {
+            Some(name) => {
+                let mut object = Value::object();
+                object.set((*name).to_owned(), inner);
+                object
+            }
+            None => Value::Array(vec![inner]),
+        });
+        for (name, text) in [("kind", "Validation"), ("apiVersion", "validation/v1")] {
+            if made.as_object().is_some_and(|object| !object.contains(name)) {
+                made.set(name, text);
+            }
+        }
+        made
+    }
+}
+
+struct Defaults<'e> {
+    types: &'e Types,
+    requires_pruned: bool,
+    errors: &'e mut Errors,
+}
+
+impl Defaults<'_> {
+    fn check<'a>(&mut self, schema: &'a Schema, around: &Around<'a>, path: &Path<'_>) {
+        let own = Around { resource: schema, steps: Vec::new(), in_metadata: false };
+        let around = if schema.embedded { &own } else { around };
+        if let Some(default) = &schema.default {
+            let here = path.child("default");
+            let mut found = Errors::new();
+            if around.in_metadata {
+                self.of_metadata(default, around, &here, &mut found);
+            } else {
+                self.of_body(default, schema, &here, &mut found);
+            }
+            if found.is_empty() {
+                validate_lists(default, schema, &here, &mut found);
+            }
+            if found.is_empty() {
+                validate(default, schema, &here, &mut found);
+            }
+            self.errors.append(found);
+        }
+        if let Some(items) = &schema.items {
+            self.check(items, &around.below(None, false), &path.child("items"));
+        }
+        let properties = path.child("properties");
+        for (name, property) in &schema.properties {
+            let in_metadata = schema.embedded && is_meta(name);
+            self.check(property, &around.below(Some(name), in_metadata), &properties.key(name));
+        }
+    }
+
+    /// A part of a resource's metadata: valid where the whole is.
+    fn of_metadata(&self, default: &Value, around: &Around<'_>, path: &Path<'_>, found: &mut Errors) {
+        let mut whole = around.resource_with(default.clone());
+        let mut wrong = Errors::new();
+        match coerce_embedded(self.types, around.resource, &mut whole, true, &Path::Root) {
+            Ok(()) => validate_embedded(&whole, around.resource, true, &Path::Root, &mut wrong),
+            Err(errors) => wrong = errors,
+        }
+        if !wrong.is_empty() {
+            found.invalid(path, default.clone(), &format!("must result in valid metadata: {wrong}"));
+        }
+    }
+
+    fn of_body(&mut self, default: &Value, schema: &Schema, path: &Path<'_>, found: &mut Errors) {
         let mut pruned = default.clone();
         prune(&mut pruned, schema, schema.embedded);
-        if requires_pruned && pruned != *default {
-            errors.invalid(&here, default.clone(), "must not have unknown fields");
+        let is_pruned = pruned == *default;
+        let mut coerced = default.clone();
+        let outcome = coerce_embedded(self.types, schema, &mut coerced, schema.embedded, path);
+        if self.requires_pruned && !is_pruned {
+            // Told as it is when its metadata has been decoded.
+            self.errors.invalid(path, coerced.clone(), "must not have unknown fields");
         }
-        let mut found = Errors::new();
-        if schema.embedded
-            && let Err(error) = coerce(types, schema, &mut default.clone(), Strictness::Ignore)
-        {
-            found.invalid(&here.child("metadata"), default["metadata"].clone(), &error.to_string());
+        match outcome {
+            Ok(()) => validate_embedded(&coerced, schema, schema.embedded, path, found),
+            Err(errors) => found.append(errors),
         }
-        if found.is_empty() {
-            validate_embedded(default, schema, schema.embedded, &here, &mut found);
-        }
-        if found.is_empty() {
-            validate_lists(default, schema, &here, &mut found);
-        }
-        if found.is_empty() {
-            validate(default, schema, &here, &mut found);
-        }
-        errors.append(found);
-    }
-    if let Some(items) = &schema.items {
-        check_defaults(types, items, requires_pruned, &path.child("items"), errors);
-    }
-    let properties = path.child("properties");
-    for (name, property) in &schema.properties {
-        check_defaults(types, property, requires_pruned, &properties.key(name), errors);
     }
 }

@@ -1,7 +1,7 @@
 //! What a tree loses on its way in: unknown fields, nulls that mean nothing,
 //! and what object metadata does not have.
 
-use super::{Additional, Schema};
+use super::{Additional, Schema, is_meta};
 use crate::field::{Errors, Path};
 use crate::json::{DecodeError, sort_deep};
 use crate::schema::{self, Strictness, TypeId, Types};
@@ -30,7 +30,8 @@ pub fn coerce(
     coercer.problems.extend(unknown.unwrap_or_default());
     drop_nulls(object, Some(schema));
     if schema.any(&|node| node.embedded) {
-        coercer.embedded(object, schema, &Path::Root)?;
+        let told = |errors: Errors| DecodeError::Type(errors.to_string());
+        coercer.embedded(object, schema, schema.embedded, &Path::Root).map_err(told)?;
     }
     Ok(coercer.problems)
 }
@@ -63,24 +64,30 @@ impl Coercer<'_> {
         Ok(())
     }
 
-    /// The same for every embedded resource below the root.
-    fn embedded(&mut self, value: &mut Value, schema: &Schema, path: &Path<'_>) -> Result<(), DecodeError> {
+    /// The same for every embedded resource, and for `value` where `is_resource`.
+    fn embedded(
+        &mut self,
+        value: &mut Value,
+        schema: &Schema,
+        is_resource: bool,
+        path: &Path<'_>,
+    ) -> Result<(), Errors> {
         match value {
             Value::Object(_) => {
-                if schema.embedded {
+                if is_resource {
                     for name in ["apiVersion", "kind"] {
                         let member = value.get(name);
                         if !member.is_null() && member.as_str().is_none() {
                             let mut errors = Errors::new();
                             errors.invalid(&path.child(name), member.clone(), "must be a string");
-                            return Err(DecodeError::Type(errors.to_string()));
+                            return Err(errors);
                         }
                     }
                     let sent = value["metadata"].clone();
                     if let Err(error) = self.metadata(value, path) {
                         let mut errors = Errors::new();
                         errors.invalid(&path.child("metadata"), sent, &error.to_string());
-                        return Err(DecodeError::Type(errors.to_string()));
+                        return Err(errors);
                     }
                 }
                 let Value::Object(object) = value else { return Ok(()) };
@@ -90,13 +97,13 @@ impl Coercer<'_> {
                         Some(_) => path.child(name),
                         None => path.key(name),
                     };
-                    self.embedded(member, inner, &place)?;
+                    self.embedded(member, inner, inner.embedded, &place)?;
                 }
             }
             Value::Array(items) => {
                 let Some(inner) = &schema.items else { return Ok(()) };
                 for (at, item) in items.iter_mut().enumerate() {
-                    self.embedded(item, inner, &path.index(at))?;
+                    self.embedded(item, inner, inner.embedded, &path.index(at))?;
                 }
             }
             _ => {}
@@ -105,8 +112,21 @@ impl Coercer<'_> {
     }
 }
 
-fn is_meta(name: &str) -> bool {
-    matches!(name, "apiVersion" | "kind" | "metadata")
+/// Decodes the metadata of every embedded resource in `value`, and its own where
+/// `is_resource`, as Go does: what it does not know goes. `path` is that of `value`.
+///
+/// # Errors
+/// What is of a wrong type, and where.
+pub(super) fn coerce_embedded(
+    types: &Types,
+    schema: &Schema,
+    value: &mut Value,
+    is_resource: bool,
+    path: &Path<'_>,
+) -> Result<(), Errors> {
+    let Some(meta) = types.object_meta() else { return Ok(()) };
+    let mut coercer = Coercer { types, meta, strictness: Strictness::Ignore, problems: Vec::new() };
+    coercer.embedded(value, schema, is_resource, path)
 }
 
 /// Removes what the schema does not know; `is_root` leaves apiVersion, kind

@@ -3,7 +3,7 @@
 use super::{Additional, Schema};
 use crate::Value;
 use crate::field::{Errors, Path};
-use crate::validation::{self, dns1123_label};
+use crate::validation;
 
 /// Checks apiVersion, kind and metadata of every embedded resource, and those
 /// of the root where `is_root`.
@@ -38,41 +38,46 @@ pub fn validate_embedded(
 }
 
 fn resource(value: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let object = value.as_object();
-    let has = |name: &str| object.is_some_and(|object| object.contains(name));
-    let api_version = value["apiVersion"].text();
-    if !has("apiVersion") {
-        errors.required(&path.child("apiVersion"), "");
-    } else if api_version.matches('/').count() > 1 {
-        let why = format!("unexpected GroupVersion string: {api_version}");
-        errors.invalid(&path.child("apiVersion"), api_version, &why);
-    } else if api_version.is_empty() {
-        errors.invalid(&path.child("apiVersion"), "", "must not be empty");
-    }
-    let kind = value["kind"].text();
-    if !has("kind") {
-        errors.required(&path.child("kind"), "");
-    } else if kind.is_empty() {
-        errors.invalid(&path.child("kind"), "", "must not be empty");
-    } else {
-        let wrong = validation::dns1035_label(&kind.to_lowercase());
-        if !wrong.is_empty() {
-            let why = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
-            errors.invalid(&path.child("kind"), kind, &why);
+    let Some(object) = value.as_object() else { return };
+    for name in ["apiVersion", "kind"] {
+        if !object.contains(name) {
+            errors.required(&path.child(name), "");
         }
     }
-    if has("metadata") {
-        metadata(&value["metadata"], &path.child("metadata"), errors);
+    for (name, member) in object.iter().filter(|(name, _)| super::is_meta(name)) {
+        let here = path.child(name);
+        match (name, member) {
+            ("metadata", metadata) => self::metadata(metadata, &here, errors),
+            (_, Value::String(text)) if text.is_empty() => errors.invalid(&here, "", "must not be empty"),
+            ("apiVersion", Value::String(version)) if version.matches('/').count() > 1 => {
+                let why = format!("unexpected GroupVersion string: {version}");
+                errors.invalid(&here, version.as_str(), &why);
+            }
+            ("kind", Value::String(kind)) => {
+                let wrong = validation::dns1035_label(&kind.to_lowercase());
+                if !wrong.is_empty() {
+                    let why = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
+                    errors.invalid(&here, kind.as_str(), &why);
+                }
+            }
+            (_, Value::String(_)) => {}
+            (_, other) => errors.invalid(&here, other.clone(), "must be a string"),
+        }
     }
 }
 
-/// As of a real object, but nothing is required, and any name goes.
+/// As of a real object, but a name is not required, and any that a path can hold goes.
 fn metadata(metadata: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let namespace = metadata["namespace"].text();
-    if !namespace.is_empty() {
-        errors.check(&path.child("namespace"), namespace, dns1123_label(namespace));
+    let rules = validation::meta::Rules {
+        namespaced: !metadata["namespace"].text().is_empty(),
+        name: validation::path_segment_name,
+        known_finalizers: false,
+    };
+    if !metadata["name"].text().is_empty() {
+        validation::meta::validate(metadata, &rules, path, errors);
+        return;
     }
-    validation::meta::labels(&metadata["labels"], &path.child("labels"), errors);
-    validation::meta::annotations(&metadata["annotations"], &path.child("annotations"), errors);
-    validation::meta::owner_references(&metadata["ownerReferences"], &path.child("ownerReferences"), errors);
+    let mut named = metadata.clone();
+    named.set("name", "named");
+    validation::meta::validate(&named, &rules, path, errors);
 }

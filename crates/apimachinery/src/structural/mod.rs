@@ -214,5 +214,10 @@ pub enum Merge<'a> {
     Keyed(&'a [Box<str>]),
 }
 
+/// The members that every resource has, whatever its schema says.
+fn is_meta(name: &str) -> bool {
+    matches!(name, "apiVersion" | "kind" | "metadata")
+}
+
 #[cfg(test)]
 mod tests;

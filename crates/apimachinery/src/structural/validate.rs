@@ -328,7 +328,7 @@ fn in_range(number: &Value, schema: &Schema, limits: &Limits) -> bool {
         (Kind::Integer, ..) => {
             float.fract() == 0.0 && (-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&float)
         }
-        (_, Some("float"), _) => float.abs() <= f64::from(f32::MAX),
+        (_, Some("float"), _) => (float as f32).is_finite(),
         _ => true,
     }
 }
