@@ -273,13 +273,9 @@ impl Errors {
 impl fmt::Display for Errors {
     /// As Go's aggregate: one error plain, several in brackets, repeated ones once.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut written: Vec<String> = Vec::with_capacity(self.errors.len());
-        for error in &self.errors {
-            let text = error.to_string();
-            if !written.contains(&text) {
-                written.push(text);
-            }
-        }
+        let mut seen = HashSet::with_capacity(self.errors.len());
+        let texts = self.errors.iter().map(ToString::to_string);
+        let written: Vec<String> = texts.filter(|text| seen.insert(text.clone())).collect();
         match written.as_slice() {
             [one] => f.write_str(one),
             many => write!(f, "[{}]", many.join(", ")),

@@ -67,6 +67,9 @@ pub fn check_request(pem: &[u8]) -> Result<(), String> {
 /// # Errors
 /// What is wrong.
 pub fn check_request_der(der: &[u8]) -> Result<(), String> {
+    if der.is_empty() {
+        return Err("asn1: syntax error: sequence truncated".into());
+    }
     let (rest, request) = X509CertificationRequest::from_der(der).map_err(|why| format!("asn1: {why}"))?;
     if !rest.is_empty() {
         return Err("asn1: syntax error: trailing data".into());

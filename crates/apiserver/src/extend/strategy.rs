@@ -135,6 +135,29 @@ pub trait Strategy: Send + Sync + 'static {
         false
     }
 
+    /// What must be given out in the transaction of the write (addresses, ports): after
+    /// mutating admission and before the rest, so that validation and policies see it.
+    /// `old` is None for a create, `object` null for a deletion. Not called for
+    /// subresources, nor for dry runs of deletions.
+    ///
+    /// # Errors
+    /// The refusal, as the client gets it.
+    fn allocate(
+        &self,
+        _context: &Context<'_>,
+        _object: &mut Value,
+        _old: Option<&Value>,
+        _companions: &mut Vec<Companion>,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+
+    /// What [`Strategy::prepare_create`] will have to say of the object; the client is
+    /// told that even where the object is refused.
+    fn warnings_of_preparation(&self, _object: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Drops what a client may not set and sets what the server sets.
     fn prepare_create(&self, _context: &Context<'_>, _object: &mut Value) {}
 
@@ -167,22 +190,6 @@ pub trait Strategy: Send + Sync + 'static {
 
     fn validate_status(&self, _context: &Context<'_>, _object: &Value, _old: &Value) -> Errors {
         Errors::new()
-    }
-
-    /// The last step before the commit: what must be given out in the same
-    /// transaction (addresses, ports). `old` is None for a create, `object` null for a
-    /// deletion. Not called for dry runs of deletions.
-    ///
-    /// # Errors
-    /// The refusal, as the client gets it.
-    fn allocate(
-        &self,
-        _context: &Context<'_>,
-        _object: &mut Value,
-        _old: Option<&Value>,
-        _companions: &mut Vec<Companion>,
-    ) -> Result<(), Status> {
-        Ok(())
     }
 
     /// A PUT of an object that does not exist creates it (roles, leases, endpoints).

@@ -167,8 +167,8 @@ impl ApiServer {
         self.put(resource, key, Was::Absent, draft, ttl, notes.companions).await
     }
 
-    /// Mutating admission, preparation, validation, the right to create,
-    /// validating admission, allocation.
+    /// Mutating admission, allocation, preparation, validation, the right to create,
+    /// validating admission.
     async fn prepare_new(
         &self,
         attempt: &Attempt<'_>,
@@ -205,6 +205,8 @@ impl ApiServer {
         if resource.has_status() && !strategy.keeps_sent_status() {
             resource.reset_status(object);
         }
+        strategy.allocate(&context, object, None, &mut notes.companions)?;
+        warnings.extend(strategy.warnings_of_preparation(object));
         strategy.prepare_create(&context, object);
 
         let mut errors = Errors::new();
@@ -229,7 +231,6 @@ impl ApiServer {
         }
         let admission = Admission { name: &name, ..admission };
         self.validate(&admission, object, notes).await?;
-        strategy.allocate(&context, object, None, &mut notes.companions)?;
         Ok(())
     }
 }

@@ -156,8 +156,8 @@ impl ApiServer {
         self.put(resource, entry.key.clone(), Was::At(revision), draft, ttl, notes.companions).await
     }
 
-    /// Make, own, mutating admission, preparation, validation, validating
-    /// admission, allocation. Gives the tree in the stored version.
+    /// Make, own, mutating admission, allocation, preparation, validation, validating
+    /// admission. Gives the tree in the stored version.
     #[allow(clippy::too_many_arguments)] // as above
     async fn prepare_change(
         &self,
@@ -215,6 +215,9 @@ impl ApiServer {
 
         let context = attempt.context(&target.name);
         let strategy = resource.strategy.as_ref();
+        if target.subresource.is_empty() {
+            strategy.allocate(&context, &mut object, Some(old), &mut notes.companions)?;
+        }
         let mut errors = match target.subresource().map(|subresource| &subresource.kind) {
             Some(SubresourceKind::Status) => {
                 keep_body(&mut object, old);
@@ -249,9 +252,6 @@ impl ApiServer {
         match &scaling {
             Some(_) => self.validate_scale(&admission, target, &object, notes).await?,
             None => self.validate(&admission, &object, notes).await?,
-        }
-        if target.subresource.is_empty() {
-            strategy.allocate(&context, &mut object, Some(old), &mut notes.companions)?;
         }
         Ok(object)
     }

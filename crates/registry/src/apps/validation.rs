@@ -62,6 +62,11 @@ pub fn deployment(object: &Value) -> Errors {
     for field in ["minReadySeconds", "revisionHistoryLimit"] {
         non_negative(&path.child(field), &spec[field], &mut errors);
     }
+    // The annotation is a field of upstream's internal form.
+    let asked = object["metadata"]["annotations"]["deprecated.deployment.rollback.to"].text();
+    if let Ok(version) = asked.parse::<i64>() {
+        non_negative(&path.child("rollback").child("version"), &version.into(), &mut errors);
+    }
     let (deadline, field) = (&spec["progressDeadlineSeconds"], path.child("progressDeadlineSeconds"));
     non_negative(&field, deadline, &mut errors);
     if let Some(seconds) = deadline.as_i64()

@@ -48,6 +48,15 @@ impl Strategy for PersistentVolumeClaim {
         errors
     }
 
+    /// What a volume's driver says of its health is a feature that is off.
+    fn prepare_status(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        if old["status"]["healthStatus"].is_null()
+            && let Some(status) = object.get_mut("status")
+        {
+            status.remove("healthStatus");
+        }
+    }
+
     fn validate_status(&self, _: &Context<'_>, object: &Value, _: &Value) -> Errors {
         validate_status(object)
     }
@@ -175,7 +184,7 @@ fn validate_change(new: &Value, old: &Value, errors: &mut Errors) {
             let told = now.unwrap_or_default();
             errors.invalid(&annotations.child(BETA_STORAGE_CLASS), told, "field is immutable");
         }
-        if from_nothing && was.is_none() {
+        if from_nothing && (was.is_none() || class(new) == was) {
             munged.remove("storageClassName");
         }
     }
@@ -184,9 +193,7 @@ fn validate_change(new: &Value, old: &Value, errors: &mut Errors) {
         if munged["resources"]["requests"].as_object().is_some() {
             munged.set_at(&["resources", "requests", "storage"], storage);
         }
-        if !munged[ATTRIBUTES_CLASS].is_null() {
-            crate::changes::keep(&mut munged, &before, ATTRIBUTES_CLASS);
-        }
+        crate::changes::keep(&mut munged, &before, ATTRIBUTES_CLASS);
     }
     let field = Path::Root.child("spec");
     let form = |spec: &Value| internal::of("PersistentVolumeClaimSpec", spec);

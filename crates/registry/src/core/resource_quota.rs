@@ -40,9 +40,32 @@ impl Strategy for ResourceQuota {
         errors
     }
 
+    /// Of a new quota alone.
+    fn warnings(&self, _: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+        if old.is_none() { overdrawn(&object["spec"]["hard"]) } else { Vec::new() }
+    }
+
     fn cells(&self, _: &Version, object: &Value, now: Timestamp) -> Vec<Value> {
         crate::printers::config::resource_quota(object, now)
     }
+}
+
+/// Requests that may add up to more than their limits.
+fn overdrawn(hard: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for resource in ["cpu", "memory", "storage", "ephemeral-storage"] {
+        let (mut name, limit) = (format!("requests.{resource}"), format!("limits.{resource}"));
+        if hard[name.as_str()].is_null() && matches!(resource, "cpu" | "memory") {
+            resource.clone_into(&mut name);
+        }
+        let (asked, most) = (&hard[name.as_str()], &hard[limit.as_str()]);
+        if asked.is_null() || most.is_null() || resources::amount(asked) <= resources::amount(most) {
+            continue;
+        }
+        let (asked, most) = (asked.text(), most.text());
+        warnings.push(format!("ResourceQuota {name} ({asked}) should be less than {limit} ({most})"));
+    }
+    warnings
 }
 
 fn amounts(amounts: &Value, path: &Path<'_>, errors: &mut Errors) {
@@ -165,6 +188,26 @@ mod tests {
     use apimachinery::value;
 
     use super::*;
+
+    #[test]
+    fn requests_above_limits_are_warned_of() {
+        for (hard, told) in [
+            (
+                value!({"cpu": "2", "limits.cpu": "1"}),
+                vec!["ResourceQuota cpu (2) should be less than limits.cpu (1)"],
+            ),
+            (value!({"requests.memory": "3Gi", "memory": "1Gi", "limits.memory": "3Gi"}), vec![]),
+            (
+                value!({"requests.ephemeral-storage": "3Gi", "limits.ephemeral-storage": "2Gi"}),
+                vec![
+                    "ResourceQuota requests.ephemeral-storage (3Gi) should be less than limits.ephemeral-storage (2Gi)",
+                ],
+            ),
+            (value!({"cpu": "2"}), vec![]),
+        ] {
+            assert_eq!(overdrawn(&hard), told);
+        }
+    }
 
     #[test]
     fn scopes_go_with_what_they_can_hold() {

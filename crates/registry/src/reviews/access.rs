@@ -31,8 +31,7 @@ pub struct AccessReview {
 #[async_trait]
 impl Handler for AccessReview {
     async fn call(&self, mut call: Call<'_>) -> Result<Answer, Status> {
-        let mut errors = validate(&call.body, self.about, call.namespace);
-        is_bare(&call.body["metadata"], self.about, &mut errors);
+        let errors = validate(&call.body, self.about, call.namespace);
         if !errors.is_empty() {
             return Err(invalid(&errors));
         }
@@ -198,6 +197,7 @@ fn validate(review: &Value, about: About, namespace: &str) -> Errors {
             }
         }
     }
+    is_bare(&review["metadata"], about, &mut errors);
     if about == About::AnybodyHere {
         if !resource.is_null() && resource["namespace"].text() != namespace {
             let path = path.child("resourceAttributes");

@@ -16,7 +16,8 @@ pub struct PersistentVolume;
 
 /// Where the class of storage was said before it was a field.
 pub const BETA_STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
-const MOUNT_OPTIONS: &str = "volume.beta.kubernetes.io/mount-options";
+/// Options of the mount, from before they were a field.
+pub const MOUNT_OPTIONS: &str = "volume.beta.kubernetes.io/mount-options";
 
 impl Strategy for PersistentVolume {
     fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {

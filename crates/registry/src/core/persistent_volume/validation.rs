@@ -6,6 +6,7 @@ use apimachinery::validation::{dns1123_label, dns1123_subdomain};
 
 use super::super::persistent_volume_claim::{ACCESS_MODES, VOLUME_MODES, access_modes};
 use super::super::pod::validation::{node_selector, volume_sources as sources};
+use super::MOUNT_OPTIONS;
 use crate::rules::{diff, internal, paths, required, resources};
 
 const RECLAIM_POLICIES: [&str; 3] = ["Delete", "Recycle", "Retain"];
@@ -16,7 +17,35 @@ pub(super) fn create(volume: &Value) -> Errors {
     let mut errors = Errors::new();
     let name = volume["metadata"]["name"].text();
     validate_spec(&volume["spec"], name, false, &Path::Root.child("spec"), &mut errors);
+    mount_options(volume, &mut errors);
     errors
+}
+
+/// Sources that are mounted with the options of the annotation.
+const MOUNTED: [&str; 13] = [
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "gcePersistentDisk",
+    "glusterfs",
+    "iscsi",
+    "nfs",
+    "photonPersistentDisk",
+    "quobyte",
+    "rbd",
+    "vsphereVolume",
+];
+
+fn mount_options(volume: &Value, errors: &mut Errors) {
+    let options = &volume["metadata"]["annotations"][MOUNT_OPTIONS];
+    if options.is_null() || MOUNTED.iter().any(|source| !volume["spec"][*source].is_null()) {
+        return;
+    }
+    let metadata = Path::Root.child("metadata");
+    let annotations = metadata.child("annotations");
+    errors.forbidden(&annotations.child(MOUNT_OPTIONS), "may not specify mount options for this volume type");
 }
 
 /// A PersistentVolumeSpec at `path`; `inline` where it stands in an attachment.

@@ -26,20 +26,19 @@ pub(super) fn from_annotations(pod: &mut Value) {
     }
 }
 
-/// What to say of annotations from which [`from_annotations`] made fields, or could not.
+/// What to say of annotations from which [`from_annotations`] will make fields, or cannot.
 pub(super) fn warnings(pod: &Value) -> Vec<String> {
     if is_exempt(pod) {
         return Vec::new();
     }
     let annotations = &pod["metadata"]["annotations"];
+    let of_pod = &pod["spec"]["securityContext"]["appArmorProfile"];
     let containers = LISTS.into_iter().flat_map(|list| pod["spec"][list].items());
     containers
         .filter(|container| {
-            let own = &container["securityContext"]["appArmorProfile"];
-            match named(annotations, container) {
-                Some(profile) => *own == profile,
-                None => own.is_null() && !annotations[key(container).as_str()].is_null(),
-            }
+            container["securityContext"]["appArmorProfile"].is_null()
+                && !annotations[key(container).as_str()].is_null()
+                && named(annotations, container).is_none_or(|profile| profile != *of_pod)
         })
         .map(|container| {
             format!(
@@ -102,9 +101,10 @@ mod tests {
             ),
         ] {
             let mut pod = pod(annotation, context);
+            let told = warnings(&pod).len();
             from_annotations(&mut pod);
             let found = &pod["spec"]["containers"][0]["securityContext"]["appArmorProfile"];
-            assert_eq!((found, warnings(&pod).len()), (&profile, warns), "{annotation}");
+            assert_eq!((found, told), (&profile, warns), "{annotation}");
         }
     }
 
@@ -112,8 +112,8 @@ mod tests {
     fn the_pods_own_profile_is_not_repeated() {
         let mut pod = pod("runtime/default", Value::Null);
         pod.set_at(&["spec", "securityContext", "appArmorProfile"], value!({"type": "RuntimeDefault"}));
+        assert!(warnings(&pod).is_empty());
         from_annotations(&mut pod);
         assert!(pod["spec"]["containers"][0]["securityContext"].is_null());
-        assert!(warnings(&pod).is_empty());
     }
 }

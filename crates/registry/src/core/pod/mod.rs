@@ -49,6 +49,10 @@ impl Strategy for Pod {
         object["spec"] != old["spec"]
     }
 
+    fn warnings_of_preparation(&self, object: &Value) -> Vec<String> {
+        app_armor::warnings(object)
+    }
+
     fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {
         if let Some(spec) = object.get_mut("spec") {
             gated::drop_from(spec, &Value::Null);
@@ -85,11 +89,7 @@ impl Strategy for Pod {
     /// Of a new pod, and of what a node says; other changes repeat nothing.
     fn warnings(&self, context: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
         match (old, context.subresource) {
-            (None, _) => {
-                let mut warnings = validation::pod_warnings(object);
-                warnings.extend(app_armor::warnings(object));
-                warnings
-            }
+            (None, _) => validation::pod_warnings(object),
             (Some(_), "status") => validation::status_warnings(object),
             (Some(_), _) => Vec::new(),
         }

@@ -4,6 +4,7 @@
 //! RangeAllocation, written only at the revision at which it was read. So of
 //! two writers that choose the same, one is run again by the engine.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use apimachinery::field::{Errors, Path, quote};
@@ -12,14 +13,21 @@ use apimachinery::{Status, Value, meta, value};
 use apiserver::{Change, Companion, Context, OWN_MANAGER, View};
 
 use super::addresses::AddressRange;
-use super::defaults::{is_headless, needs_cluster_ip, needs_health_check_port, needs_node_ports, node_ports};
+use super::defaults::{
+    agree_on_cluster_ips, is_headless, keep_allocated, needs_cluster_ip, needs_health_check_port,
+    needs_node_ports, node_ports,
+};
 use super::families;
 use super::node_ports::{NodePorts, in_range};
+use crate::changes::items;
 
 /// The group of IPAddress and ServiceCIDR.
 const NETWORKING: &str = "networking.k8s.io";
 /// The RangeAllocation of node ports, as kube-apiserver names it.
 pub const NODE_PORTS: &str = "servicenodeports";
+
+/// A dry run's first node port: a number that no Service is given.
+const DRY_RUN_PORT: i64 = 32_769;
 
 /// Why a Service gets nothing.
 enum Refusal {
@@ -29,18 +37,8 @@ enum Refusal {
     Failed(Status),
 }
 
-/// The Service with what it would be given, which is not taken yet; an error
-/// is what is wrong with what it asks for.
-pub fn tried(context: &Context<'_>, object: &Value, old: Option<&Value>) -> Result<Value, Errors> {
-    let mut given = object.clone();
-    match give(context, &mut given, old, &mut Vec::new()) {
-        Err(Refusal::Invalid(errors)) => Err(errors),
-        // Whether one is left is seen at the commit.
-        Ok(()) | Err(Refusal::Failed(_)) => Ok(given),
-    }
-}
-
 /// Gives, keeps and releases; `old` is None for a create, `object` null for a deletion.
+/// A change keeps what it leaves out.
 pub fn allocate(
     context: &Context<'_>,
     object: &mut Value,
@@ -53,6 +51,10 @@ pub fn allocate(
         }
         return Ok(());
     }
+    if let Some(old) = old {
+        keep_allocated(object, old);
+    }
+    agree_on_cluster_ips(object, old);
     give(context, object, old, companions).map_err(|refusal| match refusal {
         Refusal::Invalid(errors) => {
             Status::invalid(context.definition.group_kind(), meta::name(object), &errors)
@@ -179,16 +181,17 @@ fn choose_address(
 ) -> Result<IpAddr, Refusal> {
     let ours = |address: &IpAddr| companions.iter().any(|companion| companion.name == address.to_string());
     for range in ranges.iter().filter(|range| range.net().addr().is_ipv4() == (family == "IPv4")) {
+        // As upstream, a dry run shows an address that no Service is given.
+        if context.dry_run {
+            return Ok(range.net().network());
+        }
         let mut candidates = range.candidates(context.random.next_u64());
         if let Some(free) = candidates.find(|address| !is_taken(context.view, *address) && !ours(address)) {
             return Ok(free);
         }
     }
-    Err(Refusal::Failed(Status::internal(format!(
-        "failed to allocate a serviceIP: range is full ({family} for service {}/{})",
-        context.namespace,
-        meta::name(object)
-    ))))
+    let service = quote(meta::name(object));
+    Err(failed(&format!("failed to allocate a serviceIP for Service {service}: range is full")))
 }
 
 fn check_asked(
@@ -197,19 +200,16 @@ fn check_asked(
     ranges: &[AddressRange],
     object: &Value,
 ) -> Result<IpAddr, Refusal> {
-    let failed = |why: &str| {
+    let not_given = |why: &str| {
         let spec = Path::Root.child("spec");
         let list = object["spec"]["clusterIPs"].clone();
         refused(&spec.child("clusterIPs"), list, &format!("failed to allocate IP {asked}: {why}"))
     };
     let Some(address) = parse_ip_sloppy(asked).map(|address| address.to_canonical()) else {
-        return Err(Refusal::Failed(Status::internal(format!(
-            "failed to parse service IP {}",
-            quote(asked)
-        ))));
+        return Err(failed(&format!("failed to parse service IP {}", quote(asked))));
     };
     let outside = |range: &AddressRange| {
-        failed(&format!(
+        not_given(&format!(
             "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}",
             range.net()
         ))
@@ -218,14 +218,14 @@ fn check_asked(
         // As upstream, a dry run asks one range, whichever the address is of.
         return Err(match ranges.first() {
             Some(range) if context.dry_run => outside(range),
-            _ => failed("the provided network does not match the current range"),
+            _ => not_given("the provided network does not match the current range"),
         });
     };
     if !range.contains(address) {
         return Err(outside(range));
     }
-    if is_taken(context.view, address) {
-        return Err(failed("provided IP is already allocated"));
+    if !context.dry_run && is_taken(context.view, address) {
+        return Err(not_given("provided IP is already allocated"));
     }
     Ok(address)
 }
@@ -283,12 +283,16 @@ fn release(context: &Context<'_>, old: &Value, companions: &mut Vec<Companion>) 
 
 /// The node ports of a Service, with the one for health, once each.
 fn all_ports(service: &Value) -> Vec<u16> {
-    let health = service["spec"]["healthCheckNodePort"].as_i64().filter(|&port| port != 0);
-    let mut ports: Vec<u16> =
-        node_ports(service).chain(health).filter_map(|port| u16::try_from(port).ok()).collect();
+    let ports = node_ports(service).filter_map(|port| u16::try_from(port).ok());
+    let mut ports: Vec<u16> = ports.chain(health_port(service)).collect();
     ports.sort_unstable();
     ports.dedup();
     ports
+}
+
+fn health_port(service: &Value) -> Option<u16> {
+    let port = service["spec"]["healthCheckNodePort"].as_i64().filter(|&port| port != 0)?;
+    u16::try_from(port).ok()
 }
 
 /// The RangeAllocation and the revision at which it was read.
@@ -360,23 +364,32 @@ fn give_ports(
     companions: &mut Vec<Companion>,
 ) -> Result<(), Refusal> {
     let before = old.map(all_ports).unwrap_or_default();
-    let wanted = needs_node_ports(object);
-    let explicit = node_ports(object).next().is_some();
-    let health = needs_health_check_port(object);
-    if !wanted && !explicit && !health && before.is_empty() {
+    let has_ports = matches!(object["spec"]["type"].text(), "NodePort" | "LoadBalancer");
+    if !has_ports && before.is_empty() {
         return Ok(());
     }
     let mut table = Table::read(context.view);
     let was = table.ports.clone();
-    // What stays is released first, so that it can be taken again.
-    for &port in &before {
-        table.ports.release(port);
+    let mut taking = Taking { context, ports: &mut table.ports, own: BTreeSet::new() };
+    match old {
+        _ if !has_ports => {}
+        None => taking.give_new(object)?,
+        Some(old) => taking.give_changed(object, old)?,
     }
-    if wanted || explicit {
-        give_service_ports(context, object, &mut table.ports, wanted)?;
+    let health = needs_health_check_port(object);
+    if health && !old.is_some_and(needs_health_check_port) {
+        taking.give_health_port(object)?;
+    }
+    // What goes goes last: a write does not get what it gives up.
+    let mut kept: HashSet<u16> = HashSet::new();
+    if has_ports {
+        kept.extend(node_ports(object).filter_map(|port| u16::try_from(port).ok()));
     }
     if health {
-        give_health_port(context, object, &mut table.ports)?;
+        kept.extend(health_port(object));
+    }
+    for port in before.into_iter().filter(|port| !kept.contains(port)) {
+        table.ports.release(port);
     }
     if table.ports != was || table.revision.is_none() {
         companions.push(table.write());
@@ -384,92 +397,128 @@ fn give_ports(
     Ok(())
 }
 
-fn give_service_ports(
-    context: &Context<'_>,
-    object: &mut Value,
-    ports: &mut NodePorts,
-    wanted: bool,
-) -> Result<(), Refusal> {
-    // Two ports may share a node port where their protocols differ.
-    let mut taken: Vec<(String, i64)> = Vec::new();
-    for (at, port) in object["spec"]["ports"].items().iter().enumerate() {
-        let Some(number) = port["nodePort"].as_i64().filter(|&number| number != 0) else { continue };
-        let protocol = port["protocol"].text().to_owned();
-        let shared = taken.iter().any(|(other, known)| *known == number && *other != protocol);
-        let refused = |why: &str| {
-            let spec = Path::Root.child("spec");
-            let list = spec.child("ports");
-            let one = list.index(at);
-            refused(&one.child("nodePort"), number.into(), why)
-        };
-        if !in_range(number) && context.dry_run {
-            // A dry run of upstream's looks for ports that are taken, and at no range.
-            continue;
-        }
-        if !in_range(number) {
-            return Err(refused(&format!(
-                "provided port is not in the valid range. The range of valid ports is {}",
-                NodePorts::range()
-            )));
-        }
-        let number_16 = u16::try_from(number).unwrap_or(u16::MAX);
-        if !shared && !ports.take(number_16) {
-            return Err(refused("provided port is already allocated"));
-        }
-        taken.push((protocol, number));
-    }
-    if !wanted {
-        return Ok(());
-    }
-    // A port number with two protocols gets one node port for both.
-    let mut by_number: Vec<(i64, String, i64)> = object["spec"]["ports"]
-        .items()
-        .iter()
-        .filter_map(|port| {
-            let node = port["nodePort"].as_i64().filter(|&number| number != 0)?;
-            Some((port["port"].as_i64()?, port["protocol"].text().to_owned(), node))
-        })
-        .collect();
-    for port in crate::changes::items(object.entry("spec"), "ports") {
-        if port["nodePort"].as_i64().unwrap_or(0) != 0 {
-            continue;
-        }
-        let number = port["port"].as_i64().unwrap_or(0);
-        let protocol = port["protocol"].text().to_owned();
-        let shared = by_number
-            .iter()
-            .find(|(other, of, node)| {
-                *other == number
-                    && *of != protocol
-                    && !by_number.iter().any(|(_, of, given)| given == node && *of == protocol)
-            })
-            .map(|(_, _, node)| *node);
-        let node = match shared {
-            Some(node) => node,
-            None => ports
-                .take_any(context.random.next_u64(), |_| true)
-                .map(i64::from)
-                .ok_or_else(|| failed("failed to allocate a nodePort: range is full"))?,
-        };
-        port.set("nodePort", node);
-        by_number.push((number, protocol, node));
-    }
-    Ok(())
+/// The node ports that one write takes.
+struct Taking<'a> {
+    context: &'a Context<'a>,
+    ports: &'a mut NodePorts,
+    /// What this write took.
+    own: BTreeSet<i64>,
 }
 
-fn give_health_port(context: &Context<'_>, object: &mut Value, ports: &mut NodePorts) -> Result<(), Refusal> {
-    let asked = object["spec"]["healthCheckNodePort"].as_i64().unwrap_or(0);
-    let port = if asked == 0 {
-        let port = ports.take_any(context.random.next_u64(), |_| true);
-        port.ok_or_else(|| failed("failed to allocate a health check nodePort: range is full"))?
-    } else {
-        let port = u16::try_from(asked).ok().filter(|&port| ports.take(port));
-        port.ok_or_else(|| {
-            failed(&format!(
-                "failed to allocate requested HealthCheck NodePort {asked}: provided port is already allocated"
-            ))
-        })?
-    };
-    object.entry("spec").set("healthCheckNodePort", i64::from(port));
-    Ok(())
+impl Taking<'_> {
+    /// Takes `port`. As upstream, a dry run asks of no range.
+    fn take(&mut self, port: i64) -> Result<(), String> {
+        let number = u16::try_from(port).ok().filter(|_| in_range(port));
+        if number.is_none() && !self.context.dry_run {
+            let range = NodePorts::range();
+            return Err(format!(
+                "provided port is not in the valid range. The range of valid ports is {range}"
+            ));
+        }
+        let taken = number.is_some_and(|number| self.ports.is_taken(number));
+        if taken || !self.own.insert(port) {
+            return Err("provided port is already allocated".into());
+        }
+        if let Some(number) = number {
+            self.ports.take(number);
+        }
+        Ok(())
+    }
+
+    /// Takes `port` for the Service's port `at`.
+    fn take_asked(&mut self, port: i64, at: usize) -> Result<(), Refusal> {
+        self.take(port).map_err(|why| {
+            let spec = Path::Root.child("spec");
+            let list = spec.child("ports");
+            refused(&list.index(at).child("nodePort"), port.into(), &why)
+        })
+    }
+
+    /// Takes some port; `whose` is what lacks one when there is none.
+    fn take_any(&mut self, whose: &str) -> Result<i64, Refusal> {
+        let port = if self.context.dry_run {
+            Some(self.own.last().map_or(DRY_RUN_PORT, |last| last + 1))
+        } else {
+            self.ports.take_any(self.context.random.next_u64(), |_| true).map(i64::from)
+        };
+        let port = port.ok_or_else(|| failed(&format!("failed to allocate a {whose}: range is full")))?;
+        self.own.insert(port);
+        Ok(port)
+    }
+
+    /// Of a new Service, ports of one number share a node port, whichever of them asks for it.
+    fn give_new(&mut self, service: &mut Value) -> Result<(), Refusal> {
+        let all = needs_node_ports(service);
+        let mut asked: HashMap<i64, i64> = HashMap::new();
+        for port in service["spec"]["ports"].items() {
+            let (number, node) = numbers(port);
+            if node != 0 {
+                asked.entry(number).or_insert(node);
+            }
+        }
+        let mut given: HashMap<i64, i64> = HashMap::new();
+        for (at, port) in items(service.entry("spec"), "ports").iter_mut().enumerate() {
+            let (number, own) = numbers(port);
+            if own == 0 && !all {
+                continue;
+            }
+            let node = match (given.get(&number), asked.get(&number)) {
+                (Some(&shared), _) if own == 0 || own == shared => shared,
+                (Some(_), _) => {
+                    self.take_asked(own, at)?;
+                    own
+                }
+                (None, Some(&node)) => {
+                    self.take_asked(node, at)?;
+                    node
+                }
+                (None, None) => self.take_any("nodePort")?,
+            };
+            given.entry(number).or_insert(node);
+            port.set("nodePort", node);
+        }
+        Ok(())
+    }
+
+    /// Of a changed Service, each port without a node port gets one.
+    fn give_changed(&mut self, service: &mut Value, old: &Value) -> Result<(), Refusal> {
+        let all = needs_node_ports(service);
+        let before: HashSet<i64> = node_ports(old).collect();
+        let mut seen: HashSet<(String, i64)> = HashSet::new();
+        for (at, port) in items(service.entry("spec"), "ports").iter_mut().enumerate() {
+            let (_, mut node) = numbers(port);
+            if node == 0 && !all {
+                continue;
+            }
+            if node == 0 {
+                node = self.take_any("nodePort")?;
+                port.set("nodePort", node);
+            } else if !before.contains(&node) && !self.own.contains(&node) {
+                self.take_asked(node, at)?;
+            }
+            let protocol = port["protocol"].text();
+            if !seen.insert((protocol.to_owned(), node)) {
+                let why = format!("duplicate nodePort: {{{protocol} {node}}}");
+                return Err(Refusal::Failed(Status::unknown(why)));
+            }
+        }
+        Ok(())
+    }
+
+    fn give_health_port(&mut self, service: &mut Value) -> Result<(), Refusal> {
+        let asked = service["spec"]["healthCheckNodePort"].as_i64().unwrap_or(0);
+        if asked == 0 {
+            let port = self.take_any("HealthCheck NodePort 0")?;
+            service.entry("spec").set("healthCheckNodePort", port);
+            return Ok(());
+        }
+        self.take(asked).map_err(|why| {
+            failed(&format!("failed to allocate requested HealthCheck NodePort {asked}: {why}"))
+        })
+    }
+}
+
+/// The number and the node port of a Service's port; 0 is none.
+fn numbers(port: &Value) -> (i64, i64) {
+    (port["port"].as_i64().unwrap_or(0), port["nodePort"].as_i64().unwrap_or(0))
 }

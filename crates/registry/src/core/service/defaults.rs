@@ -2,6 +2,8 @@
 //!
 //! Pure. Addresses and ports are given in `allocation`.
 
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::{Value, value};
 
 /// Types that have an address in the service range.
@@ -141,20 +143,22 @@ pub fn keep_allocated(new: &mut Value, old: &Value) {
     }
 }
 
-/// A port without a node port gets the one that its protocol and number had.
+/// A port without a node port gets the one that the port of its name had, unless the
+/// Service still says that of another.
 fn keep_node_ports(new: &mut Value, old: &Value) {
-    let asked: Vec<i64> = node_ports(new).collect();
-    for port in new.entry("spec").entry("ports").items_mut() {
+    let before: HashSet<i64> = node_ports(old).collect();
+    let said: HashSet<i64> = node_ports(new).filter(|port| before.contains(port)).collect();
+    let mut named: HashMap<&str, i64> = HashMap::new();
+    for port in old["spec"]["ports"].items() {
+        named.insert(port["name"].text(), port["nodePort"].as_i64().unwrap_or(0));
+    }
+    for port in crate::changes::items(new.entry("spec"), "ports") {
         if port["nodePort"].as_i64().unwrap_or(0) != 0 {
             continue;
         }
-        let before = old["spec"]["ports"]
-            .items()
-            .iter()
-            .find(|known| known["protocol"] == port["protocol"] && known["port"] == port["port"]);
-        if let Some(number) = before.and_then(|known| known["nodePort"].as_i64())
+        if let Some(&number) = named.get(port["name"].text())
             && number != 0
-            && !asked.contains(&number)
+            && !said.contains(&number)
         {
             port.set("nodePort", number);
         }
@@ -243,13 +247,17 @@ mod tests {
     #[test]
     fn an_update_keeps_addresses_and_ports_that_it_leaves_out() {
         let old = value!({"spec": {"type": "NodePort", "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"],
-            "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
+            "ports": [{"name": "a", "port": 80, "nodePort": 30080}, {"name": "b", "port": 81, "nodePort": 30081}]}});
         let mut new = value!({"spec": {"type": "NodePort",
-            "ports": [{"port": 80, "protocol": "TCP"}, {"port": 81, "protocol": "TCP"}]}});
+            "ports": [{"name": "a", "port": 90}, {"name": "c", "port": 91}, {"name": "b", "port": 81}]}});
         keep_allocated(&mut new, &old);
         assert_eq!(new["spec"]["clusterIP"].text(), "10.0.0.1");
         assert_eq!(new["spec"]["clusterIPs"][0].text(), "10.0.0.1");
-        assert_eq!(node_ports(&new).collect::<Vec<_>>(), [30080]);
+        assert_eq!(node_ports(&new).collect::<Vec<_>>(), [30080, 30081]);
+        let mut moved = value!({"spec": {"type": "NodePort",
+            "ports": [{"name": "a", "port": 80}, {"name": "c", "port": 91, "nodePort": 30080}]}});
+        keep_allocated(&mut moved, &old);
+        assert_eq!(node_ports(&moved).collect::<Vec<_>>(), [30080]);
     }
 
     #[test]

@@ -25,6 +25,15 @@ pub fn choose(service: &mut Value, available: &[&'static str], old: Option<&Valu
         return Errors::new();
     }
     let mut errors = Errors::new();
+    let selects_nothing = is_headless(service) && service["spec"]["selector"].members().next().is_none();
+    if service["spec"]["ipFamilyPolicy"].is_null() {
+        let policy = match old.and_then(|old| old["spec"]["ipFamilyPolicy"].as_str()) {
+            Some(before) => before,
+            None if selects_nothing => "RequireDualStack",
+            None => "SingleStack",
+        };
+        service.entry("spec").set("ipFamilyPolicy", policy);
+    }
     cluster_ips::validate(service, old, &mut errors);
     if !errors.is_empty() {
         return errors;
@@ -37,11 +46,7 @@ pub fn choose(service: &mut Value, available: &[&'static str], old: Option<&Valu
     if !errors.is_empty() {
         return errors;
     }
-    let selects_nothing = is_headless(service) && service["spec"]["selector"].members().next().is_none();
     let spec = service.entry("spec");
-    if spec["ipFamilyPolicy"].is_null() {
-        spec.set("ipFamilyPolicy", if selects_nothing { "RequireDualStack" } else { "SingleStack" });
-    }
     let policy = spec["ipFamilyPolicy"].text().to_owned();
     let path = Path::Root.child("spec");
     // Without a selector a headless Service is whatever its owner says.
@@ -85,9 +90,6 @@ fn stays_preferred(service: &Value, old: &Value) -> bool {
 fn release_second(service: &mut Value, old: &Value, errors: &mut Errors) {
     let before = &old["spec"];
     let spec = service.entry("spec");
-    if spec["ipFamilyPolicy"].is_null() && !before["ipFamilyPolicy"].is_null() {
-        spec.set("ipFamilyPolicy", before["ipFamilyPolicy"].clone());
-    }
     let single = spec["ipFamilyPolicy"].text() == "SingleStack";
     let path = Path::Root.child("spec");
     for (list, what) in [("clusterIPs", "secondary cluster IP"), ("ipFamilies", "secondary IP family")] {
@@ -109,7 +111,7 @@ fn is_same_primary(spec: &Value, before: &Value, list: &str) -> bool {
 /// Several addresses or families are for those who said so.
 fn only_with_policy(service: &Value, errors: &mut Errors) {
     let spec = &service["spec"];
-    if !matches!(spec["ipFamilyPolicy"].text(), "" | "SingleStack") || !errors.is_empty() {
+    if spec["ipFamilyPolicy"].text() != "SingleStack" || !errors.is_empty() {
         return;
     }
     let path = Path::Root.child("spec");
@@ -211,7 +213,7 @@ mod tests {
             ),
             (
                 value!({"ipFamilies": ["IPv4", "IPv6"]}),
-                "spec.ipFamilyPolicy: Invalid value: null: must be 'RequireDualStack' or 'PreferDualStack' when multiple IP \
+                "spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple IP \
                  families are specified",
             ),
         ] {

@@ -33,30 +33,20 @@ impl Strategy for Service {
     }
 
     fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
-        defaults::agree_on_cluster_ips(object, None);
         defaults::drop_internal_policy(object);
     }
 
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
-        defaults::keep_allocated(object, old);
-        defaults::agree_on_cluster_ips(object, Some(old));
         defaults::drop_unused(object, old);
         defaults::drop_internal_policy(object);
     }
 
-    /// As upstream, addresses are given first: what stands against that is told alone.
-    fn validate_create(&self, context: &Context<'_>, object: &Value) -> Errors {
-        match allocation::tried(context, object, None) {
-            Ok(given) => validation::service(&given, None),
-            Err(errors) => errors,
-        }
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> Errors {
+        validation::service(object, None)
     }
 
-    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Errors {
-        match allocation::tried(context, object, Some(old)) {
-            Ok(given) => validation::update(&given, old),
-            Err(errors) => errors,
-        }
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {
+        validation::update(object, old)
     }
 
     fn validate_status(&self, _: &Context<'_>, object: &Value, old: &Value) -> Errors {

@@ -236,7 +236,8 @@ fn source_ranges(object: &Value, old: &Value, path: &Path<'_>, errors: &mut Erro
     let field = annotations.key(SOURCE_RANGES);
     if !balances {
         errors.forbidden(&field, FOR_BALANCERS);
-    } else if !annotation.trim().is_empty()
+    }
+    if !annotation.trim().is_empty()
         && old["metadata"]["annotations"][SOURCE_RANGES].as_str() != Some(annotation)
     {
         for range in annotation.trim().split(',') {
