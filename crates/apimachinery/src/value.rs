@@ -2,11 +2,13 @@
 //!
 //! It holds values and access to them; it never knows a schema.
 
+mod object;
 mod serde;
 
 use std::borrow::Cow;
 use std::ops::Index;
 
+pub use self::object::Object;
 pub use self::serde::ViewError;
 
 /// A member's name: borrowed for ever where a schema knows it, owned where it
@@ -194,154 +196,6 @@ impl Index<usize> for Value {
     /// The item, or [`NULL`]: never panics.
     fn index(&self, at: usize) -> &Value {
         self.items().get(at).unwrap_or(&NULL)
-    }
-}
-
-/// An object's members in the order in which they were added. A name occurs once.
-///
-/// Objects are small, so that a search through them is faster than a map;
-/// equality disregards the order.
-#[derive(Clone, Debug, Default)]
-pub struct Object(Vec<(Key, Value)>);
-
-impl Object {
-    pub const fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    pub fn with_capacity(members: usize) -> Self {
-        Self(Vec::with_capacity(members))
-    }
-
-    /// An object of members that may repeat names: of each, the last stays.
-    pub fn with_last_of_each(members: Vec<(Key, Value)>) -> Self {
-        let mut seen = std::collections::BTreeSet::new();
-        if members.iter().all(|(key, _)| seen.insert(key.as_ref())) {
-            return Self(members);
-        }
-        members.into_iter().collect()
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn position(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|(key, _)| key == name)
-    }
-
-    pub fn contains(&self, name: &str) -> bool {
-        self.position(name).is_some()
-    }
-
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.position(name).map(|at| &self.0[at].1)
-    }
-
-    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
-        self.position(name).map(|at| &mut self.0[at].1)
-    }
-
-    /// The member, added as null at the end where it is missing.
-    pub fn entry(&mut self, name: impl Into<Key>) -> &mut Value {
-        let name = name.into();
-        let at = self.position(&name).unwrap_or_else(|| {
-            self.0.push((name, Value::Null));
-            self.0.len() - 1
-        });
-        &mut self.0[at].1
-    }
-
-    /// Sets a member and returns what it was.
-    pub fn insert(&mut self, name: impl Into<Key>, value: impl Into<Value>) -> Option<Value> {
-        let name = name.into();
-        match self.position(&name) {
-            Some(at) => Some(std::mem::replace(&mut self.0[at].1, value.into())),
-            None => {
-                self.0.push((name, value.into()));
-                None
-            }
-        }
-    }
-
-    /// Adds a member that the caller knows to be new, without looking for it.
-    pub fn push_new(&mut self, name: impl Into<Key>, value: impl Into<Value>) {
-        self.0.push((name.into(), value.into()));
-    }
-
-    /// Removes a member; the order of the others stays.
-    pub fn remove(&mut self, name: &str) -> Option<Value> {
-        self.position(name).map(|at| self.0.remove(at).1)
-    }
-
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value) -> bool) {
-        self.0.retain_mut(|(key, value)| keep(key, value));
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), value))
-    }
-
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
-        self.0.iter_mut().map(|(key, value)| {
-            let key: &Key = key;
-            (key.as_ref(), value)
-        })
-    }
-
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| key.as_ref())
-    }
-
-    /// Orders the members by name, as Go writes maps.
-    pub fn sort(&mut self) {
-        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
-    }
-
-    /// The members as they lie, for engines that reorder them.
-    pub fn raw(&self) -> &[(Key, Value)] {
-        &self.0
-    }
-
-    pub fn raw_mut(&mut self) -> &mut Vec<(Key, Value)> {
-        &mut self.0
-    }
-}
-
-impl PartialEq for Object {
-    fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && self.0.iter().enumerate().all(|(at, (key, value))| {
-                // Mostly the orders agree; search only where they do not.
-                match other.0.get(at) {
-                    Some((same, theirs)) if same == key => theirs == value,
-                    _ => other.get(key) == Some(value),
-                }
-            })
-    }
-}
-
-impl FromIterator<(Key, Value)> for Object {
-    /// Of members with one name the last stays.
-    fn from_iter<I: IntoIterator<Item = (Key, Value)>>(members: I) -> Self {
-        let mut object = Object::new();
-        for (key, value) in members {
-            object.insert(key, value);
-        }
-        object
-    }
-}
-
-impl IntoIterator for Object {
-    type Item = (Key, Value);
-    type IntoIter = std::vec::IntoIter<(Key, Value)>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
     }
 }
 

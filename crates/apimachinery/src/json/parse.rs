@@ -297,9 +297,7 @@ impl<'a> Members<'a> {
     }
 
     pub fn finish(self) -> Object {
-        let mut object = Object::new();
-        *object.raw_mut() = self.members;
-        object
+        Object::from(self.members)
     }
 }
 

@@ -63,6 +63,8 @@ fn compare_with(shape: Shape<'_>, old: &Value, new: &Value, mut found: Delta) ->
         &|name| nobody_owns(false, name),
         &|name| name == "metadata",
     )?;
+    set::order(&mut found.changed);
+    set::order(&mut found.removed);
     Ok(Comparison { changed: Set::trusted(found.changed), removed: Set::trusted(found.removed) })
 }
 
@@ -113,10 +115,10 @@ impl Delta {
         }
         let name = name();
         if let Some(node) = removed {
-            set::add(&mut self.removed, name.clone(), node);
+            self.removed.push_new(name.clone(), node);
         }
         if let Some(node) = changed {
-            set::add(&mut self.changed, name, node);
+            self.changed.push_new(name, node);
         }
     }
 }
@@ -147,7 +149,7 @@ fn members(
                 hint += 1;
                 Some(value)
             }
-            _ => match old.raw().iter().position(|(other, _)| other == name) {
+            _ => match old.position(name) {
                 Some(at) => {
                     hint = at + 1;
                     Some(&old.raw()[at].1)

@@ -184,9 +184,12 @@ pub(super) fn order(a: &str, b: &str) -> Ordering {
         return kind_a.cmp(&kind_b);
     }
     match kind_a {
-        2 | 3 if a != b => match (parsed(a), parsed(b)) {
-            (Some(left), Some(right)) => order_values(&left, &right).then_with(|| a.cmp(b)),
-            _ => a.cmp(b),
+        2 | 3 if a != b => match (plain_text(a), plain_text(b)) {
+            (Some((name, left)), Some((same, right))) if name == same => left.cmp(right),
+            _ => match (parsed(a), parsed(b)) {
+                (Some(left), Some(right)) => order_values(&left, &right).then_with(|| a.cmp(b)),
+                _ => a.cmp(b),
+            },
         },
         4 => {
             let number = |text: &str| text[2..].parse::<i64>().unwrap_or(0);
@@ -194,6 +197,16 @@ pub(super) fn order(a: &str, b: &str) -> Ordering {
         }
         _ => a.cmp(b),
     }
+}
+
+/// The name and the text of a `k:` element with one key, or the text of a `v:` element,
+/// where it needs no decoding.
+fn plain_text(element: &str) -> Option<(&str, &str)> {
+    let (name, text) = match element.strip_prefix("v:\"") {
+        Some(text) => ("", text.strip_suffix('"')?),
+        None => element.strip_prefix("k:{\"")?.strip_suffix("\"}")?.split_once("\":\"")?,
+    };
+    (!text.contains(['"', '\\']) && !name.contains(['"', '\\'])).then_some((name, text))
 }
 
 fn rank(text: &str) -> u8 {
@@ -355,6 +368,8 @@ mod tests {
         assert_eq!(order("k:{\"port\":443}", "k:{\"port\":8080}"), Ordering::Less);
         assert_eq!(order("k:{\"port\":9}", "k:{\"port\":80}"), Ordering::Less);
         assert_eq!(order("i:10", "i:9"), Ordering::Greater);
+        assert_eq!(order("k:{\"a\":\"x y\"}", "k:{\"a\":\"x\"}"), Ordering::Greater);
+        assert_eq!(order("v:\"a\\\"b\"", "v:\"a\""), Ordering::Greater);
         assert_eq!(order("f:z", "k:{\"a\":1}"), Ordering::Less);
         assert_eq!(order(".", "f:"), Ordering::Less);
     }

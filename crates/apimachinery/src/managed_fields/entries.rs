@@ -4,6 +4,8 @@
 //! Entries stay the trees that they are; one that a write does not touch is
 //! never decoded.
 
+use std::collections::HashMap;
+
 use super::Write;
 use super::compare::Comparison;
 use super::set::Set;
@@ -30,7 +32,7 @@ fn is_zero(value: &Value) -> bool {
 }
 
 /// Who set fields: an entry without its fields and time.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Identity<'a> {
     pub manager: &'a str,
     pub operation: &'a str,
@@ -71,11 +73,10 @@ impl<'a> Identity<'a> {
 /// The entries but those that a later one of the same owner hides, as reading
 /// them into a map by owner does.
 pub(super) fn distinct(entries: &[Value]) -> impl Iterator<Item = &Value> {
-    let hidden = |at: usize| {
-        let own = Identity::of(&entries[at]);
-        entries[at + 1..].iter().any(|later| Identity::of(later) == own)
-    };
-    entries.iter().enumerate().filter(move |(at, _)| !hidden(*at)).map(|(_, entry)| entry)
+    let last: HashMap<Identity<'_>, usize> =
+        entries.iter().enumerate().map(|(at, entry)| (Identity::of(entry), at)).collect();
+    let shows = move |(at, entry): &(usize, &Value)| last.get(&Identity::of(entry)) == Some(at);
+    entries.iter().enumerate().filter(shows).map(|(_, entry)| entry)
 }
 
 /// The manager's name as it is written.

@@ -13,7 +13,9 @@ use crate::{Key, Object, Value};
 /// Every leaf, item and key of `object`, those that nobody owns included.
 /// Items that cannot be told apart are left out.
 pub(super) fn of(shape: Shape<'_>, object: &Value) -> Set {
-    Set::trusted(node(shape, object).below)
+    let mut set = node(shape, object).below;
+    set::order(&mut set);
+    Set::trusted(set)
 }
 
 /// What a value adds to a set: itself, and paths below it.
@@ -59,7 +61,7 @@ fn of_members(shape: Shape<'_>, object: &Object) -> Object {
         };
         member |= !shape.names(name);
         if let Some(node) = set::node(member, below) {
-            set::add(&mut made, element::field(name), node);
+            made.push_new(element::field(name), node);
         }
     }
     made
@@ -77,7 +79,7 @@ fn of_items(shape: Shape<'_>, list: &[Value]) -> Object {
         // Items that occur several times are owned together.
         let below = if count > 1 { Object::new() } else { node(shape.item(), item).below };
         if let Some(node) = set::node(true, below) {
-            set::add(&mut made, name, node);
+            made.push_new(name, node);
         }
     }
     made

@@ -129,22 +129,21 @@ pub(super) fn child<'a>(node: &'a Object, name: &str) -> Option<&'a Object> {
     find(node, name).ok().and_then(|at| node.raw()[at].1.as_object())
 }
 
-/// A node for a path that belongs to the set and has `below`.
+/// A node for a path that belongs to the set and has `below`, whose names may be in
+/// any order.
 pub(super) fn node(member: bool, mut below: Object) -> Option<Value> {
+    order(&mut below);
     if member && !below.is_empty() && below.raw()[0].0 != SELF {
         below.raw_mut().insert(0, (Key::Borrowed(SELF), Value::object()));
     }
     (member || !below.is_empty()).then_some(Value::Object(below))
 }
 
-/// Adds a node at its place in the order; its name is new.
-pub(super) fn add(to: &mut Object, name: Key, node: Value) {
-    // Mostly names come in order.
-    let at = match to.raw().last() {
-        Some((last, _)) if element::order(last, &name).is_gt() => find(to, &name).unwrap_or_else(|at| at),
-        _ => to.len(),
-    };
-    to.raw_mut().insert(at, (name, node));
+/// Brings the names of a node into their order.
+pub(super) fn order(node: &mut Object) {
+    if !node.raw().is_sorted_by(|(a, _), (b, _)| element::order(a, b).is_le()) {
+        node.raw_mut().sort_by(|(a, _), (b, _)| element::order(a, b));
+    }
 }
 
 fn find(node: &Object, name: &str) -> Result<usize, usize> {
@@ -156,13 +155,15 @@ fn read_node(object: &Object) -> Option<Object> {
     for (name, value) in object.iter() {
         let name = element::canonical(name)?;
         let below = if name == SELF { Object::new() } else { read_node(value.as_object()?)? };
-        match find(&read, &name) {
-            Ok(_) => return None,
-            Err(at) => read.raw_mut().insert(at, (name, Value::Object(below))),
-        }
+        read.push_new(name, Value::Object(below));
+    }
+    order(&mut read);
+    // Two spellings of one element.
+    if read.raw().windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return None;
     }
     // A lone dot is a plain leaf.
-    if read.len() == 1 && read.contains(SELF) {
+    if read.len() == 1 && read.raw()[0].0 == SELF {
         read = Object::new();
     }
     Some(read)
@@ -177,6 +178,7 @@ fn unite(into: &mut Object, from: &Object, root: bool) {
             into.raw_mut().insert(0, (Key::Borrowed(SELF), Value::object()));
         }
     }
+    let mut new = Vec::new();
     for (name, value) in from.raw() {
         if name == SELF {
             continue;
@@ -188,8 +190,12 @@ fn unite(into: &mut Object, from: &Object, root: bool) {
                     unite(ours, theirs, false);
                 }
             }
-            Err(at) => into.raw_mut().insert(at, (name.clone(), value.clone())),
+            Err(_) => new.push((name.clone(), value.clone())),
         }
+    }
+    if !new.is_empty() {
+        into.raw_mut().append(&mut new);
+        order(into);
     }
 }
 
@@ -208,39 +214,33 @@ fn settle(ours: &mut Object, member: bool) -> bool {
 }
 
 fn subtract(from: &mut Object, other: &Object) {
-    for (name, value) in other.raw() {
-        if name == SELF {
-            continue;
-        }
-        let Value::Object(theirs) = value else { continue };
-        let Ok(at) = find(from, name) else { continue };
-        let Value::Object(ours) = &mut from.raw_mut()[at].1 else { continue };
+    each_in(from, other, |ours, theirs| {
         let member = is_member(ours) && !is_member(theirs);
         subtract(ours, theirs);
-        if !settle(ours, member) {
-            from.raw_mut().remove(at);
-        }
-    }
+        settle(ours, member)
+    });
 }
 
 fn subtract_below(from: &mut Object, other: &Object) {
-    for (name, value) in other.raw() {
-        let Value::Object(theirs) = value else { continue };
-        let Ok(at) = find(from, name) else { continue };
-        if is_member(theirs) && name != SELF {
-            from.raw_mut().remove(at);
-            continue;
+    each_in(from, other, |ours, theirs| {
+        if is_member(theirs) {
+            return false;
         }
-        if name == SELF {
-            continue;
-        }
-        let Value::Object(ours) = &mut from.raw_mut()[at].1 else { continue };
         let member = is_member(ours);
         subtract_below(ours, theirs);
-        if !settle(ours, member) {
-            from.raw_mut().remove(at);
-        }
+        settle(ours, member)
+    });
+}
+
+/// Shows `keep` each node of `from` that `other` has too; it goes where that says no.
+fn each_in(from: &mut Object, other: &Object, keep: impl Fn(&mut Object, &Object) -> bool) {
+    if other.is_empty() {
+        return;
     }
+    from.raw_mut().retain_mut(|(name, value)| match (value, child(other, name)) {
+        (Value::Object(ours), Some(theirs)) if name != SELF => keep(ours, theirs),
+        _ => true,
+    });
 }
 
 fn intersection(a: &Object, b: &Object, root: bool) -> Object {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Key, Object, Value};
+use crate::{Key, Value};
 
 /// A value, or the parts of one.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ impl Node {
         match self {
             Node::Members(_) | Node::Items(_) => true,
             Node::Whole(Value::Object(object)) => {
-                let members = std::mem::replace(object, Object::new());
+                let members = std::mem::take(object);
                 *self = Node::Members(
                     members.into_iter().map(|(name, value)| (name.into_owned(), value.into())).collect(),
                 );

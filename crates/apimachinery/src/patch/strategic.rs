@@ -7,6 +7,8 @@
 mod lists;
 mod order;
 
+use std::collections::HashSet;
+
 use super::{Error, go_shape};
 use crate::json::Parsed;
 use crate::schema::{Field, Type, TypeId, Types};
@@ -137,13 +139,24 @@ fn merge_map(scope: Scope<'_>, mut object: Object, mut patch: Object) -> Result<
     }
     retain_keys(&mut object, &mut patch)?;
     order::apply(scope, &mut object, &mut patch)?;
+    let mut gone = HashSet::new();
     for (name, change) in patch {
-        merge_member(scope, &mut object, &name, change)?;
+        merge_member(scope, &mut object, &name, change, &mut gone)?;
+    }
+    if !gone.is_empty() {
+        object.retain(|name, _| !gone.contains(name));
     }
     Ok(object)
 }
 
-fn merge_member(scope: Scope<'_>, object: &mut Object, name: &str, change: Value) -> Result<(), Error> {
+/// `gone` are members that shall be removed in the end, all at once.
+fn merge_member(
+    scope: Scope<'_>,
+    object: &mut Object,
+    name: &str,
+    change: Value,
+    gone: &mut HashSet<String>,
+) -> Result<(), Error> {
     let deletes = name.starts_with(DELETE_FROM_PRIMITIVE_LIST);
     let name = if deletes {
         target_of(name, DELETE_FROM_PRIMITIVE_LIST)
@@ -152,8 +165,11 @@ fn merge_member(scope: Scope<'_>, object: &mut Object, name: &str, change: Value
         name
     };
     if change.is_null() {
-        object.remove(name);
+        gone.insert(name.to_owned());
         return Ok(());
+    }
+    if gone.remove(name) {
+        object.remove(name);
     }
     let merged = match (object.get_mut(name), change) {
         (Some(Value::Object(before)), Value::Object(change)) => {
@@ -174,7 +190,7 @@ fn merge_member(scope: Scope<'_>, object: &mut Object, name: &str, change: Value
         (_, change) => match without_directives(change, Nulls::Go) {
             Some(change) => change,
             None => {
-                object.remove(name);
+                gone.insert(name.to_owned());
                 return Ok(());
             }
         },
@@ -193,7 +209,8 @@ fn retain_keys(object: &mut Object, patch: &mut Object) -> Result<(), Error> {
     let Some(keys) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
     let malformed = || Error::Malformed("invalid patch format of retainKeys".into());
     let keys = keys.as_array().ok_or_else(malformed)?;
-    let kept = |name: &str| keys.iter().any(|key| key.as_str() == Some(name));
+    let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let kept = |name: &str| keys.contains(name);
     for (name, value) in patch.iter() {
         let directive = name.starts_with(DELETE_FROM_PRIMITIVE_LIST) || name.starts_with(SET_ELEMENT_ORDER);
         if !value.is_null() && !directive && !kept(name) {

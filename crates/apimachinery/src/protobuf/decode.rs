@@ -10,7 +10,7 @@ use crate::quantity::Quantity;
 use crate::schema::{
     Empties, Field, Members, Or, ProtoTarget, Struct, Type, TypeId, Types, assemble, finish, item_or_zero,
 };
-use crate::{Object, Value, json, time};
+use crate::{Key, Object, Value, json, time};
 
 /// What the envelope (runtime.Unknown) says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,11 +60,11 @@ pub fn decode_object(types: &Types, bytes: &[u8]) -> Result<Value, ProtobufError
     };
     let mut value = decode(types, ty, envelope.raw)?;
     if let Value::Object(object) = &mut value {
-        let mut named = Object::with_capacity(object.len() + 2);
-        named.push_new("kind", envelope.kind);
-        named.push_new("apiVersion", envelope.api_version);
-        named.raw_mut().append(object.raw_mut());
-        *object = named;
+        let mut named: Vec<(Key, Value)> = Vec::with_capacity(object.len() + 2);
+        named.push(("kind".into(), envelope.kind.into()));
+        named.push(("apiVersion".into(), envelope.api_version.into()));
+        named.append(object.raw_mut());
+        *object = named.into();
     }
     Ok(value)
 }

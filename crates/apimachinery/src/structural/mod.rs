@@ -27,7 +27,7 @@ pub use field_path::{Part, field_path};
 pub use formats::{has_format, knows_format};
 pub use load::load;
 pub use publish::{published_v2, published_v3};
-pub use unique::validate_lists;
+pub use unique::{OldItems, validate_lists};
 pub use validate::{validate, validate_update};
 
 use crate::Value;

@@ -1,5 +1,7 @@
 //! Lists that are sets or maps: no item twice.
 
+use std::collections::HashMap;
+
 use super::{Additional, ListType, Schema};
 use crate::field::{Errors, Path};
 use crate::{Object, Value};
@@ -51,8 +53,38 @@ fn keyed(items: &[Value], names: &[Box<str>], path: &Path<'_>, errors: &mut Erro
     }
 }
 
+/// The items of an old list by what tells them apart: only maps have that.
+pub struct OldItems<'a> {
+    keys: &'a [Box<str>],
+    by_key: HashMap<String, &'a Value>,
+}
+
+impl<'a> OldItems<'a> {
+    pub fn of(old: Option<&'a Value>, schema: &'a Schema) -> Self {
+        let is_map = schema.list_type == Some(ListType::Map);
+        let items = old.filter(|_| is_map).map_or(&[][..], Value::items);
+        let mut by_key = HashMap::with_capacity(items.len());
+        for item in items {
+            by_key.entry(key_text(item, &schema.list_keys)).or_insert(item);
+        }
+        Self { keys: &schema.list_keys, by_key }
+    }
+
+    /// What `item` was.
+    pub fn of_item(&self, item: &Value) -> Option<&'a Value> {
+        if self.by_key.is_empty() {
+            return None;
+        }
+        self.by_key.get(&key_text(item, self.keys)).copied()
+    }
+}
+
+fn key_text(item: &Value, names: &[Box<str>]) -> String {
+    crate::json::to_string(&Value::Object(key_of(item, names)))
+}
+
 /// The members of an item that tell it apart, sorted.
-pub(super) fn key_of(item: &Value, names: &[Box<str>]) -> Object {
+fn key_of(item: &Value, names: &[Box<str>]) -> Object {
     let mut key = Object::new();
     for name in names {
         if let Some(value) = item.as_object().and_then(|object| object.get(name)) {

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use super::unique::key_of;
-use super::{Additional, Kind, Limits, ListType, Schema, formats};
+use super::unique::OldItems;
+use super::{Additional, Kind, Limits, Schema, formats};
 use crate::field::{self, Errors, Path};
 use crate::{Value, go};
 
@@ -414,9 +414,10 @@ fn check_items(
 ) -> Outcome {
     let mut outcome = Outcome { matches: 1, ..Outcome::default() };
     if let Some(inner) = &schema.items {
+        let old = OldItems::of(old, schema);
         for (at, item) in items.iter().enumerate() {
             let here = Place::Index(place, at);
-            let was = old.and_then(|old| correlated(old, item, schema));
+            let was = old.of_item(item);
             outcome.merge(match was {
                 Some(was) => ratchet(item, inner, Some(was), &here),
                 None => walk(item, inner, None, &here),
@@ -438,15 +439,6 @@ fn check_items(
         outcome.add(place, What::Invalid("".into(), format!("{place} in body shouldn't contain duplicates")));
     }
     outcome
-}
-
-/// The old item that an item was: only maps tell theirs.
-fn correlated<'a>(old: &'a Value, item: &Value, schema: &Schema) -> Option<&'a Value> {
-    if schema.list_type != Some(ListType::Map) {
-        return None;
-    }
-    let key = key_of(item, &schema.list_keys);
-    old.items().iter().find(|old| key_of(old, &schema.list_keys) == key)
 }
 
 fn check_members(

@@ -3,7 +3,7 @@
 
 use apimachinery::Value;
 use apimachinery::field::{self, Errors, Kind, Path, quote};
-use apimachinery::structural::{Additional, ListType, Part, Schema, field_path};
+use apimachinery::structural::{Additional, OldItems, Part, Schema, field_path};
 use cel::{Environment, Error, Meter, PER_CALL_LIMIT, Program, Type, Val};
 
 /// What all rules of one object may cost together (upstream's `RuntimeCELCostBudget`).
@@ -204,9 +204,15 @@ impl Run<'_> {
         match value {
             Value::Array(items) => {
                 let (Some(inner), Some(item_schema)) = (&rules.items, &schema.items) else { return Ok(()) };
+                let old = OldItems::of(was.old, schema);
                 for (at, item) in items.iter().enumerate() {
-                    let old = was.old.and_then(|old| keyed(old, item, schema));
-                    self.node(inner, item, item_schema, was.child(value, old), &path.index(at))?;
+                    self.node(
+                        inner,
+                        item,
+                        item_schema,
+                        was.child(value, old.of_item(item)),
+                        &path.index(at),
+                    )?;
                 }
             }
             Value::Object(object) => {
@@ -368,12 +374,4 @@ fn failed(rule: &Rule, field: String, value: &Value, message: &str) -> field::Er
         _ => (Kind::Invalid, format!("Invalid value{shown}: {message}")),
     };
     field::Error { kind, field, body }
-}
-
-/// The item of an old list that an item was: only maps tell theirs.
-fn keyed<'a>(old: &'a Value, item: &Value, schema: &Schema) -> Option<&'a Value> {
-    if schema.list_type != Some(ListType::Map) {
-        return None;
-    }
-    old.items().iter().find(|old| schema.list_keys.iter().all(|key| old[&**key] == item[&**key]))
 }

@@ -1,5 +1,7 @@
 //! LimitRange.
 
+use std::collections::HashSet;
+
 use apimachinery::field::{Errors, Named, Path};
 use apimachinery::quantity::Quantity;
 use apimachinery::{Object, Value, meta, validation};
@@ -73,6 +75,7 @@ fn validate(limits: &Value, errors: &mut Errors) {
     let spec = Path::Root.child("spec");
     let field = spec.child("limits");
     let limits = limits.items();
+    let mut kinds = HashSet::new();
     for (at, limit) in limits.iter().enumerate() {
         let here = field.index(at);
         let kind = limit["type"].text();
@@ -85,7 +88,7 @@ fn validate(limits: &Value, errors: &mut Errors) {
                 "must be a standard limit type or fully qualified",
             );
         }
-        if limits[..at].iter().any(|before| before["type"].text() == kind) {
+        if !kinds.insert(kind) {
             errors.duplicate(&here.child("type"), Named(kind));
         }
         names(limit, "max", &here, errors);

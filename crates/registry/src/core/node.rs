@@ -1,5 +1,7 @@
 //! Node.
 
+use std::collections::HashSet;
+
 use apimachinery::field::{Errors, Path, quote};
 use apimachinery::{Value, validation, value};
 use apiserver::{Context, Strategy, Version};
@@ -193,8 +195,9 @@ fn is_feature(name: &str) -> bool {
 fn validate_change(object: &Value, old: &Value, errors: &mut Errors) {
     let (spec, status) = (Path::Root.child("spec"), Path::Root.child("status"));
     let (addresses, field) = (object["status"]["addresses"].items(), status.child("addresses"));
+    let mut seen = HashSet::new();
     for (at, address) in addresses.iter().enumerate() {
-        if addresses[..at].contains(address) {
+        if !seen.insert((address["type"].text(), address["address"].text())) {
             errors.duplicate(&field.index(at), internal::of("NodeAddress", address));
         }
     }
@@ -249,8 +252,8 @@ fn parsed(text: &str) -> Result<Value, String> {
 }
 
 fn validate_taints(taints: &Value, path: &Path<'_>, errors: &mut Errors) {
-    let list = taints.items();
-    for (at, taint) in list.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for (at, taint) in taints.items().iter().enumerate() {
         let path = path.index(at);
         let (key, effect) = (taint["key"].text(), taint["effect"].text());
         for why in validation::qualified_name(key) {
@@ -265,9 +268,7 @@ fn validate_taints(taints: &Value, path: &Path<'_>, errors: &mut Errors) {
         } else if !effects.contains(&effect) {
             errors.not_supported(&path.child("effect"), effect, &effects);
         }
-        let twice =
-            list[..at].iter().any(|other| other["key"].text() == key && other["effect"].text() == effect);
-        if twice {
+        if !seen.insert((key, effect)) {
             let told = internal::of("Taint", taint);
             errors.duplicate_because(&path, told, "taints must be unique by key and effect pair");
         }

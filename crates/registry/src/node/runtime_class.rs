@@ -1,5 +1,7 @@
 //! RuntimeClass.
 
+use std::collections::HashSet;
+
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::{dns1123_label, in_bytes, meta};
 use apimachinery::{Value, value};
@@ -80,12 +82,10 @@ fn written(object: &Value) -> Errors {
     meta::labels(&rules["nodeSelector"], &scheduling.child("nodeSelector"), &mut errors);
     let list = scheduling.child("tolerations");
     tolerations(&rules["tolerations"], &list, &mut errors);
-    let told = rules["tolerations"].items();
-    for (at, toleration) in told.iter().enumerate() {
-        let is_same = |known: &Value| {
-            ["key", "operator", "value", "effect"].iter().all(|part| known[*part] == toleration[*part])
-        };
-        if told[..at].iter().any(is_same) {
+    let mut seen = HashSet::new();
+    for (at, toleration) in rules["tolerations"].items().iter().enumerate() {
+        let parts = ["key", "operator", "value", "effect"].map(|part| toleration[part].text());
+        if !seen.insert(parts) {
             errors.duplicate(&list.index(at), internal::of("Toleration", toleration));
         }
     }

@@ -1,9 +1,11 @@
 //! Merging lists: of objects by their key, of scalars as sets, and the order
 //! of what comes out.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{DIRECTIVE, Meta, Scope, bad_directive, bad_type, merge_map, no_merge_key};
 use crate::patch::Error;
-use crate::{Object, Value, go};
+use crate::{Object, Value, go, json};
 
 /// Merges a list by what its field declares; lists without a strategy are replaced.
 pub(super) fn merge_or_replace(
@@ -20,15 +22,13 @@ fn merge(meta: Meta<'_>, object: Vec<Value>, patch: Vec<Value>, deletes: bool) -
         return Ok(object);
     }
     if !of_objects(&object, &patch)? {
+        let mut seen: HashSet<String> = HashSet::new();
         if deletes {
-            return Ok(object.into_iter().filter(|item| !patch.contains(item)).collect());
+            seen.extend(patch.iter().map(mark));
+            return Ok(object.into_iter().filter(|item| !seen.contains(&mark(item))).collect());
         }
-        let mut merged: Vec<Value> = Vec::with_capacity(object.len() + patch.len());
-        for item in object.iter().chain(&patch) {
-            if !merged.contains(item) {
-                merged.push(item.clone());
-            }
-        }
+        let all = object.iter().chain(&patch);
+        let merged = all.filter(|item| seen.insert(mark(item))).cloned().collect();
         return in_order("", merged, &patch, &object);
     }
     if meta.merge_key.is_empty() {
@@ -67,6 +67,7 @@ fn follow_directives(
 ) -> Result<(Vec<Value>, Vec<Value>), Error> {
     let mut plain = Vec::with_capacity(patch.len());
     let mut replace = false;
+    let mut deleted: HashSet<String> = HashSet::new();
     for item in patch {
         let Value::Object(members) = &item else { continue };
         let Some(directive) = members.get(DIRECTIVE) else {
@@ -76,7 +77,7 @@ fn follow_directives(
         match directive.as_str() {
             Some("delete") => {
                 let value = members.get(key).ok_or_else(|| no_merge_key(members, key))?;
-                object.retain(|other| other.as_object().and_then(|other| other.get(key)) != Some(value));
+                deleted.insert(mark(value));
             }
             Some("replace") => replace = true,
             Some("merge") => {
@@ -84,6 +85,9 @@ fn follow_directives(
             }
             _ => return Err(bad_directive(directive, members)),
         }
+    }
+    if !deleted.is_empty() {
+        object.retain(|item| member(item, key).is_none_or(|value| !deleted.contains(&mark(value))));
     }
     Ok(if replace { (plain, Vec::new()) } else { (object, plain) })
 }
@@ -94,15 +98,18 @@ fn merge_objects(
     patch: &[Value],
     key: &str,
 ) -> Result<Vec<Value>, Error> {
+    let mut places = Places::of(&object, key).0;
     for item in patch {
         let Value::Object(members) = item else { continue };
         let value = members.get(key).ok_or_else(|| no_merge_key(members, key))?;
-        let found =
-            object.iter_mut().filter_map(Value::as_object_mut).find(|other| other.get(key) == Some(value));
+        let found = places.get(&mark(value)).and_then(|at| object[*at].as_object_mut());
         match found {
             Some(before) => *before = merge_map(scope, std::mem::take(before), members.clone())?,
             // As it is: nulls are zero values later, directives unknown fields.
-            None => object.push(item.clone()),
+            None => {
+                places.insert(mark(value), object.len());
+                object.push(item.clone());
+            }
         }
     }
     Ok(object)
@@ -116,17 +123,23 @@ pub(super) fn in_order(
     patch: &[Value],
     server: &[Value],
 ) -> Result<Vec<Value>, Error> {
+    let (in_patch, on_server) = (Places::of(patch, key), Places::of(server, key));
     if !key.is_empty() {
+        // Upstream minds what it passes on its way to each item.
+        let odd = patch.iter().position(|other| other.as_object().is_none());
         for item in &merged {
-            find(patch, keyed(item, key)?, key)?;
+            keyed(item, key)?;
+            if let Some(odd) = odd.filter(|odd| in_patch.place(item, key).is_none_or(|at| at > *odd)) {
+                return Err(Error::Unmergeable(format!("value for key {odd} is not a map")));
+            }
         }
         for item in patch.iter().chain(server) {
             keyed(item, key)?;
         }
     }
     let (patched, others): (Vec<Value>, Vec<Value>) =
-        merged.into_iter().partition(|item| place(patch, item, key).is_some());
-    let (patched, others) = (settled(patched, patch, key), settled(others, server, key));
+        merged.into_iter().partition(|item| in_patch.place(item, key).is_some());
+    let (patched, others) = (settled(patched, &in_patch, key), settled(others, &on_server, key));
 
     let mut woven = Vec::with_capacity(patched.len() + others.len());
     let mut patched = patched.into_iter().peekable();
@@ -136,7 +149,7 @@ pub(super) fn in_order(
             (None, None) => return Ok(woven),
             (Some(_), None) => true,
             (None, Some(_)) => false,
-            (Some(other), Some(item)) => match (place(server, other, key), place(server, item, key)) {
+            (Some(other), Some(item)) => match (on_server.place(other, key), on_server.place(item, key)) {
                 (Some(left), Some(right)) => left < right,
                 _ => false,
             },
@@ -151,24 +164,15 @@ fn keyed<'a>(item: &'a Value, key: &str) -> Result<&'a Value, Error> {
     members.get(key).ok_or_else(|| no_merge_key(members, key))
 }
 
-/// Looks for an item as upstream does, which minds what it passes on its way.
-fn find(list: &[Value], value: &Value, key: &str) -> Result<(), Error> {
-    for (at, other) in list.iter().enumerate() {
-        let Some(members) = other.as_object() else {
-            return Err(Error::Unmergeable(format!("value for key {at} is not a map")));
-        };
-        if members.get(key) == Some(value) {
-            break;
-        }
-    }
-    Ok(())
-}
-
 /// Items in the order in which `order` has them. Upstream's comparison calls
 /// whatever is not there less than the rest, so that it ends up in front, the
 /// last first.
-fn settled(mut items: Vec<Value>, order: &[Value], key: &str) -> Vec<Value> {
-    let mut places: Vec<Option<usize>> = items.iter().map(|item| place(order, item, key)).collect();
+fn settled(mut items: Vec<Value>, order: &Places, key: &str) -> Vec<Value> {
+    let mut places: Vec<Option<usize>> = items.iter().map(|item| order.place(item, key)).collect();
+    if places.iter().all(Option::is_some) {
+        items.sort_by_cached_key(|item| order.place(item, key));
+        return items;
+    }
     for end in 1..items.len() {
         let mut at = end;
         while at > 0 && places[at].zip(places[at - 1]).is_none_or(|(this, before)| this < before) {
@@ -180,13 +184,40 @@ fn settled(mut items: Vec<Value>, order: &[Value], key: &str) -> Vec<Value> {
     items
 }
 
-/// Where in `list` the item is that counts as `item`: by key, or by value.
-fn place(list: &[Value], item: &Value, key: &str) -> Option<usize> {
-    if key.is_empty() {
-        return list.iter().position(|other| other == item);
+/// Where in a list the items are, by key or, where the key is "", by value.
+struct Places(HashMap<String, usize>);
+
+impl Places {
+    fn of(list: &[Value], key: &str) -> Self {
+        let mut places = HashMap::with_capacity(list.len());
+        for (at, item) in list.iter().enumerate() {
+            if let Some(value) = counted(item, key) {
+                places.entry(mark(value)).or_insert(at);
+            }
+        }
+        Self(places)
     }
-    let value = member(item, key)?;
-    list.iter().position(|other| member(other, key) == Some(value))
+
+    fn place(&self, item: &Value, key: &str) -> Option<usize> {
+        self.0.get(&mark(counted(item, key)?)).copied()
+    }
+}
+
+/// What of an item counts.
+fn counted<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {
+    if key.is_empty() { Some(item) } else { member(item, key) }
+}
+
+/// A text that only an equal value has.
+fn mark(value: &Value) -> String {
+    match value {
+        Value::Object(_) | Value::Array(_) => {
+            let mut sorted = value.clone();
+            json::sort_deep(&mut sorted);
+            json::to_string(&sorted)
+        }
+        other => json::to_string(other),
+    }
 }
 
 fn member<'a>(item: &'a Value, key: &str) -> Option<&'a Value> {

@@ -1,5 +1,7 @@
 //! How a definition's versions are converted into each other.
 
+use std::collections::HashSet;
+
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
 use apimachinery::validation::dns1035_label;
@@ -61,9 +63,10 @@ pub(super) fn validate(spec: &Value, old: Option<&Value>, path: &Path<'_>, error
         errors.required(&versions_path, "");
         return;
     }
+    let mut seen = HashSet::new();
     for (at, version) in versions.items().iter().enumerate() {
         let here = versions_path.index(at);
-        if versions.items()[..at].contains(version) {
+        if !seen.insert(version.text()) {
             errors.invalid(&here, version.text(), "duplicate version");
             continue;
         }

@@ -342,16 +342,17 @@ fn stored_versions(object: &Value, errors: &mut Errors) {
         return;
     }
     let versions = object["spec"]["versions"].items();
-    for (at, version) in versions.iter().enumerate() {
+    let mut names = HashSet::new();
+    for version in versions {
         // A version that comes twice is stored once.
-        let again = versions[..at].iter().any(|other| other["name"] == version["name"]);
+        let again = !names.insert(version["name"].text());
         if version["storage"].is_true() && (again || !stored.items().contains(&version["name"])) {
             let why = format!("must have the storage version {}", version["name"].text());
             errors.invalid(&path, stored.clone(), &why);
         }
     }
     for (at, name) in stored.items().iter().enumerate() {
-        if !versions.iter().any(|version| version["name"] == *name) {
+        if !names.contains(name.text()) {
             let name = name.text();
             let why = format!(
                 "missing from spec.versions; {name} was previously a storage version, and must remain in \

@@ -1,6 +1,8 @@
 //! A version's schema: structural, with valid defaults, and of what definitions
 //! may say.
 
+use std::collections::HashSet;
+
 use api::facts;
 use apimachinery::Value;
 use apimachinery::field::{Errors, Path};
@@ -429,7 +431,12 @@ impl Walk {
                     "must be object if parent array's x-kubernetes-list-type is map",
                 ),
                 Value::Object(_) => {
-                    for (at, key) in keys.iter().enumerate() {
+                    let mut seen = HashSet::new();
+                    for key in keys {
+                        // Each error tells all of them.
+                        if errors.is_full() {
+                            break;
+                        }
                         let property = &items["properties"][key.text()];
                         if property.is_null() {
                             let why = "entries must all be names of item properties";
@@ -441,7 +448,7 @@ impl Walk {
                                 "must be a scalar type if parent array's x-kubernetes-list-type is map",
                             );
                         }
-                        if keys[..at].contains(key) {
+                        if !seen.insert(key.text()) {
                             let why = "must not contain duplicate entries";
                             errors.invalid(&keys_path, Value::Array(keys.to_vec()), why);
                         }

@@ -154,7 +154,10 @@ fn usages(spec: &Value, old: Option<&Value>, path: &Path<'_>, errors: &mut Error
         spec["usages"].items().iter().map(|usage| usage.text().to_owned()).collect()
     };
     let unknown = |list: &[String]| list.iter().any(|usage| !USAGES.contains(&usage.as_str()));
-    let repeats = |list: &[String]| list.iter().enumerate().any(|(at, usage)| list[..at].contains(usage));
+    let repeated = |list: &[String]| -> Vec<usize> {
+        let mut seen = HashSet::new();
+        (0..list.len()).filter(|at| !seen.insert(list[*at].as_str())).collect()
+    };
     let (new, before) = (list(spec), old.map(|old| list(&old["spec"])).unwrap_or_default());
     if new.is_empty() {
         errors.required(path, "");
@@ -164,9 +167,9 @@ fn usages(spec: &Value, old: Option<&Value>, path: &Path<'_>, errors: &mut Error
             errors.one_of(&path.index(at), usage, &USAGES);
         }
     }
-    if !repeats(&before) {
-        for (at, usage) in new.iter().enumerate().filter(|(at, usage)| new[..*at].contains(usage)) {
-            errors.duplicate(&path.index(at), Named(usage));
+    if repeated(&before).is_empty() {
+        for at in repeated(&new) {
+            errors.duplicate(&path.index(at), Named(&new[at]));
         }
     }
 }
@@ -178,7 +181,7 @@ fn conditions(object: &Value, old: Option<&Value>, path: &Path<'_>, errors: &mut
     };
     let before = old.map(types).unwrap_or_default();
     let had_empty = before.iter().any(String::is_empty);
-    let had_twice = before.iter().enumerate().any(|(at, kind)| before[..at].contains(kind));
+    let had_twice = before.iter().collect::<HashSet<_>>().len() < before.len();
     let mut seen: HashSet<&str> = HashSet::new();
     for (at, condition) in object["status"]["conditions"].items().iter().enumerate() {
         let here = path.index(at);

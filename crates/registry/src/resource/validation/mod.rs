@@ -9,6 +9,8 @@ mod expression;
 pub(super) mod slice;
 pub(super) mod status;
 
+use std::collections::HashSet;
+
 use std::collections::BTreeMap;
 
 use apimachinery::Value;
@@ -258,15 +260,19 @@ fn binding(device: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     let (wanted, failures) = (list(fields[0]), list(fields[1]));
     let place = path.child(fields[0]);
-    for (at, name) in wanted.iter().enumerate().filter(|(at, name)| wanted[..*at].contains(name)) {
-        errors.duplicate(&place.index(at), *name);
-    }
-    let place = path.child(fields[1]);
-    for (at, name) in failures.iter().enumerate() {
-        if failures[..at].contains(name) {
+    let mut known = HashSet::new();
+    for (at, name) in wanted.iter().enumerate() {
+        if !known.insert(*name) {
             errors.duplicate(&place.index(at), *name);
         }
-        if wanted.contains(name) {
+    }
+    let place = path.child(fields[1]);
+    let mut seen = HashSet::new();
+    for (at, name) in failures.iter().enumerate() {
+        if !seen.insert(*name) {
+            errors.duplicate(&place.index(at), *name);
+        }
+        if known.contains(name) {
             let why = "bindingFailureConditions must not overlap with bindingConditions";
             errors.invalid(&place.index(at), *name, why);
         }
