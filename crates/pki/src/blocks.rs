@@ -9,7 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// One block between `-----BEGIN LABEL-----` and `-----END LABEL-----`.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,6 +183,56 @@ pub fn validity(pem: &[u8]) -> Option<(Timestamp, Timestamp)> {
     Some((at(validity.not_before)?, at(validity.not_after)?))
 }
 
+/// The DNS names and e-mail addresses that the first certificate of a PEM text is for.
+pub fn names(pem: &[u8]) -> (Vec<String>, Vec<String>) {
+    let (mut hosts, mut mails) = (Vec::new(), Vec::new());
+    let blocks = blocks(pem);
+    let leaf = blocks.first().and_then(|block| X509Certificate::from_der(&block.der).ok());
+    let Some((_, leaf)) = leaf else { return (hosts, mails) };
+    if let Ok(Some(names)) = leaf.subject_alternative_name() {
+        for name in &names.value.general_names {
+            match name {
+                GeneralName::DNSName(host) => hosts.push((*host).to_owned()),
+                GeneralName::RFC822Name(mail) => mails.push((*mail).to_owned()),
+                _ => {}
+            }
+        }
+    }
+    (hosts, mails)
+}
+
+/// A public key: its algorithm's OID and its bits.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    algorithm: String,
+    bits: Vec<u8>,
+}
+
+impl PublicKey {
+    fn of(info: &SubjectPublicKeyInfo<'_>) -> Self {
+        let algorithm = info.algorithm.algorithm.to_id_string();
+        Self { algorithm, bits: info.subject_public_key.data.to_vec() }
+    }
+
+    /// The key of the first certificate of a PEM text.
+    pub fn of_chain(pem: &[u8]) -> Option<Self> {
+        let blocks = blocks(pem);
+        let (_, certificate) = X509Certificate::from_der(&blocks.first()?.der).ok()?;
+        Some(Self::of(certificate.public_key()))
+    }
+
+    /// The key of a DER PKCS#10 request.
+    pub fn of_request(der: &[u8]) -> Option<Self> {
+        let (_, request) = X509CertificationRequest::from_der(der).ok()?;
+        Some(Self::of(&request.certification_request_info.subject_pki))
+    }
+
+    /// A DER SubjectPublicKeyInfo.
+    pub fn of_pkix(der: &[u8]) -> Option<Self> {
+        SubjectPublicKeyInfo::from_der(der).ok().map(|(_, info)| Self::of(&info))
+    }
+}
+
 fn wrong_anchor(at: usize, block: &Block) -> Option<String> {
     if block.label != "CERTIFICATE" {
         return Some(format!("entry {at} has bad block type: {}", block.label));
@@ -238,6 +290,14 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
         assert_eq!(check_request(request.pem().unwrap().as_bytes()), Ok(()));
+        let issued = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let asked = PublicKey::of_request(request.der());
+        assert!(asked.is_some());
+        assert_eq!(PublicKey::of_chain(issued.pem().as_bytes()), asked);
+        assert_eq!(PublicKey::of_pkix(&rcgen::PublicKeyData::subject_public_key_info(&key)), asked);
+        let other = rcgen::KeyPair::generate().unwrap();
+        assert_ne!(PublicKey::of_pkix(&rcgen::PublicKeyData::subject_public_key_info(&other)), asked);
+        assert_eq!(PublicKey::of_pkix(b"no key"), None);
         let mut der = request.der().to_vec();
         let last = der.len() - 1;
         der[last] ^= 1;

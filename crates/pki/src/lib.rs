@@ -16,7 +16,8 @@ mod service_account;
 
 pub use authority::{Authority, Credentials, Profile, Subject, Unsigned};
 pub use blocks::{
-    check_certificates, check_chain, check_request, check_request_der, validity, wrong_anchors,
+    PublicKey, check_certificates, check_chain, check_request, check_request_der, names, validity,
+    wrong_anchors,
 };
 pub use cluster::{ClusterPki, ServerNames, renew_at};
 pub use error::Error;

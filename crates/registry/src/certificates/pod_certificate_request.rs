@@ -1,11 +1,13 @@
 //! PodCertificateRequest: a node asks for a certificate of one of its pods.
 
 use apimachinery::field::{Errors, Path};
+use apimachinery::structural::has_format;
 use apimachinery::validation::{dns1123_subdomain, meta};
 use apimachinery::{Value, time};
 use apiserver::{Context, Strategy, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use pki::PublicKey;
 
 use crate::changes::keep;
 use crate::conditions;
@@ -184,6 +186,45 @@ fn validate_status(object: &Value, old: &Value, now: jiff::Timestamp) -> Errors 
     errors
 }
 
+/// The names that the chain's first certificate is for.
+fn well_named(chain: &str, place: &Path<'_>, errors: &mut Errors) {
+    let (hosts, mails) = pki::names(chain.as_bytes());
+    for host in &hosts {
+        for (is_wrong, why) in [
+            (host.is_empty(), "leaf certificate should not contain empty DNSName"),
+            (host.contains(".."), "leaf certificate's DNSName should not contain '..'"),
+            (
+                host.starts_with('.') || host.ends_with('.'),
+                "leaf certificate's DNSName should not start or end with '.'",
+            ),
+        ] {
+            if is_wrong {
+                errors.invalid(place, host.as_str(), why);
+            }
+        }
+    }
+    for mail in mails.iter().filter(|mail| !has_format("email", mail)) {
+        errors.invalid(place, mail.as_str(), "leaf certificate should not contain invalid EmailAddress");
+    }
+}
+
+/// Whether the chain's first certificate is for the key that was asked for. An error
+/// names the field of the spec at fault, if one is.
+fn issued_to(chain: &str, spec: &Value) -> Result<(), (&'static str, &'static str)> {
+    let der = |field: &str| STANDARD.decode(spec[field].text()).unwrap_or_default();
+    let wanted = if spec["stubPKCS10Request"].text().is_empty() {
+        let why = "must be a valid PKIX-serialized public key";
+        PublicKey::of_pkix(&der("pkixPublicKey")).ok_or(("pkixPublicKey", why))?
+    } else {
+        let why = "must be a valid PKCS#10 CSR";
+        PublicKey::of_request(&der("stubPKCS10Request")).ok_or(("stubPKCS10Request", why))?
+    };
+    if PublicKey::of_chain(chain.as_bytes()) == Some(wanted) {
+        return Ok(());
+    }
+    Err(("", "leaf certificate was not issued to the requested public key"))
+}
+
 /// The chain and its times.
 fn issued(object: &Value, path: &Path<'_>, now: jiff::Timestamp, errors: &mut Errors) {
     let status = &object["status"];
@@ -194,6 +235,17 @@ fn issued(object: &Value, path: &Path<'_>, now: jiff::Timestamp, errors: &mut Er
     }
     if let Err(why) = pki::check_chain(chain.as_bytes()) {
         errors.invalid(&place, chain, why);
+        return;
+    }
+    well_named(chain, &place, errors);
+    if let Err((field, why)) = issued_to(chain, &object["spec"]) {
+        match field {
+            "" => errors.invalid(&place, chain, why),
+            field => invalid_unquoted(&Path::Root.child("spec").child(field), why, errors),
+        }
+        return;
+    }
+    if !errors.is_empty() {
         return;
     }
     let consistent = "must be present and consistent with the issued certificate";
