@@ -159,7 +159,7 @@ pub(crate) fn parse(source: &str, binds: bool) -> Result<Expr, Vec<Problem>> {
             line: usize::try_from(error.pos.0).unwrap_or(0),
             // There is no first column in nothing.
             column: if source.is_empty() { 0 } else { error.pos.1.max(1) as usize },
-            message: error.msg,
+            message: expected_name(error.msg),
         };
         let (incomplete, told): (Vec<_>, Vec<_>) =
             errors.errors.into_iter().partition(|error| error.msg.starts_with("Incomplete `"));
@@ -185,6 +185,17 @@ pub(crate) fn parse(source: &str, binds: bool) -> Result<Expr, Vec<Problem>> {
         return Err(whole("max recursion depth exceeded".into()));
     }
     if lowering.problems.is_empty() { Ok(expr) } else { Err(lowering.problems) }
+}
+
+/// Upstream's words for a literal where a field's name belongs.
+fn expected_name(message: String) -> String {
+    let word = message.strip_prefix("Syntax error: no viable alternative at input '.");
+    match word.and_then(|word| word.strip_suffix('\'')) {
+        Some(word @ ("true" | "false" | "null")) => {
+            format!("Syntax error: mismatched input '{word}' expecting IDENTIFIER")
+        }
+        _ => message,
+    }
 }
 
 pub(crate) struct Lowering<'a> {

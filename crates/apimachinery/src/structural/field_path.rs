@@ -83,7 +83,17 @@ fn bracketed(text: &str) -> Option<(String, &str)> {
     let mut letters = body.char_indices();
     while let Some((at, letter)) = letters.next() {
         match letter {
-            '\\' => key.push(letters.next()?.1),
+            '\\' => key.push(match letters.next()?.1 {
+                'a' => '\u{7}',
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                'v' => '\u{b}',
+                plain @ ('\'' | '\\') => plain,
+                _ => return None,
+            }),
             letter if letter == quote => {
                 let after = body[at + 1..].strip_prefix(']')?;
                 return Some((key, after));

@@ -307,7 +307,11 @@ impl Walk {
 
     fn children(&mut self, schema: &Value, is_root: bool, scope: &Scope, path: &Path<'_>) {
         let additional = &schema["additionalProperties"];
-        let below = Scope { cardinality: below(schema, scope.cardinality), ..scope.clone() };
+        let mut below = Scope { cardinality: below(schema, scope.cardinality), ..scope.clone() };
+        let is_known = matches!(schema["x-kubernetes-map-type"].text(), "" | "granular" | "atomic");
+        if !is_known && below.apart.is_none() {
+            below.apart = Some(path.to_string());
+        }
         if !additional.is_null() {
             let place = path.child("additionalProperties");
             let has_properties = schema["properties"].members().next().is_some();
