@@ -49,7 +49,7 @@ impl fmt::Display for Moment {
 
 fn moment(text: &str) -> Option<Moment> {
     let at = text.parse().ok()?;
-    let zone = match text.get(text.len().checked_sub(6)?..)?.split_at(1) {
+    let zone = match text.get(text.len().checked_sub(6)?..)?.split_at_checked(1)? {
         (sign @ ("+" | "-"), zone) => {
             let (hours, minutes) = zone.split_once(':')?;
             let seconds = hours.parse::<i32>().ok()? * 3600 + minutes.parse::<i32>().ok()? * 60;
