@@ -4,6 +4,7 @@
 //! Works on the schema as a definition has it (apiextensions/v1 JSONSchemaProps).
 
 use super::coerce::coerce_embedded;
+use super::defaults::{Step, wrapped};
 use super::{Schema, is_meta, prune, validate, validate_embedded, validate_lists};
 use crate::Value;
 use crate::field::{Errors, Path};
@@ -309,35 +310,28 @@ pub fn check_defaults(
     path: &Path<'_>,
     errors: &mut Errors,
 ) {
-    let around = Around { resource: schema, steps: Vec::new(), in_metadata: false };
+    let around = Around { resource: schema, way: Vec::new(), in_metadata: false };
     Defaults { types, requires_pruned, errors }.check(schema, &around, path);
 }
 
 /// Where a schema stands in the resource that it belongs to.
 struct Around<'a> {
     resource: &'a Schema,
-    /// From the resource: members by their names, and items.
-    steps: Vec<Option<&'a str>>,
+    /// From the resource.
+    way: Vec<Step>,
     /// At or below apiVersion, kind or metadata.
     in_metadata: bool,
 }
 
 impl<'a> Around<'a> {
-    fn below(&self, step: Option<&'a str>, in_metadata: bool) -> Self {
-        let steps = self.steps.iter().copied().chain([step]).collect();
-        Self { resource: self.resource, steps, in_metadata: self.in_metadata || in_metadata }
+    fn below(&self, step: Step, in_metadata: bool) -> Self {
+        let way = self.way.iter().cloned().chain([step]).collect();
+        Self { resource: self.resource, way, in_metadata: self.in_metadata || in_metadata }
     }
 
     /// A resource that holds nothing but `value` here.
     fn resource_with(&self, value: Value) -> Value {
-        let mut made = self.steps.iter().rev().fold(value, |inner, step| match step {
-            Some(name) => {
-                let mut object = Value::object();
-                object.set((*name).to_owned(), inner);
-                object
-            }
-            None => Value::Array(vec![inner]),
-        });
+        let mut made = wrapped(value, &self.way);
         for (name, text) in [("kind", "Validation"), ("apiVersion", "validation/v1")] {
             if made.as_object().is_some_and(|object| !object.contains(name)) {
                 made.set(name, text);
@@ -355,7 +349,7 @@ struct Defaults<'e> {
 
 impl Defaults<'_> {
     fn check<'a>(&mut self, schema: &'a Schema, around: &Around<'a>, path: &Path<'_>) {
-        let own = Around { resource: schema, steps: Vec::new(), in_metadata: false };
+        let own = Around { resource: schema, way: Vec::new(), in_metadata: false };
         let around = if schema.embedded { &own } else { around };
         if let Some(default) = &schema.default {
             let here = path.child("default");
@@ -374,12 +368,16 @@ impl Defaults<'_> {
             self.errors.append(found);
         }
         if let Some(items) = &schema.items {
-            self.check(items, &around.below(None, false), &path.child("items"));
+            self.check(items, &around.below(Step::Item, false), &path.child("items"));
         }
         let properties = path.child("properties");
         for (name, property) in &schema.properties {
             let in_metadata = schema.embedded && is_meta(name);
-            self.check(property, &around.below(Some(name), in_metadata), &properties.key(name));
+            self.check(
+                property,
+                &around.below(Step::Member(name.clone()), in_metadata),
+                &properties.key(name),
+            );
         }
     }
 

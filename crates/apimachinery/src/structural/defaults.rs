@@ -1,7 +1,10 @@
 //! Defaults of structural schemas.
 
+use super::coerce::coerce_embedded;
 use super::{Additional, Schema, prune};
 use crate::Value;
+use crate::field::Path;
+use crate::schema::Types;
 
 /// Fills in what is absent, or null where null is not allowed. Idempotent.
 pub fn default(value: &mut Value, schema: &Schema) {
@@ -47,17 +50,79 @@ fn fill_null(value: &mut Value, schema: &Schema) {
     }
 }
 
-/// Drops from the schema's own defaults what the schema does not know.
-pub fn prune_defaults(schema: &mut Schema) {
-    if let Some(mut default) = schema.default.take() {
-        prune(&mut default, schema, schema.embedded);
-        schema.default = Some(default);
+/// Drops from a root schema's own defaults what the schema does not know, and what
+/// object metadata does not have.
+pub fn prune_defaults(types: &Types, schema: &mut Schema) {
+    let root = schema.any(&|node| node.embedded).then(|| schema.clone());
+    Pruner { types, root: root.as_ref() }.prune(schema, &mut Vec::new());
+}
+
+struct Pruner<'a> {
+    types: &'a Types,
+    /// The whole, where it has embedded resources.
+    root: Option<&'a Schema>,
+}
+
+impl Pruner<'_> {
+    fn prune(&self, schema: &mut Schema, way: &mut Vec<Step>) {
+        if let Some(mut default) = schema.default.take() {
+            schema.default = Some(match self.root {
+                Some(root) => self.coerced(root, default, way),
+                None => {
+                    prune(&mut default, schema, false);
+                    default
+                }
+            });
+        }
+        for (name, property) in &mut schema.properties {
+            way.push(Step::Member(name.clone()));
+            self.prune(property, way);
+            way.pop();
+        }
+        if let Some(items) = &mut schema.items {
+            way.push(Step::Item);
+            self.prune(items, way);
+            way.pop();
+        }
+        if let Additional::Schema(inner) = &mut schema.additional {
+            way.push(Step::Member("*".into()));
+            self.prune(inner, way);
+            way.pop();
+        }
     }
-    schema.properties.iter_mut().for_each(|(_, property)| prune_defaults(property));
-    if let Some(items) = &mut schema.items {
-        prune_defaults(items);
+
+    /// A default as it is within an object that holds nothing else; one that cannot be
+    /// decoded stays.
+    fn coerced(&self, root: &Schema, default: Value, way: &[Step]) -> Value {
+        let mut whole = wrapped(default.clone(), way);
+        if coerce_embedded(self.types, root, &mut whole, root.embedded, &Path::Root).is_err() {
+            return default;
+        }
+        // What lies in the metadata of a resource is not the schema's to prune.
+        prune(&mut whole, root, true);
+        way.iter().fold(whole, |outer, step| match (step, outer) {
+            (Step::Member(name), Value::Object(mut object)) => object.remove(name).unwrap_or_default(),
+            (Step::Item, Value::Array(items)) => items.into_iter().next().unwrap_or_default(),
+            (_, other) => other,
+        })
     }
-    if let Additional::Schema(inner) = &mut schema.additional {
-        prune_defaults(inner);
-    }
+}
+
+/// One step down from a value.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Member(Box<str>),
+    Item,
+}
+
+/// A value that holds `value` at the end of `way` and nothing else.
+pub(super) fn wrapped(value: Value, way: &[Step]) -> Value {
+    way.iter().rev().fold(value, |inner, step| match step {
+        Step::Member(name) => {
+            let mut object = Value::object();
+            object.set(name.to_string(), inner);
+            object
+        }
+        Step::Item => Value::Array(vec![inner]),
+    })
 }

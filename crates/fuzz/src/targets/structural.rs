@@ -39,7 +39,7 @@ fn check(input: &[u8]) -> String {
         return error.to_string();
     }
     let mut schema = structural::load(source);
-    structural::prune_defaults(&mut schema);
+    structural::prune_defaults(types(), &mut schema);
     let _ = (structural::published_v3(source), structural::published_v2(source));
     if let Err(error) = structural::coerce(types(), &schema, &mut object, Strictness::Report) {
         return error.to_string();

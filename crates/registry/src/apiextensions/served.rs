@@ -29,7 +29,8 @@ pub fn definitions(definition: &Value, since: u64) -> Vec<Definition> {
     let schemas: Vec<(String, Arc<Schema>)> = versions
         .iter()
         .map(|version| {
-            let schema = structural::load(&version["schema"]["openAPIV3Schema"]);
+            let mut schema = structural::load(&version["schema"]["openAPIV3Schema"]);
+            structural::prune_defaults(facts::types(), &mut schema);
             (format!("{group}/{}", version["name"].text()), Arc::new(schema))
         })
         .collect();
@@ -238,6 +239,22 @@ mod tests {
                 "conditions": [{"type": "Established", "status": "True"}]
             }
         })
+    }
+
+    #[test]
+    fn defaults_lose_what_metadata_does_not_have() {
+        let source = value!({"type": "object", "properties": {"pod": {
+            "type": "object", "x-kubernetes-embedded-resource": true,
+            "properties": {"metadata": {"type": "object", "default": {"name": "a", "unknown": 42}}}
+        }, "plain": {"type": "object", "default": {"unknown": 42}}}});
+        let mut schema = structural::load(&source);
+        structural::prune_defaults(facts::types(), &mut schema);
+        let default = |path: &[&str]| {
+            let found = path.iter().fold(&schema, |at, name| at.property(name).expect("declared"));
+            found.default.clone()
+        };
+        assert_eq!(default(&["pod", "metadata"]), Some(value!({"name": "a"})));
+        assert_eq!(default(&["plain"]), Some(Value::object()));
     }
 
     #[test]
