@@ -197,7 +197,7 @@ impl Registrar {
 
     /// Waits until a certificate has but a part of its life left, and gets the next one.
     async fn renewed(&self, wanted: &Wanted, asker: &Remote, old: Credentials) -> Credentials {
-        let end = pki::validity(old.certificate.as_bytes()).map_or(Timestamp::UNIX_EPOCH, |(_, end)| end);
+        let end = pki::Leaf::of(old.certificate.as_bytes()).map_or(Timestamp::UNIX_EPOCH, |leaf| leaf.ends);
         let at = renew_at(self.edge.clock.now(), end, self.edge.random.fraction());
         let mut backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(3600));
         loop {

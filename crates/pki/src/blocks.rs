@@ -174,31 +174,36 @@ pub fn check_chain(pem: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// From when to when the first certificate of a PEM text holds.
-pub fn validity(pem: &[u8]) -> Option<(Timestamp, Timestamp)> {
-    let blocks = blocks(pem);
-    let (_, certificate) = X509Certificate::from_der(&blocks.first()?.der).ok()?;
-    let validity = certificate.validity();
-    let at = |moment: x509_parser::time::ASN1Time| Timestamp::from_second(moment.timestamp()).ok();
-    Some((at(validity.not_before)?, at(validity.not_after)?))
+/// The first certificate of a PEM text: what it is for, and from when to when it holds.
+#[derive(Debug)]
+pub struct Leaf {
+    pub starts: Timestamp,
+    pub ends: Timestamp,
+    /// The DNS names and the e-mail addresses among its alternative names.
+    pub hosts: Vec<String>,
+    pub mails: Vec<String>,
+    pub key: PublicKey,
 }
 
-/// The DNS names and e-mail addresses that the first certificate of a PEM text is for.
-pub fn names(pem: &[u8]) -> (Vec<String>, Vec<String>) {
-    let (mut hosts, mut mails) = (Vec::new(), Vec::new());
-    let blocks = blocks(pem);
-    let leaf = blocks.first().and_then(|block| X509Certificate::from_der(&block.der).ok());
-    let Some((_, leaf)) = leaf else { return (hosts, mails) };
-    if let Ok(Some(names)) = leaf.subject_alternative_name() {
-        for name in &names.value.general_names {
+impl Leaf {
+    /// None where the text does not begin with a certificate.
+    pub fn of(pem: &[u8]) -> Option<Self> {
+        let blocks = blocks(pem);
+        let (_, certificate) = X509Certificate::from_der(&blocks.first()?.der).ok()?;
+        let (mut hosts, mut mails) = (Vec::new(), Vec::new());
+        let names = certificate.subject_alternative_name().ok().flatten();
+        for name in names.map_or(&[][..], |names| &names.value.general_names) {
             match name {
                 GeneralName::DNSName(host) => hosts.push((*host).to_owned()),
                 GeneralName::RFC822Name(mail) => mails.push((*mail).to_owned()),
                 _ => {}
             }
         }
+        let validity = certificate.validity();
+        let at = |moment: x509_parser::time::ASN1Time| Timestamp::from_second(moment.timestamp()).ok();
+        let (starts, ends) = (at(validity.not_before)?, at(validity.not_after)?);
+        Some(Self { starts, ends, hosts, mails, key: PublicKey::of(certificate.public_key()) })
     }
-    (hosts, mails)
 }
 
 /// A public key: its algorithm's OID and its bits.
@@ -212,13 +217,6 @@ impl PublicKey {
     fn of(info: &SubjectPublicKeyInfo<'_>) -> Self {
         let algorithm = info.algorithm.algorithm.to_id_string();
         Self { algorithm, bits: info.subject_public_key.data.to_vec() }
-    }
-
-    /// The key of the first certificate of a PEM text.
-    pub fn of_chain(pem: &[u8]) -> Option<Self> {
-        let blocks = blocks(pem);
-        let (_, certificate) = X509Certificate::from_der(&blocks.first()?.der).ok()?;
-        Some(Self::of(certificate.public_key()))
     }
 
     /// The key of a DER PKCS#10 request.
@@ -293,7 +291,7 @@ mod tests {
         let issued = rcgen::CertificateParams::default().self_signed(&key).unwrap();
         let asked = PublicKey::of_request(request.der());
         assert!(asked.is_some());
-        assert_eq!(PublicKey::of_chain(issued.pem().as_bytes()), asked);
+        assert_eq!(Leaf::of(issued.pem().as_bytes()).map(|leaf| leaf.key), asked);
         assert_eq!(PublicKey::of_pkix(&rcgen::PublicKeyData::subject_public_key_info(&key)), asked);
         let other = rcgen::KeyPair::generate().unwrap();
         assert_ne!(PublicKey::of_pkix(&rcgen::PublicKeyData::subject_public_key_info(&other)), asked);

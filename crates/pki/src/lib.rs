@@ -16,8 +16,7 @@ mod service_account;
 
 pub use authority::{Authority, Credentials, Profile, Subject, Unsigned};
 pub use blocks::{
-    PublicKey, check_certificates, check_chain, check_request, check_request_der, names, validity,
-    wrong_anchors,
+    Leaf, PublicKey, check_certificates, check_chain, check_request, check_request_der, wrong_anchors,
 };
 pub use cluster::{ClusterPki, ServerNames, renew_at};
 pub use error::Error;

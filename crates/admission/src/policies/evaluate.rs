@@ -1,6 +1,6 @@
 //! Runs compiled expressions on a write, within a budget.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use apimachinery::Value;
@@ -63,40 +63,43 @@ fn shown(namespace: &Stored) -> Value {
 /// The variables of expressions, and what they may still cost.
 pub(crate) struct Scope<'a> {
     variables: Vec<(&'a str, Val<'a>)>,
-    /// Those of messages, which know no authorizer.
-    messages: Vec<(&'a str, Val<'a>)>,
+    /// The policy's own variables.
+    programs: &'a [(String, Expression)],
+    /// What messages may name, from when the first is asked for: no authorizer.
+    messages: OnceCell<Vec<(&'a str, Val<'a>)>>,
     budget: Rc<Meter>,
 }
 
 impl<'a> Scope<'a> {
     pub fn new(inputs: &'a Inputs, asker: &'a Asker<'a>, admission: &Admission<'a>) -> Self {
-        let messages = vec![
+        let variables = vec![
             ("object", Val::untyped(&inputs.object)),
             ("oldObject", Val::untyped(&inputs.old)),
             ("request", Val::typed(&inputs.request, &REQUEST)),
             ("namespaceObject", Val::untyped(&inputs.namespace)),
             ("params", Val::untyped(&inputs.params)),
+            ("authorizer", Asked::by(asker)),
+            ("authorizer.requestResource", Asked::about(asker, about_request(admission))),
         ];
-        let mut variables = messages.clone();
-        variables.push(("authorizer", Asked::by(asker)));
-        let about = Asked::about(asker, about_request(admission));
-        variables.push(("authorizer.requestResource", about));
-        Self { variables, messages, budget: Rc::new(Meter::new(BUDGET)) }
+        Self { variables, programs: &[], messages: OnceCell::new(), budget: Rc::new(Meter::new(BUDGET)) }
     }
 
     /// Adds `variables`, computed where they are first asked for.
     pub fn compose(&mut self, programs: &'a [(String, Expression)]) {
-        for known in [&mut self.variables, &mut self.messages] {
-            let (base, budget) = (known.clone(), self.budget.clone());
-            let composed = Rc::new_cyclic(|me: &Weak<Composed<'a>>| Composed {
-                programs,
-                base,
-                budget,
-                known: RefCell::new(vec![None; programs.len()]),
-                me: me.clone(),
-            });
-            known.push(("variables", Val::Lazy(composed)));
-        }
+        self.programs = programs;
+        self.variables.push(self.composed(self.variables.clone()));
+    }
+
+    /// `variables` as expressions see it that know `base`.
+    fn composed(&self, base: Vec<(&'a str, Val<'a>)>) -> (&'a str, Val<'a>) {
+        let composed = Rc::new_cyclic(|me: &Weak<Composed<'a>>| Composed {
+            programs: self.programs,
+            base,
+            budget: self.budget.clone(),
+            known: RefCell::new(vec![None; self.programs.len()]),
+            me: me.clone(),
+        });
+        ("variables", Val::Lazy(composed))
     }
 
     /// What an expression gives, or why not in upstream's words.
@@ -106,7 +109,14 @@ impl<'a> Scope<'a> {
 
     /// As [`Scope::evaluate`], for the expression of a message.
     pub fn message(&self, expression: &'a Expression) -> Result<Val<'a>, String> {
-        self.evaluated(expression, &self.messages)
+        let messages = self.messages.get_or_init(|| {
+            let is_known = |name: &str| name != "variables" && !name.starts_with("authorizer");
+            let known = self.variables.iter().filter(|(name, _)| is_known(name));
+            let mut known: Vec<(&str, Val<'a>)> = known.cloned().collect();
+            known.push(self.composed(known.clone()));
+            known
+        });
+        self.evaluated(expression, messages)
     }
 
     fn evaluated(

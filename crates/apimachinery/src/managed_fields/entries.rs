@@ -4,7 +4,7 @@
 //! Entries stay the trees that they are; one that a write does not touch is
 //! never decoded.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::Write;
 use super::compare::Comparison;
@@ -32,7 +32,7 @@ fn is_zero(value: &Value) -> bool {
 }
 
 /// Who set fields: an entry without its fields and time.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity<'a> {
     pub manager: &'a str,
     pub operation: &'a str,
@@ -73,7 +73,7 @@ impl<'a> Identity<'a> {
 /// The entries but those that a later one of the same owner hides, as reading
 /// them into a map by owner does.
 pub(super) fn distinct(entries: &[Value]) -> impl Iterator<Item = &Value> {
-    let last: HashMap<Identity<'_>, usize> =
+    let last: BTreeMap<Identity<'_>, usize> =
         entries.iter().enumerate().map(|(at, entry)| (Identity::of(entry), at)).collect();
     let shows = move |(at, entry): &(usize, &Value)| last.get(&Identity::of(entry)) == Some(at);
     entries.iter().enumerate().filter(shows).map(|(_, entry)| entry)

@@ -7,7 +7,7 @@ use apimachinery::{Value, time};
 use apiserver::{Context, Strategy, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pki::PublicKey;
+use pki::{Leaf, PublicKey};
 
 use crate::changes::keep;
 use crate::conditions;
@@ -187,9 +187,8 @@ fn validate_status(object: &Value, old: &Value, now: jiff::Timestamp) -> Errors 
 }
 
 /// The names that the chain's first certificate is for.
-fn well_named(chain: &str, place: &Path<'_>, errors: &mut Errors) {
-    let (hosts, mails) = pki::names(chain.as_bytes());
-    for host in &hosts {
+fn well_named(leaf: &Leaf, place: &Path<'_>, errors: &mut Errors) {
+    for host in &leaf.hosts {
         for (is_wrong, why) in [
             (host.is_empty(), "leaf certificate should not contain empty DNSName"),
             (host.contains(".."), "leaf certificate's DNSName should not contain '..'"),
@@ -203,14 +202,14 @@ fn well_named(chain: &str, place: &Path<'_>, errors: &mut Errors) {
             }
         }
     }
-    for mail in mails.iter().filter(|mail| !has_format("email", mail)) {
+    for mail in leaf.mails.iter().filter(|mail| !has_format("email", mail)) {
         errors.invalid(place, mail.as_str(), "leaf certificate should not contain invalid EmailAddress");
     }
 }
 
 /// Whether the chain's first certificate is for the key that was asked for. An error
 /// names the field of the spec at fault, if one is.
-fn issued_to(chain: &str, spec: &Value) -> Result<(), (&'static str, &'static str)> {
+fn issued_to(leaf: &Leaf, spec: &Value) -> Result<(), (&'static str, &'static str)> {
     let der = |field: &str| STANDARD.decode(spec[field].text()).unwrap_or_default();
     let wanted = if spec["stubPKCS10Request"].text().is_empty() {
         let why = "must be a valid PKIX-serialized public key";
@@ -219,7 +218,7 @@ fn issued_to(chain: &str, spec: &Value) -> Result<(), (&'static str, &'static st
         let why = "must be a valid PKCS#10 CSR";
         PublicKey::of_request(&der("stubPKCS10Request")).ok_or(("stubPKCS10Request", why))?
     };
-    if PublicKey::of_chain(chain.as_bytes()) == Some(wanted) {
+    if leaf.key == wanted {
         return Ok(());
     }
     Err(("", "leaf certificate was not issued to the requested public key"))
@@ -237,8 +236,9 @@ fn issued(object: &Value, path: &Path<'_>, now: jiff::Timestamp, errors: &mut Er
         errors.invalid(&place, chain, why);
         return;
     }
-    well_named(chain, &place, errors);
-    if let Err((field, why)) = issued_to(chain, &object["spec"]) {
+    let Some(leaf) = Leaf::of(chain.as_bytes()) else { return };
+    well_named(&leaf, &place, errors);
+    if let Err((field, why)) = issued_to(&leaf, &object["spec"]) {
         match field {
             "" => errors.invalid(&place, chain, why),
             field => invalid_unquoted(&Path::Root.child("spec").child(field), why, errors),
@@ -261,7 +261,7 @@ fn issued(object: &Value, path: &Path<'_>, now: jiff::Timestamp, errors: &mut Er
     else {
         return;
     };
-    let Some((starts, ends)) = pki::validity(chain.as_bytes()) else { return };
+    let (starts, ends) = (leaf.starts, leaf.ends);
     let told = |field: &str| status[field].text().to_owned();
     let margin = jiff::SignedDuration::from_mins(10);
     let life = ends.duration_since(starts);
@@ -294,6 +294,38 @@ mod tests {
     use apimachinery::value;
 
     use super::*;
+
+    #[test]
+    fn a_certificate_is_for_the_key_that_was_asked_for() {
+        let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+        let at = |seconds: i64| time::format(now + jiff::SignedDuration::from_secs(seconds));
+        let (own, other) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+        let asked = rcgen::CertificateParams::default().serialize_request(&own).unwrap();
+        let told = |key: &rcgen::KeyPair, host: Option<&str>| {
+            let mut leaf = rcgen::CertificateParams::default();
+            let moment = |seconds: i64| {
+                let since = std::time::Duration::from_secs((now.as_second() + seconds) as u64);
+                (std::time::UNIX_EPOCH + since).into()
+            };
+            (leaf.not_before, leaf.not_after) = (moment(0), moment(7200));
+            let names = host.map(|host| rcgen::SanType::DnsName(host.to_owned().try_into().unwrap()));
+            leaf.subject_alt_names = names.into_iter().collect();
+            let object = value!({
+                "spec": {"stubPKCS10Request": STANDARD.encode(asked.der()), "maxExpirationSeconds": 86_400},
+                "status": {
+                    "certificateChain": leaf.self_signed(key).unwrap().pem(),
+                    "notBefore": at(0), "notAfter": at(7200), "beginRefreshAt": at(3600)
+                }
+            });
+            let mut errors = Errors::new();
+            issued(&object, &Path::Root.child("status"), now, &mut errors);
+            errors.to_string()
+        };
+        assert_eq!(told(&own, Some("a.example")), "[]");
+        assert!(told(&other, None).ends_with("leaf certificate was not issued to the requested public key"));
+        let dots = "leaf certificate's DNSName should not contain '..'";
+        assert!(told(&own, Some("a..example")).ends_with(dots));
+    }
 
     #[test]
     fn a_request_ends_once() {

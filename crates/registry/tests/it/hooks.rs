@@ -228,6 +228,56 @@ async fn a_policy_refuses_by_its_expressions() {
     admin.create(&CONFIG_MAPS, "default", config_map("ok")).await.expect("made");
 }
 
+#[tokio::test]
+async fn messages_do_not_ask_the_authorizer() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let spec = value!({
+        "matchConstraints": {"resourceRules": [
+            {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]},
+        "variables": [
+            {"name": "may", "expression": "authorizer.group('').resource('pods').check('get').allowed()"},
+            {"name": "phase", "expression": "namespaceObject.status.phase"}
+        ],
+        "validations": [
+            {"expression": "!variables.may", "messageExpression": "'may: ' + string(variables.may)"},
+            {"expression": "variables.phase == 'Gone'", "messageExpression": "'phase: ' + variables.phase"}
+        ]
+    });
+    admin.create(&POLICIES, "", value!({"metadata": {"name": "p"}, "spec": spec})).await.expect("a policy");
+    let spec = value!({"policyName": "p", "validationActions": ["Deny", "Audit"]});
+    let binding = value!({"metadata": {"name": "b"}, "spec": spec});
+    admin.create(&POLICY_BINDINGS, "", binding).await.expect("a binding");
+    let why = refused(&admin, "a").await;
+    assert!(why.contains("denied request: failed expression: !variables.may"), "{why}");
+}
+
+#[tokio::test]
+async fn policies_see_addresses_and_a_refusal_takes_none() {
+    const SERVICES: Resource = Resource::new("", "v1", "services");
+    const ADDRESSES: Resource = Resource::new("networking.k8s.io", "v1", "ipaddresses");
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let spec = value!({
+        "matchConstraints": {"resourceRules": [
+            {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["services"]}]},
+        "validations": [{
+            "expression": "object.spec.ports[0].nodePort == 0",
+            "messageExpression": "'given ' + object.spec.clusterIP + ' and ' + string(object.spec.ports[0].nodePort)"
+        }]
+    });
+    admin.create(&POLICIES, "", value!({"metadata": {"name": "p"}, "spec": spec})).await.expect("a policy");
+    let spec = value!({"policyName": "p", "validationActions": ["Deny"]});
+    let binding = value!({"metadata": {"name": "b"}, "spec": spec});
+    admin.create(&POLICY_BINDINGS, "", binding).await.expect("a binding");
+    let before = admin.list(&ADDRESSES, "").await.len();
+    let service = value!({"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}});
+    let why = admin.create(&SERVICES, "default", service).await.expect_err("refused").to_string();
+    assert!(why.contains("denied request: given 10.96.") && why.contains(" and 3"), "{why}");
+    let after = admin.list(&ADDRESSES, "").await.len();
+    assert_eq!(after, before);
+}
+
 /// A webhook that refuses everything, with what of the request tests look at.
 fn telling(request: &Value) -> Value {
     let told = Value::Array(vec![

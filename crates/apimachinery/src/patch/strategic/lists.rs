@@ -167,21 +167,21 @@ fn keyed<'a>(item: &'a Value, key: &str) -> Result<&'a Value, Error> {
 /// Items in the order in which `order` has them. Upstream's comparison calls
 /// whatever is not there less than the rest, so that it ends up in front, the
 /// last first.
-fn settled(mut items: Vec<Value>, order: &Places, key: &str) -> Vec<Value> {
-    let mut places: Vec<Option<usize>> = items.iter().map(|item| order.place(item, key)).collect();
-    if places.iter().all(Option::is_some) {
-        items.sort_by_cached_key(|item| order.place(item, key));
-        return items;
-    }
-    for end in 1..items.len() {
-        let mut at = end;
-        while at > 0 && places[at].zip(places[at - 1]).is_none_or(|(this, before)| this < before) {
-            items.swap(at, at - 1);
-            places.swap(at, at - 1);
-            at -= 1;
+fn settled(items: Vec<Value>, order: &Places, key: &str) -> Vec<Value> {
+    let place = |item: Value| (order.place(&item, key), item);
+    let mut placed: Vec<(Option<usize>, Value)> = items.into_iter().map(place).collect();
+    if placed.iter().all(|(place, _)| place.is_some()) {
+        placed.sort_by_key(|(place, _)| *place);
+    } else {
+        for end in 1..placed.len() {
+            let mut at = end;
+            while at > 0 && placed[at].0.zip(placed[at - 1].0).is_none_or(|(this, before)| this < before) {
+                placed.swap(at, at - 1);
+                at -= 1;
+            }
         }
     }
-    items
+    placed.into_iter().map(|(_, item)| item).collect()
 }
 
 /// Where in a list the items are, by key or, where the key is "", by value.

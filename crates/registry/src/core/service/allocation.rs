@@ -4,7 +4,6 @@
 //! RangeAllocation, written only at the revision at which it was read. So of
 //! two writers that choose the same, one is run again by the engine.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use apimachinery::field::{Errors, Path, quote};
@@ -13,24 +12,19 @@ use apimachinery::{Status, Value, meta, value};
 use apiserver::{Change, Companion, Context, OWN_MANAGER, View};
 
 use super::addresses::AddressRange;
-use super::defaults::{
-    agree_on_cluster_ips, is_headless, keep_allocated, needs_cluster_ip, needs_health_check_port,
-    needs_node_ports, node_ports,
-};
+use super::defaults::{agree_on_cluster_ips, is_headless, keep_allocated, needs_cluster_ip};
 use super::families;
-use super::node_ports::{NodePorts, in_range};
-use crate::changes::items;
+use super::node_ports::NodePorts;
+use super::ports::{self, all_ports};
 
 /// The group of IPAddress and ServiceCIDR.
 const NETWORKING: &str = "networking.k8s.io";
 /// The RangeAllocation of node ports, as kube-apiserver names it.
 pub const NODE_PORTS: &str = "servicenodeports";
 
-/// A dry run's first node port: a number that no Service is given.
-const DRY_RUN_PORT: i64 = 32_769;
-
 /// Why a Service gets nothing.
-enum Refusal {
+#[derive(Debug)]
+pub(super) enum Refusal {
     /// What it says of addresses or ports cannot be.
     Invalid(Errors),
     /// The cluster has none left.
@@ -162,7 +156,7 @@ fn give_addresses(
     Ok(())
 }
 
-fn refused(path: &Path<'_>, value: Value, why: &str) -> Refusal {
+pub(super) fn refused(path: &Path<'_>, value: Value, why: &str) -> Refusal {
     let mut errors = Errors::new();
     errors.invalid(path, value, why);
     Refusal::Invalid(errors)
@@ -281,20 +275,6 @@ fn release(context: &Context<'_>, old: &Value, companions: &mut Vec<Companion>) 
     }
 }
 
-/// The node ports of a Service, with the one for health, once each.
-fn all_ports(service: &Value) -> Vec<u16> {
-    let ports = node_ports(service).filter_map(|port| u16::try_from(port).ok());
-    let mut ports: Vec<u16> = ports.chain(health_port(service)).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
-}
-
-fn health_port(service: &Value) -> Option<u16> {
-    let port = service["spec"]["healthCheckNodePort"].as_i64().filter(|&port| port != 0)?;
-    u16::try_from(port).ok()
-}
-
 /// The RangeAllocation and the revision at which it was read.
 struct Table {
     ports: NodePorts,
@@ -353,7 +333,7 @@ fn rebuilt(view: &View) -> NodePorts {
     ports
 }
 
-fn failed(why: &str) -> Refusal {
+pub(super) fn failed(why: &str) -> Refusal {
     Refusal::Failed(Status::internal(why))
 }
 
@@ -363,162 +343,15 @@ fn give_ports(
     old: Option<&Value>,
     companions: &mut Vec<Companion>,
 ) -> Result<(), Refusal> {
-    let before = old.map(all_ports).unwrap_or_default();
-    let has_ports = matches!(object["spec"]["type"].text(), "NodePort" | "LoadBalancer");
-    if !has_ports && before.is_empty() {
+    if !ports::concerns(object, old) {
         return Ok(());
     }
     let mut table = Table::read(context.view);
     let was = table.ports.clone();
-    let mut taking = Taking { context, ports: &mut table.ports, own: BTreeSet::new() };
-    match old {
-        _ if !has_ports => {}
-        None => taking.give_new(object)?,
-        Some(old) => taking.give_changed(object, old)?,
-    }
-    let health = needs_health_check_port(object);
-    if health && !old.is_some_and(needs_health_check_port) {
-        taking.give_health_port(object)?;
-    }
-    // What goes goes last: a write does not get what it gives up.
-    let mut kept: HashSet<u16> = HashSet::new();
-    if has_ports {
-        kept.extend(node_ports(object).filter_map(|port| u16::try_from(port).ok()));
-    }
-    if health {
-        kept.extend(health_port(object));
-    }
-    for port in before.into_iter().filter(|port| !kept.contains(port)) {
-        table.ports.release(port);
-    }
+    let mut random = || context.random.next_u64();
+    ports::give(object, old, &mut table.ports, context.dry_run, &mut random)?;
     if table.ports != was || table.revision.is_none() {
         companions.push(table.write());
     }
     Ok(())
-}
-
-/// The node ports that one write takes.
-struct Taking<'a> {
-    context: &'a Context<'a>,
-    ports: &'a mut NodePorts,
-    /// What this write took.
-    own: BTreeSet<i64>,
-}
-
-impl Taking<'_> {
-    /// Takes `port`. As upstream, a dry run asks of no range.
-    fn take(&mut self, port: i64) -> Result<(), String> {
-        let number = u16::try_from(port).ok().filter(|_| in_range(port));
-        if number.is_none() && !self.context.dry_run {
-            let range = NodePorts::range();
-            return Err(format!(
-                "provided port is not in the valid range. The range of valid ports is {range}"
-            ));
-        }
-        let taken = number.is_some_and(|number| self.ports.is_taken(number));
-        if taken || !self.own.insert(port) {
-            return Err("provided port is already allocated".into());
-        }
-        if let Some(number) = number {
-            self.ports.take(number);
-        }
-        Ok(())
-    }
-
-    /// Takes `port` for the Service's port `at`.
-    fn take_asked(&mut self, port: i64, at: usize) -> Result<(), Refusal> {
-        self.take(port).map_err(|why| {
-            let spec = Path::Root.child("spec");
-            let list = spec.child("ports");
-            refused(&list.index(at).child("nodePort"), port.into(), &why)
-        })
-    }
-
-    /// Takes some port; `whose` is what lacks one when there is none.
-    fn take_any(&mut self, whose: &str) -> Result<i64, Refusal> {
-        let port = if self.context.dry_run {
-            Some(self.own.last().map_or(DRY_RUN_PORT, |last| last + 1))
-        } else {
-            self.ports.take_any(self.context.random.next_u64(), |_| true).map(i64::from)
-        };
-        let port = port.ok_or_else(|| failed(&format!("failed to allocate a {whose}: range is full")))?;
-        self.own.insert(port);
-        Ok(port)
-    }
-
-    /// Of a new Service, ports of one number share a node port, whichever of them asks for it.
-    fn give_new(&mut self, service: &mut Value) -> Result<(), Refusal> {
-        let all = needs_node_ports(service);
-        let mut asked: HashMap<i64, i64> = HashMap::new();
-        for port in service["spec"]["ports"].items() {
-            let (number, node) = numbers(port);
-            if node != 0 {
-                asked.entry(number).or_insert(node);
-            }
-        }
-        let mut given: HashMap<i64, i64> = HashMap::new();
-        for (at, port) in items(service.entry("spec"), "ports").iter_mut().enumerate() {
-            let (number, own) = numbers(port);
-            if own == 0 && !all {
-                continue;
-            }
-            let node = match (given.get(&number), asked.get(&number)) {
-                (Some(&shared), _) if own == 0 || own == shared => shared,
-                (Some(_), _) => {
-                    self.take_asked(own, at)?;
-                    own
-                }
-                (None, Some(&node)) => {
-                    self.take_asked(node, at)?;
-                    node
-                }
-                (None, None) => self.take_any("nodePort")?,
-            };
-            given.entry(number).or_insert(node);
-            port.set("nodePort", node);
-        }
-        Ok(())
-    }
-
-    /// Of a changed Service, each port without a node port gets one.
-    fn give_changed(&mut self, service: &mut Value, old: &Value) -> Result<(), Refusal> {
-        let all = needs_node_ports(service);
-        let before: HashSet<i64> = node_ports(old).collect();
-        let mut seen: HashSet<(String, i64)> = HashSet::new();
-        for (at, port) in items(service.entry("spec"), "ports").iter_mut().enumerate() {
-            let (_, mut node) = numbers(port);
-            if node == 0 && !all {
-                continue;
-            }
-            if node == 0 {
-                node = self.take_any("nodePort")?;
-                port.set("nodePort", node);
-            } else if !before.contains(&node) && !self.own.contains(&node) {
-                self.take_asked(node, at)?;
-            }
-            let protocol = port["protocol"].text();
-            if !seen.insert((protocol.to_owned(), node)) {
-                let why = format!("duplicate nodePort: {{{protocol} {node}}}");
-                return Err(Refusal::Failed(Status::unknown(why)));
-            }
-        }
-        Ok(())
-    }
-
-    fn give_health_port(&mut self, service: &mut Value) -> Result<(), Refusal> {
-        let asked = service["spec"]["healthCheckNodePort"].as_i64().unwrap_or(0);
-        if asked == 0 {
-            let port = self.take_any("HealthCheck NodePort 0")?;
-            service.entry("spec").set("healthCheckNodePort", port);
-            return Ok(());
-        }
-        self.take(asked).map_err(|why| {
-            failed(&format!("failed to allocate requested HealthCheck NodePort {asked}: {why}"))
-        })
-    }
-}
-
-/// The number and the node port of a Service's port; 0 is none.
-fn numbers(port: &Value) -> (i64, i64) {
-    (port["port"].as_i64().unwrap_or(0), port["nodePort"].as_i64().unwrap_or(0))
 }

@@ -6,6 +6,7 @@ pub mod cluster_ips;
 pub mod defaults;
 pub mod families;
 pub mod node_ports;
+mod ports;
 mod status;
 pub mod validation;
 mod warnings;
