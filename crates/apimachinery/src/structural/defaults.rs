@@ -66,13 +66,13 @@ struct Pruner<'a> {
 impl Pruner<'_> {
     fn prune(&self, schema: &mut Schema, way: &mut Vec<Step>) {
         if let Some(mut default) = schema.default.take() {
-            schema.default = Some(match self.root {
+            schema.default = match self.root {
                 Some(root) => self.coerced(root, default, way),
                 None => {
                     prune(&mut default, schema, false);
-                    default
+                    Some(default)
                 }
-            });
+            };
         }
         for (name, property) in &mut schema.properties {
             way.push(Step::Member(name.clone()));
@@ -91,19 +91,19 @@ impl Pruner<'_> {
         }
     }
 
-    /// A default as it is within an object that holds nothing else; one that cannot be
-    /// decoded stays.
-    fn coerced(&self, root: &Schema, default: Value, way: &[Step]) -> Value {
+    /// A default as it is within an object that holds nothing else; None where metadata
+    /// has no such member. One that cannot be decoded stays.
+    fn coerced(&self, root: &Schema, default: Value, way: &[Step]) -> Option<Value> {
         let mut whole = wrapped(default.clone(), way);
         if coerce_embedded(self.types, root, &mut whole, root.embedded, &Path::Root).is_err() {
-            return default;
+            return Some(default);
         }
         // What lies in the metadata of a resource is not the schema's to prune.
         prune(&mut whole, root, true);
-        way.iter().fold(whole, |outer, step| match (step, outer) {
-            (Step::Member(name), Value::Object(mut object)) => object.remove(name).unwrap_or_default(),
-            (Step::Item, Value::Array(items)) => items.into_iter().next().unwrap_or_default(),
-            (_, other) => other,
+        way.iter().try_fold(whole, |outer, step| match (step, outer) {
+            (Step::Member(name), Value::Object(mut object)) => object.remove(name),
+            (Step::Item, Value::Array(items)) => items.into_iter().next(),
+            _ => None,
         })
     }
 }

@@ -245,7 +245,8 @@ mod tests {
     fn defaults_lose_what_metadata_does_not_have() {
         let source = value!({"type": "object", "properties": {"pod": {
             "type": "object", "x-kubernetes-embedded-resource": true,
-            "properties": {"metadata": {"type": "object", "default": {"name": "a", "unknown": 42}}}
+            "properties": {"metadata": {"type": "object", "default": {"name": "a", "unknown": 42},
+                "properties": {"odd": {"type": "string", "default": "b"}}}}
         }, "plain": {"type": "object", "default": {"unknown": 42}}}});
         let mut schema = structural::load(&source);
         structural::prune_defaults(facts::types(), &mut schema);
@@ -254,6 +255,7 @@ mod tests {
             found.default.clone()
         };
         assert_eq!(default(&["pod", "metadata"]), Some(value!({"name": "a"})));
+        assert_eq!(default(&["pod", "metadata", "odd"]), None);
         assert_eq!(default(&["plain"]), Some(Value::object()));
     }
 
