@@ -11,6 +11,7 @@ use edge::SeededRandom;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::Target;
+use crate::coverage::Coverage;
 use crate::mutate::mutate;
 
 /// The processor's time that one input may take, in a build without
@@ -18,8 +19,8 @@ use crate::mutate::mutate;
 const LONGEST: Duration = Duration::from_secs(4);
 /// After so long an input counts as one that never ends.
 const ENDLESS: Duration = Duration::from_secs(120);
-/// How many inputs with an answer of their own are kept.
-const KEPT: usize = 4000;
+/// How many inputs are kept that did what none before them did.
+const KEPT: usize = 20_000;
 /// The longest input.
 const MOST_BYTES: usize = 64 * 1024;
 
@@ -38,12 +39,23 @@ struct Progress {
     tries: AtomicU64,
 }
 
+/// What a run without a failure did.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Inputs tried.
+    pub tries: u64,
+    /// Inputs that did what none before them did.
+    pub kept: usize,
+    /// Branches taken; 0 in a build that does not count them.
+    pub branches: usize,
+}
+
 /// Runs `target` on its seeds and on what becomes of them, until it has used
-/// `budget` of the processor's time. Gives the number of inputs.
+/// `budget` of the processor's time.
 ///
 /// # Errors
 /// The first input that breaks it.
-pub fn run(target: Target, budget: Duration, seed: u64) -> Result<u64, Failure> {
+pub fn run(target: Target, budget: Duration, seed: u64) -> Result<Outcome, Failure> {
     let progress = Arc::new(Progress::default());
     let shown = progress.clone();
     let (done, ended) = channel();
@@ -90,11 +102,15 @@ fn spent() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-fn explore(target: Target, budget: Duration, seed: u64, progress: &Progress) -> Result<u64, Failure> {
+fn explore(target: Target, budget: Duration, seed: u64, progress: &Progress) -> Result<Outcome, Failure> {
     let random = SeededRandom::new(seed);
     let kept = std::env::var_os("CORTEN_FUZZ_KEEP");
     let mut pool: Vec<Vec<u8>> = Vec::new();
     let mut seen = BTreeSet::new();
+    let is_counted = Coverage::is_counted();
+    let mut coverage = Coverage::default();
+    // What ran before the first input is no news.
+    coverage.grew();
     let mut attempt = |input: Vec<u8>, pool: &mut Vec<Vec<u8>>| {
         progress.input.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&input);
         if let Some(file) = &kept {
@@ -103,7 +119,8 @@ fn explore(target: Target, budget: Duration, seed: u64, progress: &Progress) -> 
         }
         let answer = replay(target, &input)?;
         progress.tries.fetch_add(1, Ordering::Relaxed);
-        if pool.len() < KEPT && seen.insert(shape(&answer)) {
+        let new = if is_counted { coverage.grew() } else { seen.insert(shape(&answer)) };
+        if new && pool.len() < KEPT {
             pool.push(input);
         }
         Ok(())
@@ -119,7 +136,8 @@ fn explore(target: Target, budget: Duration, seed: u64, progress: &Progress) -> 
             attempt(input, &mut pool)?;
         }
     }
-    Ok(progress.tries.load(Ordering::Relaxed))
+    let tries = progress.tries.load(Ordering::Relaxed);
+    Ok(Outcome { tries, kept: pool.len(), branches: coverage.branches() })
 }
 
 /// An answer without what the input brought into it: numbers and quoted texts.
@@ -162,8 +180,8 @@ mod tests {
 
     #[test]
     fn what_holds_runs_until_its_time_is_over() {
-        let tries = run(target(|_| "fine".into()), Duration::from_millis(50), 1).expect("holds");
-        assert!(tries > 16, "{tries}");
+        let outcome = run(target(|_| "fine".into()), Duration::from_millis(50), 1).expect("holds");
+        assert!(outcome.tries > 16, "{outcome:?}");
     }
 
     #[test]

@@ -2,22 +2,24 @@
 //!
 //! A target is a file below `targets/`: seeds, and a check that panics where
 //! its invariant does not hold. The driver mutates seeds at random and keeps
-//! what a target answers in a way not seen before. `tests/bounded.rs` runs
-//! each for a moment in `make test`, and every input in `found/` again;
-//! `CORTEN_FUZZ_SECONDS=3600 cargo test -p fuzz TARGET` runs one for an hour of
-//! the processor's time, and with `CORTEN_FUZZ_KEEP=FILE` each input is in a
-//! file before it is tried.
+//! what a target answers in a way not seen before: upstream has a sentence for
+//! each thing that can be wrong. `tests/bounded.rs` runs each for a moment in
+//! `make test`, and every input in `found/` again.
 //!
-//! It is a driver of its own because coverage-guided fuzzers (libFuzzer by
-//! cargo-fuzz) need a nightly compiler, and this workspace builds with the
-//! stable one alone. The answers' texts stand in for coverage: upstream has a
-//! sentence for each thing that can be wrong.
+//! `scripts/fuzz MINUTES [TARGET…]` builds the same driver with the compiler's
+//! counters of branches, and gives each target that much of the processor's
+//! time: there an input is kept that takes a branch as none did before. With
+//! `CORTEN_FUZZ_KEEP=FILE` each input is in a file before it is tried.
+//!
+//! The driver is its own because cargo-fuzz needs a nightly compiler, and this
+//! workspace builds with the stable one alone; the counters need none.
 
+mod coverage;
 mod driver;
 mod mutate;
 mod targets;
 
-pub use driver::{Failure, replay, run};
+pub use driver::{Failure, Outcome, replay, run};
 pub use targets::TARGETS;
 
 /// Something to feed.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fuzz::{Failure, TARGETS, Target, replay, run};
+use fuzz::{Failure, Outcome, TARGETS, Target, replay, run};
 
 /// How much of the processor's time each target gets.
 fn budget() -> Duration {
@@ -36,7 +36,9 @@ fn try_target(name: &str) {
         }
     }
     match run(target, budget(), seed()) {
-        Ok(tries) => println!("{name}: {tries} inputs"),
+        Ok(Outcome { tries, kept, branches }) => {
+            println!("{name}: {tries} inputs, {kept} kept, {branches} branches");
+        }
         Err(failure) => panic!("{}", tell(name, &failure)),
     }
 }
