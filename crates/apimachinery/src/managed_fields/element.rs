@@ -10,8 +10,9 @@ use std::fmt::Write as _;
 
 use super::shape::{Form, Shape};
 use crate::field::quote;
+use crate::json;
 use crate::schema::ListType;
-use crate::{Key, Object, Value};
+use crate::{Key, Value};
 
 /// The member that says that the path up to here belongs to the set.
 pub(super) const SELF: &str = ".";
@@ -159,10 +160,10 @@ pub(super) fn canonical(text: &str) -> Option<Key> {
     let (kind, rest) = text.split_at_checked(2)?;
     match kind {
         "f:" => Some(field(rest)),
-        "v:" => Some(item(&serde_json::from_str(rest).ok().map(from_serde)?)),
+        "v:" => Some(item(&json::parse(rest.as_bytes()).ok()?)),
         "i:" => rest.parse::<i64>().ok().map(|at| Key::Owned(format!("i:{at}"))),
         "k:" => {
-            let value = from_serde(serde_json::from_str(rest).ok()?);
+            let value = json::parse(rest.as_bytes()).ok()?;
             let names: Vec<&str> = value.as_object()?.keys().collect();
             keyed(&value, names.into_iter(), |_| None)
         }
@@ -173,7 +174,7 @@ pub(super) fn canonical(text: &str) -> Option<Key> {
 /// The members of a `k:` element as an object, the value of a `v:` element.
 pub(super) fn parsed(text: &str) -> Option<Value> {
     let (kind, rest) = text.split_at_checked(2)?;
-    matches!(kind, "k:" | "v:").then(|| serde_json::from_str(rest).ok().map(from_serde)).flatten()
+    matches!(kind, "k:" | "v:").then(|| json::parse(rest.as_bytes()).ok()).flatten()
 }
 
 /// Upstream's order: the path itself, fields, keys, values, indexes; names by
@@ -300,25 +301,6 @@ fn write_string(text: &str, out: &mut String) {
         }
     }
     out.push('"');
-}
-
-fn from_serde(value: serde_json::Value) -> Value {
-    match value {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(truth) => Value::Bool(truth),
-        serde_json::Value::Number(number) => {
-            number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or(0.0)), Value::Int)
-        }
-        serde_json::Value::String(text) => Value::String(text),
-        serde_json::Value::Array(items) => Value::Array(items.into_iter().map(from_serde).collect()),
-        serde_json::Value::Object(members) => {
-            let mut object = Object::with_capacity(members.len());
-            for (name, value) in members {
-                object.push_new(name, from_serde(value));
-            }
-            Value::Object(object)
-        }
-    }
 }
 
 #[cfg(test)]

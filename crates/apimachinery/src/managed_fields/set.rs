@@ -30,7 +30,10 @@ impl Set {
 
     /// Reads `fieldsV1`; `None` where it is not one.
     pub fn from_fields_v1(value: &Value) -> Option<Self> {
-        read_node(value.as_object()?).map(Set)
+        let mut root = read_node(value.as_object()?)?;
+        // The path that leads nowhere is no field.
+        root.raw_mut().retain(|(name, _)| name != SELF);
+        Some(Set(root))
     }
 
     /// `fieldsV1` of this set.

@@ -89,6 +89,13 @@ fn what_is_no_set_is_refused() {
 }
 
 #[test]
+fn the_path_that_leads_nowhere_is_no_field() {
+    let set = Set::from_fields_v1(&value!({".": {}, "f:a": {".": {}, "f:b": {}}})).expect("a set");
+    assert_eq!(set.into_fields_v1(), value!({"f:a": {".": {}, "f:b": {}}}));
+    assert!(Set::from_fields_v1(&value!({".": {}})).expect("a set").is_empty());
+}
+
+#[test]
 fn membership() {
     let set = Set::from_fields_v1(&value!({"f:a": {".": {}, "f:b": {}}, "f:c": {"f:d": {}}})).expect("a set");
     assert!(set.contains(&["f:a"]) && set.contains(&["f:a", "f:b"]) && set.contains(&["f:c", "f:d"]));
