@@ -1,5 +1,7 @@
 //! The one place where answers become HTTP.
 
+use std::collections::HashSet;
+
 use apimachinery::Status;
 use bytes::Bytes;
 use flate2::Compression;
@@ -127,13 +129,11 @@ pub(crate) fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
 /// Where they are too long together, each is cut, and those after enough are
 /// left out.
 fn told(warnings: &[String]) -> Vec<&str> {
-    let mut seen: Vec<&str> = Vec::new();
-    for warning in warnings.iter().filter(|warning| !warning.is_empty()) {
-        if !seen.contains(&warning.as_str()) {
-            seen.push(warning);
-        }
-    }
-    seen.retain(|warning| !warning.chars().any(char::is_control));
+    // A body of a client's can make a warning of each of its lines.
+    let mut known = HashSet::new();
+    let is_told = |warning: &&str| !warning.is_empty() && !warning.chars().any(char::is_control);
+    let texts = warnings.iter().map(String::as_str).filter(is_told);
+    let seen: Vec<&str> = texts.filter(|warning| known.insert(*warning)).collect();
     let length = |text: &str| text.chars().count();
     if seen.iter().map(|warning| length(warning)).sum::<usize>() <= WARNINGS {
         return seen;
