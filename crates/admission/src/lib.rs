@@ -10,6 +10,7 @@ mod default_storage_class;
 mod default_toleration_seconds;
 mod limit_ranger;
 mod matching;
+mod metrics;
 mod namespace_lifecycle;
 mod node_restriction;
 mod persistent_volume_claim_resize;

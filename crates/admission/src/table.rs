@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use apiserver::{Authorizer, Plugin};
+use serve::families::Families;
 
 use crate::certificate::{CertificateApproval, CertificateSigning, CertificateSubjectRestriction};
 use crate::default_ingress_class::DefaultIngressClass;
 use crate::default_storage_class::DefaultStorageClass;
 use crate::default_toleration_seconds::DefaultTolerationSeconds;
 use crate::limit_ranger::LimitRanger;
+use crate::metrics::{ConditionMetrics, MutatingMetrics, ValidatingMetrics, WebhookMetrics};
 use crate::namespace_lifecycle::NamespaceLifecycle;
 use crate::node_restriction::NodeRestriction;
 use crate::persistent_volume_claim_resize::PersistentVolumeClaimResize;
@@ -26,20 +28,38 @@ use crate::webhooks::{Caller, MutatingAdmissionWebhook, ValidatingAdmissionWebho
 
 /// Every plugin. `authorizers` are those that requests ask: some plugins let
 /// pass who may do more. `refuse_granting` is `auth::rbac::refuse_granting`;
-/// `caller` is the way out to webhooks.
+/// `caller` is the way out to webhooks. What plugins count
+/// is in `families`.
 pub fn plugins(
     authorizers: &Arc<[Arc<dyn Authorizer>]>,
     refuse_granting: RefuseGranting,
     caller: Arc<dyn Caller>,
+    families: &Families,
 ) -> Vec<Plugin> {
-    let webhooks = Webhooks { caller, authorizers: authorizers.clone() };
+    let conditions = ConditionMetrics::new(families);
+    let mutating = MutatingAdmissionPolicy {
+        authorizers: authorizers.clone(),
+        metrics: MutatingMetrics::new(families),
+        conditions: conditions.clone(),
+    };
+    let validating = ValidatingAdmissionPolicy {
+        authorizers: authorizers.clone(),
+        metrics: ValidatingMetrics::new(families),
+        conditions: conditions.clone(),
+    };
+    let webhooks = Webhooks {
+        caller,
+        authorizers: authorizers.clone(),
+        metrics: WebhookMetrics::new(families),
+        conditions,
+    };
     vec![
         NamespaceLifecycle.into(),
         LimitRanger.into(),
         ServiceAccount.into(),
         NodeRestriction { authorizers: authorizers.clone() }.into(),
         TaintNodesByCondition.into(),
-        PodSecurity.into(),
+        PodSecurity::new(families).into(),
         Priority.into(),
         DefaultTolerationSeconds.into(),
         DefaultStorageClass.into(),
@@ -50,11 +70,11 @@ pub fn plugins(
         CertificateSigning { authorizers: authorizers.clone() }.into(),
         CertificateSubjectRestriction.into(),
         DefaultIngressClass.into(),
-        MutatingAdmissionPolicy { authorizers: authorizers.clone() }.into(),
+        mutating.into(),
         Plugin::Remote(Arc::new(MutatingAdmissionWebhook(webhooks.clone()))),
         // Upstream's storage of roles and bindings checks this after all mutation.
         RbacEscalation { authorizers: authorizers.clone(), refuse_granting }.into(),
-        ValidatingAdmissionPolicy { authorizers: authorizers.clone() }.into(),
+        validating.into(),
         Plugin::Remote(Arc::new(ValidatingAdmissionWebhook(webhooks))),
         ResourceQuota.into(),
     ]

@@ -17,6 +17,7 @@ use pki::{ClusterPki, ServerNames};
 use registry::loops::Cluster;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use serve::families::Families;
 use serve::{Certificate, Limits, Server};
 use store::{Plain, SharedStore, Sqlite, SqliteOptions};
 
@@ -64,7 +65,8 @@ impl ControlPlane {
         };
         let now = edge.clock.now();
         let pki = Arc::new(ClusterPki::open(&config.data_dir.join("pki"), ISSUER, now)?);
-        let (definitions, authorizers, tokens) = kinds(&pki, config.warn_ineffective);
+        let counted = Families::default();
+        let (definitions, authorizers, tokens) = kinds(&pki, config.warn_ineffective, &counted);
         catalogue.store(Arc::new(Catalogue::new(definitions)));
         let (directory, store_edge, indexer) = opening;
         let open = move || {
@@ -88,8 +90,9 @@ impl ControlPlane {
             builder = builder.page(path, Box::new(move |_| (media_type, body.clone())));
         }
         let caller = Arc::new(HttpsCaller::new(edge.clone()));
-        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller);
+        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller, &counted);
         let server = builder.plugins(plugins).build(registry::loops::STEPS);
+        server.metrics().publish(move |out| counted.write(out));
         server.set_connector(Arc::new(Dialer::new(client_config(&pki, edge)?)));
 
         let names = server_names(config)?;
@@ -143,9 +146,10 @@ type Authorizers = Arc<[Arc<dyn Authorizer>]>;
 fn kinds(
     pki: &Arc<ClusterPki>,
     warn_ineffective: bool,
+    families: &Families,
 ) -> (Vec<apiserver::Definition>, Authorizers, Arc<ServiceAccountTokens>) {
     let keys = pki.service_accounts.clone();
-    let tokens = Arc::new(ServiceAccountTokens::new(keys.clone()));
+    let tokens = Arc::new(ServiceAccountTokens::new(keys.clone(), families));
     let authorizers = registry::authorizers();
     let settings = registry::Settings {
         authorizers: authorizers.clone(),

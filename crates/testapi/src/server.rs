@@ -9,6 +9,7 @@ use auth::ServiceAccountTokens;
 use edge::Edge;
 use pki::ServiceAccountKeys;
 use registry::loops::{self, Cluster};
+use serve::families::Families;
 use store::{Limits, Memory, MemoryOptions};
 
 use crate::Client;
@@ -33,7 +34,8 @@ impl Disk {
     /// An API server on it, bootstrapped.
     pub async fn serve(&self, edge: &Edge) -> Arc<ApiServer> {
         let authorizers = registry::authorizers();
-        let tokens = Arc::new(ServiceAccountTokens::new(self.keys.clone()));
+        let families = Families::default();
+        let tokens = Arc::new(ServiceAccountTokens::new(self.keys.clone(), &families));
         let settings = registry::Settings {
             authorizers: authorizers.clone(),
             tokens: tokens.clone(),
@@ -43,7 +45,7 @@ impl Disk {
         };
         let catalogue = Arc::new(ArcSwap::from_pointee(Catalogue::new(registry::definitions(&settings))));
         let caller = Arc::new(HttpsCaller::new(edge.clone()));
-        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller);
+        let plugins = admission::plugins(&authorizers, auth::rbac::refuse_granting, caller, &families);
         let server = ApiServer::builder(self.store.clone(), catalogue, edge.clone())
             .authorizers(authorizers.iter().cloned())
             .plugins(plugins)

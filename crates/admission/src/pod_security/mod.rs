@@ -8,16 +8,23 @@ mod checks;
 mod namespace;
 mod policy;
 
+use api::facts;
 use apimachinery::{Status, Value};
 use apiserver::{Admission, AdmissionPlugin, Notes, Operation};
+use serve::families::Families;
 
 use checks::{PodView, Violation};
 use policy::{LevelVersion, Policy};
+
+use crate::metrics::{Evaluation, PodSecurityMetrics};
 
 /// The audit annotations that the plugin leaves.
 const ENFORCED: &str = "pod-security.kubernetes.io/enforce-policy";
 const VIOLATIONS: &str = "pod-security.kubernetes.io/audit-violations";
 const ERROR: &str = "pod-security.kubernetes.io/error";
+
+/// The mode that refuses.
+const ENFORCE: &str = "enforce";
 
 /// Subresources of pods that cannot change what is looked at here.
 const IGNORED: [&str; 8] = ["exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"];
@@ -35,7 +42,11 @@ const TEMPLATES: [(&str, &str, &[&str]); 8] = [
 ];
 
 /// See the module.
-pub(crate) struct PodSecurity;
+pub(crate) struct PodSecurity {
+    metrics: PodSecurityMetrics,
+    /// The minor version of this API.
+    newest: u32,
+}
 
 impl AdmissionPlugin for PodSecurity {
     fn name(&self) -> &'static str {
@@ -58,11 +69,11 @@ impl AdmissionPlugin for PodSecurity {
         let definition = admission.definition;
         match (&*definition.group, &*definition.resource) {
             ("", "namespaces") => namespace::validate(admission, object, notes),
-            ("", "pods") => validate_pod(admission, object, notes),
+            ("", "pods") => self.validate_pod(admission, object, notes),
             (group, resource) => {
                 let template = template_of(group, resource).map(|path| object.at(path));
                 if let Some(template) = template.filter(|template| !template.is_null()) {
-                    validate_template(admission, template, notes);
+                    self.validate_template(admission, template, notes);
                 }
                 Ok(())
             }
@@ -70,46 +81,85 @@ impl AdmissionPlugin for PodSecurity {
     }
 }
 
+impl PodSecurity {
+    pub fn new(families: &Families) -> Self {
+        let newest = facts::version()["minor"].text().parse().unwrap_or(u32::MAX);
+        Self { metrics: PodSecurityMetrics::new(families), newest }
+    }
+
+    fn validate_pod(&self, admission: &Admission<'_>, pod: &Value, notes: &mut Notes) -> Result<(), Status> {
+        let Some(namespace) = admission.view.get("", "namespaces", "", admission.namespace) else {
+            return Err(Status::internal(format!(
+                "failed to lookup namespace {:?}: namespace {:?} not found",
+                admission.namespace, admission.namespace
+            )));
+        };
+        let (policy, errors) = Policy::of(|label| namespace.label(label));
+        if errors.is_empty() && policy.is_privileged() {
+            self.count(admission, ENFORCE, policy.enforce, true);
+            return Ok(());
+        }
+        if admission.operation == Operation::Update
+            && admission.old.is_some_and(|old| !is_significant(pod, old))
+        {
+            return Ok(());
+        }
+        note_errors(&errors, notes);
+        notes.audit.push((ENFORCED.into(), policy.enforce.to_string()));
+        let pod_view = PodView::of(pod);
+        self.audit(admission, policy.audit, pod_view, notes);
+        let violations = self.evaluate(admission, ENFORCE, policy.enforce, pod_view);
+        if !violations.is_empty() {
+            let why = format!("violates PodSecurity \"{}\": {}", policy.enforce, details(&violations));
+            return Err(admission.forbid(pod, why));
+        }
+        self.warn(admission, policy.warn, pod_view, notes);
+        Ok(())
+    }
+
+    /// Templates are never refused: the pods made of them are.
+    fn validate_template(&self, admission: &Admission<'_>, template: &Value, notes: &mut Notes) {
+        let Some(namespace) = admission.view.get("", "namespaces", "", admission.namespace) else { return };
+        let (policy, errors) = Policy::of(|label| namespace.label(label));
+        note_errors(&errors, notes);
+        let pod = PodView::of(template);
+        self.audit(admission, policy.audit, pod, notes);
+        self.warn(admission, policy.warn, pod, notes);
+    }
+
+    fn audit(&self, admission: &Admission<'_>, level: LevelVersion, pod: PodView<'_>, notes: &mut Notes) {
+        let violations = self.evaluate(admission, "audit", level, pod);
+        notes.audit.extend(would_violate(level, &violations).map(|text| (VIOLATIONS.into(), text)));
+    }
+
+    fn warn(&self, admission: &Admission<'_>, level: LevelVersion, pod: PodView<'_>, notes: &mut Notes) {
+        let violations = self.evaluate(admission, "warn", level, pod);
+        notes.warnings.extend(would_violate(level, &violations));
+    }
+
+    fn evaluate(
+        &self,
+        admission: &Admission<'_>,
+        mode: &'static str,
+        policy: LevelVersion,
+        pod: PodView<'_>,
+    ) -> Vec<Violation> {
+        let violations = checks::evaluate(policy, pod);
+        // Audits and warnings count where they have something to tell.
+        if mode == ENFORCE || !violations.is_empty() {
+            self.count(admission, mode, policy, violations.is_empty());
+        }
+        violations
+    }
+
+    fn count(&self, admission: &Admission<'_>, mode: &'static str, policy: LevelVersion, allowed: bool) {
+        let (level, version) = (policy.level.as_str(), policy.label(self.newest));
+        self.metrics.evaluated(admission, Evaluation { allowed, mode, level, version: &version });
+    }
+}
+
 fn template_of(group: &str, resource: &str) -> Option<&'static [&'static str]> {
     TEMPLATES.iter().find(|(of, plural, _)| *of == group && *plural == resource).map(|(_, _, path)| *path)
-}
-
-fn validate_pod(admission: &Admission<'_>, pod: &Value, notes: &mut Notes) -> Result<(), Status> {
-    let Some(namespace) = admission.view.get("", "namespaces", "", admission.namespace) else {
-        return Err(Status::internal(format!(
-            "failed to lookup namespace {:?}: namespace {:?} not found",
-            admission.namespace, admission.namespace
-        )));
-    };
-    let (policy, errors) = Policy::of(|label| namespace.label(label));
-    if errors.is_empty() && policy.is_privileged() {
-        return Ok(());
-    }
-    if admission.operation == Operation::Update && admission.old.is_some_and(|old| !is_significant(pod, old))
-    {
-        return Ok(());
-    }
-    note_errors(&errors, notes);
-    notes.audit.push((ENFORCED.into(), policy.enforce.to_string()));
-    let pod_view = PodView::of(pod);
-    audit(policy.audit, pod_view, notes);
-    let violations = checks::evaluate(policy.enforce, pod_view);
-    if !violations.is_empty() {
-        let why = format!("violates PodSecurity \"{}\": {}", policy.enforce, details(&violations));
-        return Err(admission.forbid(pod, why));
-    }
-    warn(policy.warn, pod_view, notes);
-    Ok(())
-}
-
-/// Templates are never refused: the pods made of them are.
-fn validate_template(admission: &Admission<'_>, template: &Value, notes: &mut Notes) {
-    let Some(namespace) = admission.view.get("", "namespaces", "", admission.namespace) else { return };
-    let (policy, errors) = Policy::of(|label| namespace.label(label));
-    note_errors(&errors, notes);
-    let pod = PodView::of(template);
-    audit(policy.audit, pod, notes);
-    warn(policy.warn, pod, notes);
 }
 
 fn note_errors(errors: &policy::LabelErrors, notes: &mut Notes) {
@@ -118,20 +168,9 @@ fn note_errors(errors: &policy::LabelErrors, notes: &mut Notes) {
     }
 }
 
-fn audit(level: LevelVersion, pod: PodView<'_>, notes: &mut Notes) {
-    if let Some(text) = would_violate(level, pod) {
-        notes.audit.push((VIOLATIONS.into(), text));
-    }
-}
-
-fn warn(level: LevelVersion, pod: PodView<'_>, notes: &mut Notes) {
-    notes.warnings.extend(would_violate(level, pod));
-}
-
-fn would_violate(level: LevelVersion, pod: PodView<'_>) -> Option<String> {
-    let violations = checks::evaluate(level, pod);
+fn would_violate(level: LevelVersion, violations: &[Violation]) -> Option<String> {
     (!violations.is_empty())
-        .then(|| format!("would violate PodSecurity \"{level}\": {}", details(&violations)))
+        .then(|| format!("would violate PodSecurity \"{level}\": {}", details(violations)))
 }
 
 /// `host namespaces (hostPID=true), privileged (container "c" must …)`.
@@ -201,10 +240,13 @@ mod tests {
     #[test]
     fn a_relaxed_level_is_no_violation() {
         let pod = value!({"spec": {"containers": [{"name": "c", "securityContext": {"privileged": true}}]}});
-        let at = |level| LevelVersion { level, ..LevelVersion::PRIVILEGED };
-        assert_eq!(would_violate(at(Level::Privileged), PodView::of(&pod)), None);
+        let told = |level| {
+            let at = LevelVersion { level, ..LevelVersion::PRIVILEGED };
+            would_violate(at, &checks::evaluate(at, PodView::of(&pod)))
+        };
+        assert_eq!(told(Level::Privileged), None);
         assert_eq!(
-            would_violate(at(Level::Baseline), PodView::of(&pod)).as_deref(),
+            told(Level::Baseline).as_deref(),
             Some(
                 "would violate PodSecurity \"baseline:latest\": privileged (container \"c\" must not set \
                  securityContext.privileged=true)"

@@ -1,5 +1,6 @@
 //! Levels and versions, and how a namespace's labels choose them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use apimachinery::field::{Errors, Path};
@@ -135,13 +136,36 @@ fn minor(text: &str) -> Option<u32> {
     (canonical && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Level {
+    pub fn as_str(self) -> &'static str {
+        match self {
             Level::Privileged => "privileged",
             Level::Baseline => "baseline",
             Level::Restricted => "restricted",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl LevelVersion {
+    /// The version as metrics have it, `newest` being the minor one of this API.
+    /// Of what checks nothing it is the latest.
+    pub fn label(&self, newest: u32) -> Cow<'static, str> {
+        match self.version {
+            Version::Minor(minor) if self.level != Level::Privileged => {
+                if minor > newest {
+                    "future".into()
+                } else {
+                    format!("v1.{minor}").into()
+                }
+            }
+            _ => "latest".into(),
+        }
     }
 }
 
@@ -167,6 +191,19 @@ impl fmt::Display for LabelErrors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics_know_versions_up_to_this_ones() {
+        for (level, version, label) in [
+            (Level::Baseline, Version::Minor(30), "v1.30"),
+            (Level::Baseline, Version::Minor(37), "v1.37"),
+            (Level::Restricted, Version::Minor(38), "future"),
+            (Level::Restricted, Version::Latest, "latest"),
+            (Level::Privileged, Version::Minor(30), "latest"),
+        ] {
+            assert_eq!(LevelVersion { level, version }.label(37), label);
+        }
+    }
 
     fn read(labels: &[(&str, &str)]) -> (String, usize) {
         let (policy, errors) = Policy::of(|asked| {

@@ -5,11 +5,14 @@ use std::marker::PhantomData;
 
 use apimachinery::Value;
 use apiserver::{Admission, Derived, View};
-use cel::{Environment, Program};
+use cel::{Environment, Program, Val};
+use tokio::time::Instant;
 
+use super::asker::Asker;
 use super::environment::Environments;
-use super::evaluate::Scope;
+use super::evaluate::{CONDITIONS_BUDGET, ErrorType, Failed, Inputs, Scope};
 use crate::matching::Matcher;
+use crate::metrics::{ConditionMetrics, Conditional};
 
 /// An expression, compiled or refused.
 pub(crate) struct Expression {
@@ -32,12 +35,36 @@ pub(crate) struct Conditions(Vec<Expression>);
 
 /// What conditions say of a write.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Conditioned {
+enum Conditioned {
     Matches,
-    /// One of them is false.
-    Passes,
+    /// One of them is false, after so many that failed.
+    Passes(usize),
     /// None is false, but some failed.
-    Failed(String),
+    Failed(Vec<String>),
+    /// Together they cost too much.
+    OutOfBudget(String),
+}
+
+impl Conditioned {
+    /// How many failed.
+    fn errors(&self) -> usize {
+        match self {
+            Conditioned::Matches | Conditioned::OutOfBudget(_) => 0,
+            Conditioned::Passes(before) => *before,
+            Conditioned::Failed(all) => all.len(),
+        }
+    }
+
+    fn read(self) -> Result<bool, Failed> {
+        let invalid = |why| Failed { why, sort: ErrorType::Invalid };
+        match self {
+            Conditioned::Matches => Ok(true),
+            Conditioned::Passes(_) => Ok(false),
+            Conditioned::OutOfBudget(why) => Err(Failed { why, sort: ErrorType::OutOfBudget }),
+            Conditioned::Failed(mut all) if all.len() == 1 => Err(invalid(all.remove(0))),
+            Conditioned::Failed(all) => Err(invalid(format!("[{}]", all.join(", ")))),
+        }
+    }
 }
 
 impl Conditions {
@@ -50,20 +77,47 @@ impl Conditions {
         self.0.is_empty()
     }
 
-    pub fn hold<'a>(&'a self, scope: &Scope<'a>) -> Conditioned {
-        let mut failed = Vec::new();
+    /// Whether they hold of a write; what is counted of them is `of`'s.
+    ///
+    /// # Errors
+    /// None is false, but some failed or all cost too much: upstream's words.
+    pub fn hold<'a>(
+        &'a self,
+        inputs: &'a Inputs,
+        asker: &'a Asker<'a>,
+        admission: &Admission<'_>,
+        (metrics, of): (&ConditionMetrics, Conditional<'_>),
+    ) -> Result<bool, Failed> {
+        if self.is_empty() {
+            return Ok(true);
+        }
+        let started = Instant::now();
+        let scope = Scope::new(inputs, CONDITIONS_BUDGET).asking(asker, admission);
+        let outcome = self.outcome(&scope);
+        if outcome != Conditioned::Matches {
+            metrics.evaluated(of, outcome.errors(), started.elapsed());
+        }
+        outcome.read()
+    }
+
+    fn outcome<'a>(&'a self, scope: &Scope<'a>) -> Conditioned {
+        // Each is run, for what they cost together counts even where one is false.
+        let mut made = Vec::with_capacity(self.0.len());
         for condition in &self.0 {
             match scope.evaluate(condition) {
-                Ok(cel::Val::Bool(true)) => {}
-                Ok(_) => return Conditioned::Passes,
-                Err(error) => failed.push(error),
+                Err(Failed { why, sort: ErrorType::OutOfBudget }) => return Conditioned::OutOfBudget(why),
+                result => made.push(result),
             }
         }
-        match failed.as_slice() {
-            [] => Conditioned::Matches,
-            [only] => Conditioned::Failed(only.clone()),
-            all => Conditioned::Failed(format!("[{}]", all.join(", "))),
+        let mut failed = Vec::new();
+        for result in made {
+            match result {
+                Ok(Val::Bool(true)) => {}
+                Ok(_) => return Conditioned::Passes(failed.len()),
+                Err(error) => failed.push(error.why),
+            }
         }
+        if failed.is_empty() { Conditioned::Matches } else { Conditioned::Failed(failed) }
     }
 }
 

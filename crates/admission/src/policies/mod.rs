@@ -11,9 +11,9 @@ mod request;
 mod validating;
 
 pub(crate) use asker::Asker;
-pub(crate) use compiled::{Conditioned, Conditions};
+pub(crate) use compiled::Conditions;
 pub use environment::{Environments, hook_conditions};
-pub(crate) use evaluate::{Inputs, Scope};
+pub(crate) use evaluate::{ErrorType, Inputs};
 pub(crate) use mutating::MutatingAdmissionPolicy;
 pub(crate) use request::request;
 pub(crate) use validating::ValidatingAdmissionPolicy;

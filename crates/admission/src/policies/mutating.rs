@@ -9,17 +9,21 @@ use apimachinery::schema::{self, Strictness};
 use apimachinery::{Status, Value, json, managed_fields};
 use apiserver::{Admission, AdmissionPlugin, Authorizer, Notes, Operation, Version};
 use cel::Val;
+use tokio::time::Instant;
 
 use super::asker::Asker;
-use super::compiled::{Binding, Conditioned, Expression, Kind, Policies, Policy};
+use super::compiled::{Binding, Expression, Kind, Policies, Policy};
 use super::environment::Environments;
-use super::evaluate::{Inputs, Scope};
+use super::evaluate::{BUDGET, ErrorType, Failed, Inputs, Scope};
 use super::parameters;
 use crate::matching::{is_exempt, unconverted};
+use crate::metrics::{ConditionMetrics, Conditional, MutatingMetrics};
 
 /// See the module.
 pub(crate) struct MutatingAdmissionPolicy {
     pub authorizers: Arc<[Arc<dyn Authorizer>]>,
+    pub metrics: MutatingMetrics,
+    pub conditions: ConditionMetrics,
 }
 
 /// What a policy changes, in order.
@@ -97,12 +101,12 @@ impl Invocation<'_> {
 
 /// Why a mutation was not made, and the reason of the refusal where that is not
 /// just that it is forbidden.
-struct Failed {
+struct Refusal {
     message: String,
     reason: Option<&'static str>,
 }
 
-impl Failed {
+impl Refusal {
     fn of(policy: &Policy<Mutating>, binding: &Binding, why: &str, reason: Option<&'static str>) -> Self {
         let message =
             format!("policy '{}' with binding '{}' denied request: {why}", policy.name, binding.name);
@@ -116,7 +120,7 @@ fn invocations<'a>(
     admission: &'a Admission<'_>,
     object: &Value,
     index: &'a Policies<Mutating>,
-) -> (Vec<Invocation<'a>>, Vec<Failed>) {
+) -> (Vec<Invocation<'a>>, Vec<Refusal>) {
     let (mut invocations, mut failures) = (Vec::new(), Vec::new());
     for policy in index.policies.iter().filter(|policy| policy.matcher.concerns(admission)) {
         let Some(version) = policy.matcher.matches(admission, object) else { continue };
@@ -131,7 +135,7 @@ fn invocations<'a>(
                 }
                 Err(why) if policy.fails => {
                     let why = format!("failed to configure binding: {why}");
-                    failures.push(Failed::of(policy, binding, &why, None));
+                    failures.push(Refusal::of(policy, binding, &why, None));
                 }
                 Err(_) => {}
             }
@@ -152,22 +156,28 @@ impl MutatingAdmissionPolicy {
         invocation: &Invocation<'_>,
         object: &mut Value,
         notes: &mut Notes,
-        failures: &mut Vec<Failed>,
+        failures: &mut Vec<Refusal>,
     ) -> Result<bool, Status> {
         let Invocation { policy, binding, version, .. } = invocation;
         let mut fail = |why: &str| {
             if policy.fails {
-                failures.push(Failed::of(policy, binding, why, Some("Invalid")));
+                failures.push(Refusal::of(policy, binding, why, Some("Invalid")));
             }
         };
         let asker = Asker::new(&self.authorizers, admission);
         let mut inputs = Inputs::of(admission, version, object).map_err(unconverted)?;
         inputs.params = invocation.params.clone();
-        match policy.conditions.hold(&Scope::new(&inputs, &asker, admission)) {
-            Conditioned::Matches => {}
-            Conditioned::Passes => return Ok(false),
-            Conditioned::Failed(why) => {
-                fail(&why);
+        let counted = Conditional {
+            name: &policy.name,
+            kind: "policy",
+            sort: "validate",
+            operation: admission.operation,
+        };
+        match policy.conditions.hold(&inputs, &asker, admission, (&self.conditions, counted)) {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(failed) => {
+                fail(&failed.why);
                 return Ok(false);
             }
         }
@@ -178,15 +188,18 @@ impl MutatingAdmissionPolicy {
         let before = inputs.object.clone();
         let mut any_made = false;
         for mutation in &policy.body.0 {
+            let started = Instant::now();
             let made = {
-                let mut scope = Scope::new(&inputs, &asker, admission);
-                scope.compose(&policy.variables);
+                let scope = Scope::new(&inputs, BUDGET).asking(&asker, admission);
+                let scope = scope.composing(&policy.variables);
                 changed(admission, version, &scope, mutation, &inputs.object)
             };
             let taken = made.and_then(|made| {
                 let taken = admission.taken_back(version, made);
-                taken.map_err(|status| Unmade::Failed(status.message))
+                taken.map_err(|status| Unmade::from(status.message))
             });
+            let error = taken.as_ref().err().map(Unmade::error);
+            self.metrics.mutated((&policy.name, &binding.name), error, started.elapsed());
             match taken {
                 Ok(taken) => {
                     any_made = true;
@@ -194,7 +207,7 @@ impl MutatingAdmissionPolicy {
                     inputs.object = admission.served(version, object).map_err(unconverted)?;
                 }
                 Err(Unmade::Refused(status)) => return Err(status),
-                Err(Unmade::Failed(why)) => fail(&why),
+                Err(Unmade::Failed(failed)) => fail(&failed.why),
             }
         }
         notes.reinvocation.has_run(plugin, &key, inputs.object != before, policy.looks_again);
@@ -205,14 +218,29 @@ impl MutatingAdmissionPolicy {
 /// Why a mutation was not made.
 enum Unmade {
     /// As the policy says of failures.
-    Failed(String),
+    Failed(Failed),
     /// Whatever it says.
     Refused(Status),
 }
 
+impl Unmade {
+    fn error(&self) -> ErrorType {
+        match self {
+            Unmade::Failed(failed) => failed.sort,
+            Unmade::Refused(_) => ErrorType::Invalid,
+        }
+    }
+}
+
+impl From<Failed> for Unmade {
+    fn from(failed: Failed) -> Self {
+        Unmade::Failed(failed)
+    }
+}
+
 impl From<String> for Unmade {
     fn from(why: String) -> Self {
-        Unmade::Failed(why)
+        Unmade::Failed(Failed { why, sort: ErrorType::Invalid })
     }
 }
 
@@ -233,7 +261,7 @@ fn changed<'a>(
                 configuration.set(member, object[member].clone());
             }
             managed_fields::overlay(admission.shape(version), object, &configuration)
-                .map_err(|why| Unmade::Failed(format!("error applying patch: {why}")))
+                .map_err(|why| Unmade::from(format!("error applying patch: {why}")))
         }
         Mutation::JsonPatch(expression) => {
             let made = scope.evaluate(expression)?;
@@ -256,7 +284,7 @@ fn changed<'a>(
                 Ok(patched) => strict(admission, version, patched).map_err(Unmade::Refused),
                 // A patch whose test fails is not for this object.
                 Err(patch::Error::TestFailed(_)) => Ok(object.clone()),
-                Err(error) => Err(Unmade::Failed(format!("JSON Patch: {error}"))),
+                Err(error) => Err(Unmade::from(format!("JSON Patch: {error}"))),
             }
         }
     }
@@ -284,7 +312,7 @@ fn strict(admission: &Admission<'_>, version: &Version, mut object: Value) -> Re
 }
 
 /// One refusal for all that failed: the first one's words, and a cause for each.
-fn refuse(admission: &Admission<'_>, object: &Value, failures: Vec<Failed>) -> Result<(), Status> {
+fn refuse(admission: &Admission<'_>, object: &Value, failures: Vec<Refusal>) -> Result<(), Status> {
     let Some(first) = failures.first() else { return Ok(()) };
     let mut status = admission.forbid(object, &first.message);
     status.message.clone_from(&first.message);

@@ -19,12 +19,16 @@ const REVIEW: &str = "AdmissionReview";
 const UNVERSIONED: [&str; 5] = ["APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "Status"];
 
 impl Answer {
+    pub(super) fn is_success(&self) -> bool {
+        (200..=206).contains(&self.code)
+    }
+
     /// The AdmissionReview in the answer to a question in `version`.
     ///
     /// # Errors
     /// It is none: client-go's words.
     pub fn review(&self, version: &str) -> Result<Value, String> {
-        if !(200..=206).contains(&self.code) {
+        if !self.is_success() {
             return Err(self.failure());
         }
         if self.body.is_empty() {

@@ -58,9 +58,10 @@ impl Hook {
     }
 }
 
-/// Where a sort of webhooks is configured.
+/// Where a sort of webhooks is configured, and what metrics call it.
 pub(super) trait Sort: Send + Sync + 'static {
     const SOURCES: &'static [(&'static str, &'static str)];
+    const LABEL: &'static str;
 }
 
 pub(super) struct Mutating;
@@ -69,11 +70,13 @@ pub(super) struct Validating;
 impl Sort for Mutating {
     const SOURCES: &'static [(&'static str, &'static str)] =
         &[("admissionregistration.k8s.io", "mutatingwebhookconfigurations")];
+    const LABEL: &'static str = "admit";
 }
 
 impl Sort for Validating {
     const SOURCES: &'static [(&'static str, &'static str)] =
         &[("admissionregistration.k8s.io", "validatingwebhookconfigurations")];
+    const LABEL: &'static str = "validating";
 }
 
 /// All webhooks of a sort: by their configurations' names, then as written.

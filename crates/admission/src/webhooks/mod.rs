@@ -15,15 +15,17 @@ use apimachinery::patch::json::Patch;
 use apimachinery::{Status, Value};
 use apiserver::{Admission, Authorizer, Notes, RemotePlugin, Version};
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 pub use answer::Answer;
 pub use caller::{Caller, HttpsCaller};
 pub use destination::Destination;
-use hooks::{Hook, Hooks, Mutating, Validating};
+use hooks::{Hook, Hooks, Mutating, Sort, Validating};
 use review::{JSON_PATCH, Reply, Review, Verdict};
 
 use crate::matching::{is_exempt, unconverted};
-use crate::policies::{Asker, Conditioned, Inputs, Scope};
+use crate::metrics::{Call, ConditionMetrics, Conditional, WebhookMetrics};
+use crate::policies::{Asker, Inputs};
 
 /// Asks webhooks in turn, each of which may change the object.
 pub(crate) struct MutatingAdmissionWebhook(pub Webhooks);
@@ -36,14 +38,25 @@ pub(crate) struct ValidatingAdmissionWebhook(pub Webhooks);
 pub(crate) struct Webhooks {
     pub caller: Arc<dyn Caller>,
     pub authorizers: Arc<[Arc<dyn Authorizer>]>,
+    pub metrics: WebhookMetrics,
+    pub conditions: ConditionMetrics,
 }
 
 /// Why a webhook's answer did not come to be one.
 enum Trouble {
     /// It could not be asked, or said nothing sensible: its failure policy counts.
-    Calling(String),
-    /// Its refusal, or the request's own fault.
+    /// The code is for metrics.
+    Calling { why: String, code: u16 },
+    /// Its refusal.
     Refusal(Box<Status>),
+    /// What cannot be asked or done, whatever the failure policy.
+    Internal(Box<Status>),
+}
+
+impl Trouble {
+    fn internal(status: Status) -> Self {
+        Trouble::Internal(Box::new(status))
+    }
 }
 
 #[async_trait]
@@ -68,14 +81,16 @@ impl RemotePlugin for MutatingAdmissionWebhook {
         let mut any_changed = false;
         for hook in index.of(admission) {
             let Some(version) = hook.matcher.matches(admission, object) else { continue };
-            if !self.0.is_wanted(hook, admission, version, object)? {
+            if !self.0.is_wanted::<Mutating>(hook, admission, version, object)? {
                 continue;
             }
             let key = hook.key();
             if !notes.reinvocation.calls_for(plugin, &key) {
                 continue;
             }
+            let started = Instant::now();
             let made = self.ask(hook, admission, version, object, notes).await;
+            self.0.count::<Mutating>(hook, admission, made.as_ref().err(), started.elapsed());
             let changed = matches!(made, Ok(Some(Patched { differs: true, .. })));
             notes.reinvocation.has_run(plugin, &key, changed, hook.looks_again);
             match made {
@@ -84,7 +99,7 @@ impl RemotePlugin for MutatingAdmissionWebhook {
                     any_changed = true;
                 }
                 Ok(None) => {}
-                Err(Trouble::Calling(_)) if !hook.fails => {}
+                Err(Trouble::Calling { .. }) if !hook.fails => {}
                 Err(trouble) => return Err(told(trouble)),
             }
         }
@@ -114,32 +129,30 @@ impl MutatingAdmissionWebhook {
         notes: &mut Notes,
     ) -> Result<Option<Patched>, Trouble> {
         let reply = self.0.ask(hook, admission, version, object, true).await?;
-        let (patch, sort) = match hook.note(reply, notes) {
-            Verdict::Passes => return Ok(None),
-            Verdict::Refuses(status) => return Err(Trouble::Refusal(status)),
-            Verdict::Patches(patch, sort) => (patch, sort),
-        };
-        let patch = Patch::decode(&patch)
-            .map_err(|why| hook.failed(&format!("received undecodable patch in webhook response: {why}")))?;
+        let Some((patch, sort)) = hook.heard(reply, notes)? else { return Ok(None) };
+        let patch = Patch::decode(&patch).map_err(|why| {
+            hook.failed(503, &format!("received undecodable patch in webhook response: {why}"))
+        })?;
         if patch.is_empty() {
             return Ok(None);
         }
-        let refusal = |status: Status| Trouble::Refusal(Box::new(status));
         if object.is_null() {
-            return Err(refusal(Status::internal(format!(
+            return Err(Trouble::internal(Status::internal(format!(
                 "admission webhook {:?} attempted to modify the object, which is not supported for this operation",
                 hook.name
             ))));
         }
         if sort != JSON_PATCH {
-            return Err(hook.failed(&format!("unsupported patch type {sort:?}")));
+            return Err(hook.failed(400, &format!("unsupported patch type {sort:?}")));
         }
-        let before = admission.served(version, object).map_err(|status| refusal(unconverted(status)))?;
-        let patched =
-            patch.apply(before.clone()).map_err(|error| refusal(Status::internal(error.to_string())))?;
-        let decoded = admission.decoded(version, patched).map_err(refusal)?;
+        let before =
+            admission.served(version, object).map_err(|status| Trouble::internal(unconverted(status)))?;
+        let patched = patch
+            .apply(before.clone())
+            .map_err(|error| Trouble::internal(Status::internal(error.to_string())))?;
+        let decoded = admission.decoded(version, patched).map_err(Trouble::internal)?;
         let differs = decoded != before;
-        let object = admission.taken_back(version, decoded).map_err(refusal)?;
+        let object = admission.taken_back(version, decoded).map_err(Trouble::internal)?;
         Ok(Some(Patched { object, differs }))
     }
 }
@@ -164,22 +177,23 @@ impl RemotePlugin for ValidatingAdmissionWebhook {
         let mut wanted: Vec<(&Hook, &Version)> = Vec::new();
         for hook in index.of(admission) {
             if let Some(version) = hook.matcher.matches(admission, object)
-                && self.0.is_wanted(hook, admission, version, object)?
+                && self.0.is_wanted::<Validating>(hook, admission, version, object)?
             {
                 wanted.push((hook, version));
             }
         }
-        let asked = wanted.iter().map(|(hook, version)| self.0.ask(hook, admission, version, object, false));
+        let asked = wanted.iter().map(|(hook, version)| async {
+            let started = Instant::now();
+            (self.0.ask(hook, admission, version, object, false).await, started.elapsed())
+        });
         let replies = futures::future::join_all(asked).await;
         let mut refusal = None;
-        for (reply, (hook, _)) in replies.into_iter().zip(&wanted) {
-            match reply {
-                Ok(reply) => {
-                    if let Verdict::Refuses(status) = hook.note(reply, notes) {
-                        refusal.get_or_insert(*status);
-                    }
-                }
-                Err(Trouble::Calling(_)) if !hook.fails => {}
+        for ((reply, took), (hook, _)) in replies.into_iter().zip(&wanted) {
+            let heard = reply.and_then(|reply| hook.heard(reply, notes));
+            self.0.count::<Validating>(hook, admission, heard.as_ref().err(), took);
+            match heard {
+                Ok(_) => {}
+                Err(Trouble::Calling { .. }) if !hook.fails => {}
                 Err(trouble) => {
                     refusal.get_or_insert_with(|| told(trouble));
                 }
@@ -191,14 +205,14 @@ impl RemotePlugin for ValidatingAdmissionWebhook {
 
 fn told(trouble: Trouble) -> Status {
     match trouble {
-        Trouble::Calling(why) => Status::internal(why),
-        Trouble::Refusal(status) => *status,
+        Trouble::Calling { why, .. } => Status::internal(why),
+        Trouble::Refusal(status) | Trouble::Internal(status) => *status,
     }
 }
 
 impl Webhooks {
     /// Whether the hook's conditions hold of the write.
-    fn is_wanted(
+    fn is_wanted<S: Sort>(
         &self,
         hook: &Hook,
         admission: &Admission<'_>,
@@ -210,14 +224,20 @@ impl Webhooks {
         }
         let inputs = Inputs::of(admission, version, object).map_err(unconverted)?;
         let asker = Asker::new(&self.authorizers, admission);
-        match hook.conditions.hold(&Scope::new(&inputs, &asker, admission)) {
-            Conditioned::Matches => Ok(true),
-            Conditioned::Passes => Ok(false),
-            Conditioned::Failed(why) if hook.fails => {
-                Err(Status::forbidden(admission.definition.group_resource(), admission.name, &why))
+        let counted =
+            Conditional { name: &hook.name, kind: "webhook", sort: S::LABEL, operation: admission.operation };
+        let wanted = match hook.conditions.hold(&inputs, &asker, admission, (&self.conditions, counted)) {
+            Ok(wanted) => wanted,
+            Err(failed) if hook.fails => {
+                let resource = admission.definition.group_resource();
+                return Err(Status::forbidden(resource, admission.name, &failed.why));
             }
-            Conditioned::Failed(_) => Ok(false),
+            Err(_) => false,
+        };
+        if !wanted {
+            self.conditions.excluded(counted);
         }
+        Ok(wanted)
     }
 
     async fn ask(
@@ -228,37 +248,63 @@ impl Webhooks {
         object: &Value,
         mutates: bool,
     ) -> Result<Reply, Trouble> {
-        let refusal = |status: Status| Trouble::Refusal(Box::new(status));
         if admission.dry_run && !hook.may_dry_run {
             let why = format!("admission webhook {:?} does not support dry run", hook.name);
-            return Err(refusal(Status::bad_request(why)));
+            return Err(Trouble::internal(Status::bad_request(why)));
         }
-        let review = Review::of(hook, admission, version, object).map_err(refusal)?;
+        let review = Review::of(hook, admission, version, object).map_err(Trouble::internal)?;
         let posted =
-            |url: &str, why: &str| hook.failed(&format!("failed to call webhook: Post {url:?}: {why}"));
+            |url: &str, why: &str| hook.failed(503, &format!("failed to call webhook: Post {url:?}: {why}"));
         let destination = Destination::of(&hook.client, hook.timeout_seconds, admission)
             .map_err(|(url, why)| posted(&url, &why))?;
         let patience = Duration::from_secs(hook.timeout_seconds);
         let answer = self.caller.post(&destination, review.body(), patience).await;
         let answer = answer.map_err(|error| match error {
-            caller::Error::Unusable(why) => hook.failed(&format!("could not get REST client: {why}")),
+            caller::Error::Unusable(why) => hook.failed(500, &format!("could not get REST client: {why}")),
             caller::Error::Unreached(why) => posted(&destination.url, &why),
         })?;
-        review.read(&answer, &hook.name, mutates).map_err(|why| hook.failed(&why))
+        let code = if answer.is_success() { 503 } else { answer.code };
+        review.read(&answer, &hook.name, mutates).map_err(|why| hook.failed(code, &why))
+    }
+
+    /// Counts a call.
+    fn count<S: Sort>(
+        &self,
+        hook: &Hook,
+        admission: &Admission<'_>,
+        trouble: Option<&Trouble>,
+        took: Duration,
+    ) {
+        let call = match trouble {
+            None => Call::Passed,
+            Some(Trouble::Refusal(status)) => Call::Refused(status.code),
+            Some(Trouble::Calling { code, .. }) if hook.fails => Call::FailedClosed(*code),
+            Some(Trouble::Calling { code, .. }) => Call::FailedOpen(*code),
+            Some(Trouble::Internal(_)) => Call::Internal,
+        };
+        self.metrics.called(&hook.name, S::LABEL, admission.operation, call, took);
     }
 }
 
 impl Hook {
-    /// The call came to nothing.
-    fn failed(&self, why: &str) -> Trouble {
-        Trouble::Calling(format!("failed calling webhook {:?}: {why}", self.name))
+    /// The call came to nothing; `code` is for metrics.
+    fn failed(&self, code: u16, why: &str) -> Trouble {
+        Trouble::Calling { why: format!("failed calling webhook {:?}: {why}", self.name), code }
     }
 
-    /// Keeps what the webhook said beside its verdict.
-    fn note(&self, reply: Reply, notes: &mut Notes) -> Verdict {
+    /// Keeps what the webhook said beside its verdict. Gives its patch and the
+    /// patch's sort.
+    ///
+    /// # Errors
+    /// It refuses.
+    fn heard(&self, reply: Reply, notes: &mut Notes) -> Result<Option<(Vec<u8>, String)>, Trouble> {
         notes.warnings.extend(reply.warnings);
         let keyed = reply.audit.into_iter().map(|(key, note)| (format!("{}/{key}", self.name), note));
         notes.audit.extend(keyed);
-        reply.verdict
+        match reply.verdict {
+            Verdict::Passes => Ok(None),
+            Verdict::Patches(patch, sort) => Ok(Some((patch, sort))),
+            Verdict::Refuses(status) => Err(Trouble::Refusal(status)),
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod bound;
 mod legacy;
 mod metadata;
+mod metrics;
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,8 +13,10 @@ use apiserver::{Authenticator, Credentials, Identity, UserInfo, View};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use pki::{Claims, ServiceAccountKeys, TokenError, Verified};
+use serve::families::Families;
 
 pub use legacy::{INVALID_SINCE, LAST_USED, UsedSecret, date};
+use metrics::TokenMetrics;
 
 use crate::{CREDENTIAL_ID, SERVICE_ACCOUNT_PREFIX};
 
@@ -35,13 +38,16 @@ pub struct ServiceAccountTokens {
     /// Tokens whose signature was verified, oldest first.
     verified: Mutex<Vec<(Box<str>, Arc<Verified>)>>,
     used: OnceLock<Box<dyn Fn(UsedSecret) + Send + Sync>>,
+    metrics: TokenMetrics,
 }
 
 impl ServiceAccountTokens {
-    /// The API's audience is the issuer of `keys`.
-    pub fn new(keys: Arc<ServiceAccountKeys>) -> Self {
+    /// The API's audience is the issuer of `keys`. What tokens were brought is
+    /// counted in `families`.
+    pub fn new(keys: Arc<ServiceAccountKeys>, families: &Families) -> Self {
         let audiences = vec![keys.issuer().to_owned()];
-        Self { keys, audiences, verified: Mutex::new(Vec::new()), used: OnceLock::new() }
+        let metrics = TokenMetrics::new(families);
+        Self { keys, audiences, verified: Mutex::new(Vec::new()), used: OnceLock::new(), metrics }
     }
 
     /// Audiences of the API itself.
@@ -95,10 +101,12 @@ impl ServiceAccountTokens {
             Verified::Bound(claims) => {
                 let audiences = claims.audiences_among(wanted).map_err(|why| why.to_string())?;
                 bound::check(claims, view, now)?;
+                self.metrics.bound(claims, now);
                 (user_of(claims), audiences)
             }
             Verified::Legacy(claims) => {
                 let audiences = legacy::audiences(&self.audiences, wanted).map_err(|why| why.to_string())?;
+                self.metrics.legacy();
                 let verdict = legacy::check(claims, token, &legacy::Seen::of(claims, view), now);
                 if let (Some(secret), Some(used)) = (verdict.used, self.used.get()) {
                     used(secret);

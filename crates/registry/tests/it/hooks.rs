@@ -252,6 +252,64 @@ async fn messages_do_not_ask_the_authorizer() {
     assert!(why.contains("denied request: failed expression: !variables.may"), "{why}");
 }
 
+/// What a policy with these members says of a ConfigMap, its binding's action
+/// being `action`.
+async fn judged(members: Value, action: &str) -> Result<Value, String> {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let mut spec = value!({
+        "matchConstraints": {"resourceRules": [
+            {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]},
+        "validations": [{"expression": "true"}]
+    });
+    for (name, member) in members.members() {
+        spec.set(name.to_owned(), member.clone());
+    }
+    admin.create(&POLICIES, "", value!({"metadata": {"name": "p"}, "spec": spec})).await.expect("a policy");
+    let spec = value!({"policyName": "p", "validationActions": [action]});
+    let binding = value!({"metadata": {"name": "b"}, "spec": spec});
+    admin.create(&POLICY_BINDINGS, "", binding).await.expect("a binding");
+    admin.create(&CONFIG_MAPS, "default", config_map("a")).await.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn an_annotation_that_fails_refuses_whatever_the_action_is() {
+    let annotated =
+        |expression: &str| value!({"auditAnnotations": [{"key": "k", "valueExpression": expression}]});
+    let asking = "authorizer.group('').resource('pods').check('get').allowed() ? 'a' : 'b'";
+    for (expression, told) in [
+        ("string(1 / size(oldObject == null ? [] : [1]))", "resulted in error: division by zero"),
+        (asking, "resulted in error: no such attribute(s): authorizer"),
+    ] {
+        let why = judged(annotated(expression), "Warn").await.expect_err(expression);
+        assert!(why.contains(told), "{why}");
+        let mut ignored = annotated(expression);
+        ignored.set("failurePolicy", "Ignore");
+        judged(ignored, "Deny").await.expect(expression);
+    }
+    judged(annotated("'note'"), "Deny").await.expect("noted");
+}
+
+#[tokio::test]
+async fn conditions_have_a_budget_of_their_own() {
+    let ten = "[0,1,2,3,4,5,6,7,8,9]";
+    // Less than one expression may cost, and some two thirds of that.
+    let dear = format!(
+        "{ten}.all(a, {ten}.all(b, {ten}.all(c, {ten}.all(d, [0,1,2,3].all(e, a + b + c + d + e >= 0)))))"
+    );
+    let condition = |name: &str, expression: &str| value!({"name": name, "expression": expression});
+    let mut conditions = vec![condition("false", "false")];
+    conditions.extend(["a", "b", "c", "d", "e"].map(|name| condition(name, &dear)));
+    let dear_ones = value!({"matchConditions": conditions, "validations": [{"expression": "false"}]});
+    let why = judged(dear_ones, "Deny").await.expect_err("too dear");
+    assert!(why.contains("denied request: validation failed due to running out of cost budget"), "{why}");
+    let few = value!({
+        "matchConditions": vec![condition("false", "false"), condition("a", &dear)],
+        "validations": [{"expression": "false"}]
+    });
+    judged(few, "Deny").await.expect("not looked at");
+}
+
 #[tokio::test]
 async fn policies_see_addresses_and_a_refusal_takes_none() {
     const SERVICES: Resource = Resource::new("", "v1", "services");
