@@ -105,7 +105,7 @@ pub(crate) struct Conditional<'a> {
     pub name: &'a str,
     /// `webhook` or `policy`.
     pub kind: &'static str,
-    /// `admit` or `validating` of webhooks; `validate` of every policy.
+    /// `admit`, `validating` or `validate` of webhooks; `validate` of every policy.
     pub sort: &'static str,
     pub operation: Operation,
 }

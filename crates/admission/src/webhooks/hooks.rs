@@ -62,6 +62,8 @@ impl Hook {
 pub(super) trait Sort: Send + Sync + 'static {
     const SOURCES: &'static [(&'static str, &'static str)];
     const LABEL: &'static str;
+    /// The same where a webhook is left out for its conditions.
+    const EXCLUDED: &'static str;
 }
 
 pub(super) struct Mutating;
@@ -71,12 +73,14 @@ impl Sort for Mutating {
     const SOURCES: &'static [(&'static str, &'static str)] =
         &[("admissionregistration.k8s.io", "mutatingwebhookconfigurations")];
     const LABEL: &'static str = "admit";
+    const EXCLUDED: &'static str = "admit";
 }
 
 impl Sort for Validating {
     const SOURCES: &'static [(&'static str, &'static str)] =
         &[("admissionregistration.k8s.io", "validatingwebhookconfigurations")];
     const LABEL: &'static str = "validating";
+    const EXCLUDED: &'static str = "validate";
 }
 
 /// All webhooks of a sort: by their configurations' names, then as written.

@@ -235,7 +235,7 @@ impl Webhooks {
             Err(_) => false,
         };
         if !wanted {
-            self.conditions.excluded(counted);
+            self.conditions.excluded(Conditional { sort: S::EXCLUDED, ..counted });
         }
         Ok(wanted)
     }
